@@ -1,0 +1,106 @@
+use auth_core::http::{HeaderMap, StatusCode};
+use auth_core::testing::{Answer, Script};
+use auth_core::{Body, Error, ErrorKind, Login, Provider, Response, Token};
+use proptest::prelude::*;
+
+use crate::{Builder, Cambyopro};
+
+fn builder() -> Builder {
+    Cambyopro::builder().with_client_id("fake-client").with_client_secret("fake-secret")
+}
+
+async fn login(status: u16, body: &str) -> Result<Token, Error> {
+    let script = Script::new(vec![Answer::json(status, body); 3]);
+    Login::new(builder().build().unwrap(), script).login().await
+}
+
+#[test]
+fn the_request_is_the_documents() {
+    let request = builder().build().unwrap().login();
+    assert_eq!(request.uri(), "https://cloudbreak.cambyopro.com/api/no-auth/authentication/v1/login");
+    assert_eq!(request.headers()["content-type"], "application/json");
+    assert_eq!(request.headers()["accept"], "application/json");
+    assert_eq!(request.body(), br#"{"clientId":"fake-client","clientSecret":"fake-secret"}"#);
+}
+
+#[test]
+fn what_the_document_lost_can_be_set() {
+    let request = builder()
+        .with_base_url("https://proxy.example/cloudbreak/")
+        .with_login_path("/api/no_auth/authentication/v1/login")
+        .with_client_id_field("clientid")
+        .with_client_secret_field("clientsecret")
+        .build()
+        .unwrap()
+        .login();
+    assert_eq!(request.uri(), "https://proxy.example/cloudbreak/api/no_auth/authentication/v1/login");
+    assert_eq!(request.body(), br#"{"clientid":"fake-client","clientsecret":"fake-secret"}"#);
+
+    let error = builder().with_client_secret_field("clientId").build().unwrap_err();
+    assert_eq!(error.setting(), Some("client_secret_field"));
+}
+
+#[test]
+fn all_missing_settings_are_told_at_once() {
+    let error = Cambyopro::builder().build().unwrap_err().to_string();
+    assert!(error.contains("CAMBYOPRO_CLIENT_ID") && error.contains("CAMBYOPRO_CLIENT_SECRET"), "{error}");
+}
+
+#[test]
+fn t6_any_unicode_works_in_json_credentials() {
+    let request = builder().with_client_secret("a\r\n\0\"ů\\").build().unwrap().login();
+    let expected = format!(r#"{{"clientId":"fake-client","clientSecret":{}}}"#, serde_json::json!("a\r\n\0\"ů\\"));
+    assert_eq!(request.body(), expected.as_bytes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_three_spellings_are_read() {
+    for body in [
+        r#"{"success":true,"accessToken":"atk_1","tokenType":"Bearer","message":"m","expiresIn":86400}"#,
+        r#"{"success":true,"accesstoken":"atk_1","tokentype":"bearer","expiresin":"86400"}"#,
+        r#"{"access_token":"atk_1","token_type":"BEARER","expires_in":86400.0}"#,
+        r#"{"accessToken":"atk_1","access_token":"atk_1","expiresIn":86400,"expires_in":86400}"#,
+    ] {
+        let token = login(200, body).await.unwrap().access;
+        assert_eq!(token.authorization(), "Bearer atk_1", "{body}");
+        assert_eq!(token.lifetime().as_secs(), 86400, "{body}");
+    }
+    let token = login(200, r#"{"accessToken":"atk_1"}"#).await.unwrap().access;
+    assert_eq!(token.lifetime().as_secs(), 3600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn success_false_is_a_refusal_under_any_status_that_is_not_passing() {
+    let refusal = r#"{"success":false,"message":"Invalid credentials."}"#;
+    for status in [200, 201, 302, 400, 401, 403, 404, 405, 422] {
+        assert_eq!(login(status, refusal).await.unwrap_err().kind(), ErrorKind::Refused, "{status}");
+    }
+    assert_eq!(login(503, refusal).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(login(429, refusal).await.unwrap_err().kind(), ErrorKind::Throttled);
+    let both = r#"{"success":false,"accessToken":"atk_1"}"#;
+    assert_eq!(login(200, both).await.unwrap_err().kind(), ErrorKind::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn success_missing_is_decided_by_status_and_token() {
+    assert_eq!(login(200, r#"{"message":"?"}"#).await.unwrap_err().kind(), ErrorKind::Malformed);
+    assert_eq!(login(401, r#"{"message":"?"}"#).await.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(login(401, r#"{"accessToken":"atk_1"}"#).await.unwrap_err().kind(), ErrorKind::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f7_a_life_that_makes_no_sense_is_malformed() {
+    for life in ["0", "-1", "\"soon\"", "1e300", "true"] {
+        let error = login(200, &format!(r#"{{"accessToken":"atk_1","expiresIn":{life}}}"#)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{life}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_answer_panics(status in 100_u16..999, body in ".*") {
+        let status = StatusCode::from_u16(status).unwrap();
+        let response = Response::new(status, HeaderMap::new(), Body::from(body.into_bytes()));
+        let _ = builder().build().unwrap().read(&response);
+    }
+}

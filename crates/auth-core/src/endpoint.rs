@@ -1,0 +1,159 @@
+//! Where a login is sent.
+
+use std::net::IpAddr;
+
+use http::Uri;
+
+use crate::error::Error;
+
+/// Holds a login URL that is safe to post credentials to: https, or http to this machine alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(Uri);
+
+impl Endpoint {
+    /// Appends `login_path` to `base_url`, which may carry a path prefix and a trailing slash.
+    ///
+    /// ```
+    /// let login = auth_core::Endpoint::new("example", "https://api.example.com/v2/", "/login")?;
+    /// assert_eq!(login.uri(), "https://api.example.com/v2/login");
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming `base_url` or `login_path`: not an absolute URL, plain
+    /// http to another machine, a user name, a query or a fragment.
+    pub fn new(provider: &'static str, base_url: &str, login_path: &str) -> Result<Self, Error> {
+        let fault = |setting, problem: &str| Error::misconfigured(setting, problem).with_provider(provider);
+        let base = check_base(base_url).map_err(|problem| fault("base_url", problem))?;
+        check_path(login_path).map_err(|problem| fault("login_path", problem))?;
+
+        let prefix = base.path().trim_end_matches('/');
+        let path = login_path.trim_start_matches('/');
+        Uri::builder()
+            .scheme(base.scheme_str().unwrap_or_default())
+            .authority(base.authority().map_or("", |authority| authority.as_str()))
+            .path_and_query(format!("{prefix}/{path}"))
+            .build()
+            .map(Self)
+            .map_err(|_| fault("login_path", "is not a URL path"))
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.0
+    }
+}
+
+fn check_base(base_url: &str) -> Result<Uri, &'static str> {
+    // `Uri` drops a fragment without a word.
+    if base_url.contains('#') {
+        return Err("has a fragment; give scheme, host and an optional path prefix");
+    }
+    let base: Uri = base_url.parse().map_err(|_| "is not a URL; expected something like https://api.example.com")?;
+    let (Some(scheme), Some(authority)) = (base.scheme_str(), base.authority()) else {
+        return Err("has no scheme or no host; expected something like https://api.example.com");
+    };
+    if authority.as_str().contains('@') {
+        return Err("holds a user name or password; give credentials by their own settings");
+    }
+    if authority.host().is_empty() {
+        return Err("has no host; expected something like https://api.example.com");
+    }
+    if base.query().is_some() {
+        return Err("has a query; give scheme, host and an optional path prefix");
+    }
+    match scheme {
+        "https" => Ok(base),
+        "http" if is_loopback(authority.host()) => Ok(base),
+        "http" => Err("is plain http to another machine, which would show the credentials; use https"),
+        _ => Err("has a scheme other than https"),
+    }
+}
+
+fn check_path(path: &str) -> Result<(), &'static str> {
+    if path.contains(['?', '#']) {
+        return Err("has a query or a fragment; give a path alone");
+    }
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err("has a `.` or `..` segment; give the path as the server sees it");
+    }
+    Ok(())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn t5_prefixes_and_slashes() {
+        for base in ["https://api.example.com/v2", "https://api.example.com/v2/", "https://api.example.com/v2//"] {
+            for path in ["/api/login", "api/login", "//api/login"] {
+                let endpoint = Endpoint::new("test", base, path).unwrap();
+                assert_eq!(endpoint.uri(), "https://api.example.com/v2/api/login");
+            }
+        }
+        let bare = Endpoint::new("test", "https://api.example.com:8443", "/token").unwrap();
+        assert_eq!(bare.uri(), "https://api.example.com:8443/token");
+    }
+
+    #[test]
+    fn t4_plain_http_is_for_this_machine() {
+        for base in
+            ["http://127.0.0.1:8080", "http://127.9.9.9", "http://localhost", "http://[::1]:1/x", "HTTP://LOCALHOST"]
+        {
+            assert!(Endpoint::new("test", base, "/").is_ok(), "{base}");
+        }
+        for base in [
+            "http://api.example.com",
+            "http://10.0.0.1",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example",
+            "http://[::2]",
+        ] {
+            let error = Endpoint::new("test", base, "/").unwrap_err();
+            assert_eq!(error.setting(), Some("base_url"), "{base}");
+            assert!(error.to_string().contains("use https"), "{error}");
+        }
+    }
+
+    #[test]
+    fn t5_what_a_base_url_may_not_hold() {
+        for (base, word) in [
+            ("https://user:pw@api.example.com", "user name"),
+            ("https://user@api.example.com", "user name"),
+            ("https://api.example.com?x=1", "query"),
+            ("https://api.example.com/#top", "fragment"),
+            ("api.example.com", "scheme"),
+            ("/api", "scheme"),
+            ("", "not a URL"),
+            ("ftp://api.example.com", "scheme"),
+            ("https://", "not a URL"),
+            ("https://a b", "not a URL"),
+        ] {
+            let error = Endpoint::new("test", base, "/login").unwrap_err().to_string();
+            assert!(error.contains("base_url") && error.contains(word), "{base}: {error}");
+            assert!(!error.contains("pw"), "{error}");
+        }
+        for path in ["/login?x=1", "/login#x", "/../login", "/a b"] {
+            let error = Endpoint::new("test", "https://api.example.com", path).unwrap_err();
+            assert_eq!(error.setting(), Some("login_path"), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_setting_panics_or_leaves_the_host(base in ".*", path in ".*") {
+            let _ = Endpoint::new("test", &base, "/login");
+            if let Ok(endpoint) = Endpoint::new("test", "https://api.example.com", &path) {
+                prop_assert_eq!(endpoint.uri().authority().unwrap().as_str(), "api.example.com");
+            }
+        }
+    }
+}

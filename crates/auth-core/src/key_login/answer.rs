@@ -1,0 +1,115 @@
+//! Reading the answer of any revision.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::expiry::{Expiry, NumberOrText};
+use crate::json;
+use crate::message::Response;
+use crate::provider::{Failure, Grant};
+use crate::secret::Secret;
+
+/// What the documents promise where an answer states no expiry.
+pub(super) const DOCUMENTED_LIFE: Duration = Duration::from_secs(30 * 60);
+
+/// Reads either shape of answer in any revision; an envelope that says error is an error, whatever the HTTP status.
+pub(super) fn read(response: &Response) -> Result<Grant, Failure> {
+    let answer: Answer = json::read(response.body())?;
+    if let Some(failure) = answer.failure(response.status()) {
+        return Err(failure);
+    }
+    let granted = answer.data.0.unwrap_or_default();
+    let token = answer.token.or(granted.access_token).ok_or(Failure::malformed("the answer holds no token"))?;
+    let expiry = answer.expires_at.or(granted.expiry_time);
+    Ok(Grant::new(token, Expiry::at(expiry.as_ref(), DOCUMENTED_LIFE)))
+}
+
+/// Both shapes at once: `{token, expires_at}`, and `{code, status, message, data: [{access_token, expiry_time}]}`.
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<Secret>,
+    expires_at: Option<NumberOrText>,
+    code: Option<NumberOrText>,
+    status: Option<NumberOrText>,
+    #[serde(default)]
+    data: Data,
+}
+
+impl Answer {
+    fn failure(&self, http: StatusCode) -> Option<Failure> {
+        let own = |number: f64| (number >= 400.0).then(|| StatusCode::from_u16(number as u16).ok())?;
+        if let Some(status) = self.code.as_ref().and_then(NumberOrText::number).and_then(own) {
+            return Some(Failure::status(status));
+        }
+        let code = self.code.as_ref().filter(|code| code.number().is_none()).and_then(NumberOrText::text);
+        let says_error =
+            self.status.as_ref().and_then(NumberOrText::text).is_some_and(|text| !text.eq_ignore_ascii_case("success"));
+        if code.is_none() && !says_error {
+            return None;
+        }
+        let failure = if http.is_success() { Failure::refused() } else { Failure::status(http) };
+        Some(match code {
+            Some(code) => failure.with_code(code),
+            None => failure,
+        })
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Granted {
+    access_token: Option<Secret>,
+    expiry_time: Option<NumberOrText>,
+}
+
+/// `data` is documented as an array of one; an object is read too, and anything else is no grant.
+///
+/// Read by hand, because serde's untagged enums would leave a copy of the token in memory that is not wiped.
+#[derive(Default)]
+struct Data(Option<Granted>);
+
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DataVisitor)
+    }
+}
+
+struct DataVisitor;
+
+impl<'de> Visitor<'de> for DataVisitor {
+    type Value = Data;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array of one")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Data, A::Error> {
+        Granted::deserialize(MapAccessDeserializer::new(map)).map(|granted| Data(Some(granted)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Data, A::Error> {
+        let first = seq.next_element::<Granted>()?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Data(first))
+    }
+
+    fn visit_unit<E>(self) -> Result<Data, E> {
+        Ok(Data(None))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Data, E> {
+        Ok(Data(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Data, E> {
+        Ok(Data(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Data, E> {
+        Ok(Data(None))
+    }
+}

@@ -1,0 +1,44 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod clock;
+mod endpoint;
+mod error;
+mod expiry;
+mod freshness;
+pub mod json;
+mod jwt;
+pub mod key_login;
+mod login;
+mod manager;
+mod message;
+mod provider;
+mod retry;
+mod secret;
+mod settings;
+mod source;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod token;
+mod transport;
+mod verdict;
+
+pub use async_trait::async_trait;
+pub use clock::{Clock, Moment, SystemClock};
+pub use endpoint::Endpoint;
+pub use error::{Error, ErrorKind};
+pub use expiry::{Expiry, NumberOrText};
+pub use http;
+pub use login::Login;
+pub use manager::TokenManager;
+pub use message::{Request, Response};
+pub use provider::{Failure, Grant, Provider};
+pub use secret::{Body, Secret};
+pub use settings::{Profile, Required};
+pub use source::TokenSource;
+pub use token::{AccessToken, RefreshToken, Token};
+pub use transport::Transport;
+#[cfg(feature = "reqwest")]
+pub use transport::reqwest::ReqwestTransport;
+pub use verdict::is_passing;

@@ -1,0 +1,167 @@
+//! One login or refresh within one deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, Moment, SystemClock};
+use crate::error::{Error, ErrorKind};
+use crate::message::Request;
+use crate::provider::Provider;
+use crate::retry::back_off;
+use crate::token::{RefreshToken, Token};
+use crate::transport::Transport;
+use crate::verdict::{is_unreadable, judge};
+
+/// No more requests than this in one login, whatever happens.
+const MOST_ATTEMPTS: u32 = 3;
+
+/// A refreshed token shorter than this, where the login gave more, means that the session behind it is ending.
+const ENDING_SESSION: Duration = Duration::from_secs(60);
+
+/// Logs in by a [`Provider`] over a [`Transport`], with a few attempts inside one deadline. It caches nothing.
+#[derive(Debug)]
+pub struct Login<P, T> {
+    provider: P,
+    transport: T,
+    clock: Arc<dyn Clock>,
+    deadline: Duration,
+}
+
+impl<P: Provider, T: Transport> Login<P, T> {
+    /// Joins a provider and a transport.
+    #[must_use]
+    pub fn new(provider: P, transport: T) -> Self {
+        Self { provider, transport, clock: Arc::new(SystemClock), deadline: Duration::from_secs(30) }
+    }
+
+    /// Sets how long one login may take, all attempts and waits together. Default is 30 seconds.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sets the clock. Default is [`SystemClock`].
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Reads the clock that this login stamps its tokens with.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// Logs in with the credentials.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]. At most three requests are made, and more than one only after a failure that
+    /// [is transient](Error::is_transient).
+    pub async fn login(&self) -> Result<Token, Error> {
+        self.renew(&mut None).await
+    }
+
+    /// Gets a new token: by `refresh` where it is there, alive, and the provider has such a request; else by login.
+    ///
+    /// A refresh token that may have been used is taken out of `refresh` and never tried again, since a server that
+    /// rotates them ends the session of one who does (RFC 9700 4.14.2). One that was not sent stays.
+    ///
+    /// # Errors
+    /// As [`login`](Self::login).
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves `refresh` empty where the token may have been used.
+    pub async fn renew(&self, refresh: &mut Option<RefreshToken>) -> Result<Token, Error> {
+        match tokio::time::timeout(self.deadline, self.attempts(refresh)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::unavailable("the login did not end within its deadline")),
+        }
+        .map_err(|error| error.with_provider(self.provider.name()))
+    }
+
+    async fn attempts(&self, refresh: &mut Option<RefreshToken>) -> Result<Token, Error> {
+        let start = tokio::time::Instant::now();
+        let mut was_unreadable = false;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let (by, result) = self.attempt(refresh).await;
+            let error = match result {
+                Ok(token) => return Ok(token),
+                Err(error) => error,
+            };
+            let Some(wait) = next(by, attempt, &error, was_unreadable, fastrand::f64()) else {
+                return Err(error);
+            };
+            if start.elapsed() + wait >= self.deadline {
+                return Err(error);
+            }
+            was_unreadable |= is_unreadable(&error);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn attempt(&self, refresh: &mut Option<RefreshToken>) -> (By, Result<Token, Error>) {
+        let sent = self.clock.now();
+        let token = refresh.take().filter(|token| !token.is_expired(&sent));
+        let Some((token, request)) =
+            token.and_then(|token| self.provider.refresh(&token).map(|request| (token, request)))
+        else {
+            return (By::Login, self.exchange(self.provider.login(), sent, None).await);
+        };
+        let result = self.exchange(request, sent, Some(token.clone())).await;
+        let result = match result {
+            Ok(renewed) if is_ending(&renewed, &token) => Err(Error::malformed("the refreshed token ends too soon")),
+            Err(error) if was_not_processed(&error) => {
+                *refresh = Some(token);
+                Err(error)
+            }
+            other => other,
+        };
+        (By::Refresh, result)
+    }
+
+    async fn exchange(&self, request: Request, sent: Moment, used: Option<RefreshToken>) -> Result<Token, Error> {
+        let response = self.transport.send(request.clone()).await?;
+        let grant = judge(&self.provider, &request, &response, self.clock.now().wall)?;
+        Token::new(grant, sent, response.date(), used)
+            .map_err(|what| Error::malformed(what).with_status(response.status()))
+    }
+}
+
+/// What an attempt was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Refresh,
+    Login,
+}
+
+/// Decides whether to try again after `error`, and how long to wait before.
+fn next(by: By, attempt: u32, error: &Error, was_unreadable: bool, random: f64) -> Option<Duration> {
+    if attempt >= MOST_ATTEMPTS {
+        return None;
+    }
+    let concerns_the_refresh_alone = !matches!(error.kind(), ErrorKind::Redirected | ErrorKind::Untrusted);
+    if by == By::Refresh && !error.is_transient() && concerns_the_refresh_alone {
+        return Some(Duration::ZERO);
+    }
+    if !error.is_transient() || (is_unreadable(error) && was_unreadable) {
+        return None;
+    }
+    Some(error.retry_after().unwrap_or_default().max(back_off(attempt, random)))
+}
+
+/// The server has surely not acted on the request: nothing left, or it was turned away at the door.
+fn was_not_processed(error: &Error) -> bool {
+    error.is_unsent() || matches!(error.status().map(|status| status.as_u16()), Some(425 | 429))
+}
+
+fn is_ending(renewed: &Token, used: &RefreshToken) -> bool {
+    let lifetime = renewed.access.lifetime();
+    lifetime < ENDING_SESSION && lifetime < used.login_lifetime()
+}
+
+#[cfg(test)]
+mod tests;

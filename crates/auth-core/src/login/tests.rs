@@ -1,0 +1,272 @@
+use super::*;
+
+use std::time::SystemTime;
+
+use http::StatusCode;
+use http::header::{DATE, RETRY_AFTER};
+use serde::Deserialize;
+
+use crate::endpoint::Endpoint;
+use crate::expiry::{Expiry, NumberOrText};
+use crate::freshness::is_usable;
+use crate::json;
+use crate::message::Response;
+use crate::provider::{Failure, Grant};
+use crate::secret::Secret;
+use crate::testing::{Answer, Script};
+
+/// A provider with refresh tokens, as plain as can be.
+#[derive(Debug)]
+struct Plain(Endpoint);
+
+impl Provider for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn login(&self) -> Request {
+        Request::post(&self.0).with_form(&[("by", "password")])
+    }
+
+    fn refresh(&self, token: &RefreshToken) -> Option<Request> {
+        Some(Request::post(&self.0).with_form(&[("by", token.expose())]))
+    }
+
+    fn read(&self, response: &Response) -> Result<Grant, Failure> {
+        #[derive(Deserialize)]
+        struct Wire {
+            token: Option<Secret>,
+            life: Option<NumberOrText>,
+            refresh: Option<Secret>,
+            refresh_life: Option<u64>,
+            error: Option<String>,
+        }
+
+        let wire: Wire = json::read(response.body())?;
+        if let Some(code) = wire.error {
+            return Err(Failure::refused().with_code(code));
+        }
+        let token = wire.token.ok_or(Failure::malformed("no token"))?;
+        let grant = Grant::new(token, Expiry::after(wire.life.as_ref(), Duration::from_secs(1800))?);
+        let refresh_life = wire.refresh_life.map(Duration::from_secs);
+        Ok(match wire.refresh {
+            Some(refresh) => grant.with_refresh_token(refresh, refresh_life),
+            None => grant,
+        })
+    }
+}
+
+const LOGIN: &str = r#"{"token":"first","life":3000,"refresh":"r1"}"#;
+const ROTATED: &str = r#"{"token":"second","life":3000,"refresh":"r2"}"#;
+
+fn login(script: &Script) -> Login<Plain, Script> {
+    let endpoint = Endpoint::new("plain", "https://login.example", "/token").unwrap();
+    Login::new(Plain(endpoint), script.clone())
+}
+
+fn ok(body: &str) -> Answer {
+    Answer::json(200, body)
+}
+
+fn bodies(script: &Script) -> Vec<String> {
+    let requests = script.requests();
+    requests.iter().map(|request| String::from_utf8(request.body().to_vec()).unwrap()).collect()
+}
+
+/// Logs in and renews once: what came out, which refresh token is left, and what was sent after the login.
+async fn renewal(answers: Vec<Answer>) -> (Result<Token, Error>, Option<RefreshToken>, Vec<String>) {
+    let script = Script::new([vec![ok(LOGIN)], answers].concat());
+    let login = login(&script);
+    let mut refresh = login.login().await.unwrap().refresh;
+    let renewed = login.renew(&mut refresh).await;
+    (renewed, refresh, bodies(&script).split_off(1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_refresh_uses_and_rotates_the_refresh_token() {
+    let (renewed, _, sent) = renewal(vec![ok(ROTATED)]).await;
+    let renewed = renewed.unwrap();
+    assert_eq!(renewed.access.expose(), "second");
+    assert_eq!(renewed.refresh.unwrap().expose(), "r2");
+    assert_eq!(sent, ["by=r1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_the_old_refresh_token_stays_where_none_came() {
+    let (renewed, _, _) = renewal(vec![ok(r#"{"token":"second","life":3000}"#)]).await;
+    assert_eq!(renewed.unwrap().refresh.unwrap().expose(), "r1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_refused_refresh_means_one_login() {
+    let (renewed, _, sent) = renewal(vec![Answer::json(400, r#"{"error":"invalid_grant"}"#), ok(LOGIN)]).await;
+    assert_eq!(renewed.unwrap().access.expose(), "first");
+    assert_eq!(sent, ["by=r1", "by=password"]);
+
+    let refused = || Answer::json(400, r#"{"error":"invalid_grant"}"#);
+    let (renewed, left, sent) = renewal(vec![refused(), refused()]).await;
+    assert_eq!(renewed.unwrap_err().kind(), ErrorKind::Refused);
+    assert!(left.is_none());
+    assert_eq!(sent, ["by=r1", "by=password"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_refresh_is_never_repeated_after_a_lost_answer() {
+    for lost in [
+        Answer::error(Error::unavailable("lost")),
+        Answer::json(504, ""),
+        Answer::json(408, ""),
+        ok(""),
+        ok("{\"token\":\"sec"),
+    ] {
+        let (renewed, _, sent) = renewal(vec![lost, ok(LOGIN)]).await;
+        assert_eq!(renewed.unwrap().access.expose(), "first");
+        assert_eq!(sent, ["by=r1", "by=password"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_refresh_that_outlives_the_deadline_is_not_repeated() {
+    let (renewed, left, sent) = renewal(vec![ok(ROTATED).after(Duration::from_secs(31))]).await;
+    assert_eq!(renewed.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(left.is_none());
+    assert_eq!(sent, ["by=r1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_refresh_that_was_not_processed_may_be_repeated() {
+    for unprocessed in [Answer::error(Error::unreachable("down")), Answer::json(429, ""), Answer::json(425, "")] {
+        let (renewed, _, sent) = renewal(vec![unprocessed, ok(ROTATED)]).await;
+        assert_eq!(renewed.unwrap().access.expose(), "second");
+        assert_eq!(sent, ["by=r1", "by=r1"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_an_ending_session_means_a_login() {
+    let short = r#"{"token":"second","life":59,"refresh":"r2"}"#;
+    let (renewed, _, sent) = renewal(vec![ok(short), ok(LOGIN)]).await;
+    assert_eq!(renewed.unwrap().access.expose(), "first");
+    assert_eq!(sent, ["by=r1", "by=password"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_short_tokens_are_refreshed_where_the_login_gave_no_more() {
+    let short = r#"{"token":"t","life":10,"refresh":"r1"}"#;
+    let script = Script::new([ok(short), ok(short)]);
+    let login = login(&script);
+    let mut refresh = login.login().await.unwrap().refresh;
+    login.renew(&mut refresh).await.unwrap();
+    assert_eq!(bodies(&script), ["by=password", "by=r1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_refresh_token_past_its_end_is_not_tried() {
+    let script = Script::new([ok(r#"{"token":"t","refresh":"r1","refresh_life":7200}"#), ok(LOGIN)]);
+    let login = login(&script);
+    let mut refresh = login.login().await.unwrap().refresh;
+    tokio::time::advance(Duration::from_secs(7200)).await;
+    login.renew(&mut refresh).await.unwrap();
+    assert_eq!(bodies(&script), ["by=password", "by=password"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f4_the_life_counts_from_before_the_request() {
+    let script = Script::new([ok(r#"{"token":"t","life":60}"#).after(Duration::from_secs(8))]);
+    let login = login(&script);
+    let token = login.login().await.unwrap().access;
+    let usable_after = |wait| {
+        let age = login.now().since(&token.issued()) + wait;
+        is_usable(age, token.lifetime())
+    };
+    assert!(usable_after(Duration::from_secs(45)));
+    assert!(!usable_after(Duration::from_secs(46)), "8 s on the way, 6 s of margin");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r7_at_most_three_attempts_inside_one_deadline() {
+    let script = Script::new(vec![Answer::json(503, ""); 9]);
+    let error = login(&script).login().await.unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Unavailable, Some(StatusCode::SERVICE_UNAVAILABLE)));
+    assert_eq!(script.requests().len(), 3);
+
+    let slow = Script::new(vec![Answer::json(503, "").after(Duration::from_secs(14)); 9]);
+    let start = tokio::time::Instant::now();
+    login(&slow).login().await.unwrap_err();
+    assert!(start.elapsed() <= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r5_a_wait_beyond_the_deadline_is_the_callers() {
+    let answer = Answer::json(429, "").with_header(RETRY_AFTER, "60");
+    let script = Script::new([answer, ok(LOGIN)]);
+    let error = login(&script).login().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Throttled);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    assert!(error.retry_at().unwrap() > SystemTime::now() + Duration::from_secs(50));
+    assert_eq!(script.requests().len(), 1);
+
+    let short = Script::new([Answer::json(429, "").with_header(RETRY_AFTER, "5"), ok(LOGIN)]);
+    let start = tokio::time::Instant::now();
+    login(&short).login().await.unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r6_an_unreadable_answer_is_asked_for_once_more() {
+    let script = Script::new([ok("<html>"), ok(""), ok(LOGIN)]);
+    assert_eq!(login(&script).login().await.unwrap_err().kind(), ErrorKind::Malformed);
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f8_an_unusable_token_is_one_error() {
+    for body in [r#"{"token":"t","life":0}"#, r#"{"token":""}"#, r#"{"life":60}"#, r#"{"token":"t","life":"soon"}"#] {
+        let script = Script::new([ok(body), ok(LOGIN)]);
+        assert_eq!(login(&script).login().await.unwrap_err().kind(), ErrorKind::Malformed, "{body}");
+        assert_eq!(script.requests().len(), 1, "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn t8_a_token_that_no_header_may_hold_is_malformed() {
+    for token in ["a\\r\\nX-Evil: 1", "a\\u0000", "tökén", "two words", " padded"] {
+        let script = Script::new([ok(&format!(r#"{{"token":"{token}"}}"#))]);
+        let error = login(&script).login().await.unwrap_err();
+        assert_eq!((error.kind(), error.provider()), (ErrorKind::Malformed, Some("plain")), "{token}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f5_a_date_two_hours_off_changes_nothing() {
+    let jwt = "e30.eyJpYXQiOjE3NDU1NjQyMjQsImV4cCI6MTc0NTU2NjAyNH0.c2ln";
+    for off in [0, 2 * 3600, 22 * 3600] {
+        let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(1_745_564_224 + off));
+        let answer = ok(&format!(r#"{{"token":"{jwt}"}}"#)).with_header(DATE, &date);
+        let token = login(&Script::new([answer])).login().await.unwrap();
+        assert_eq!(token.access.lifetime(), Duration::from_secs(1800));
+    }
+}
+
+#[test]
+fn the_next_attempt_by_what_failed() {
+    let unavailable = Error::unavailable("x");
+    let unreadable = Error::malformed("x").as_transient();
+    let final_error = Error::malformed("x");
+    let untrusted = Error::untrusted("x");
+    let second = Some(Duration::from_secs(1));
+    let cases = [
+        (By::Login, 1, &unavailable, false, second),
+        (By::Login, 3, &unavailable, false, None),
+        (By::Login, 1, &unreadable, false, second),
+        (By::Login, 2, &unreadable, true, None),
+        (By::Login, 1, &final_error, false, None),
+        (By::Refresh, 1, &final_error, false, Some(Duration::ZERO)),
+        (By::Refresh, 3, &final_error, false, None),
+        (By::Refresh, 1, &untrusted, false, None),
+        (By::Refresh, 1, &unavailable, false, second),
+    ];
+    for (by, attempt, error, was_unreadable, expected) in cases {
+        assert_eq!(next(by, attempt, error, was_unreadable, 1.0), expected, "{by:?} {attempt} {error}");
+    }
+}

@@ -1,0 +1,221 @@
+//! The request and the response of a login, in forms that cannot be built wrong or printed in full.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use serde::Serializer;
+
+use crate::endpoint::Endpoint;
+use crate::secret::Body;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
+/// Holds one `POST` to a login endpoint.
+///
+/// It can be addressed to an [`Endpoint`] only, so it never leaves over plain HTTP for another machine.
+#[derive(Clone)]
+pub struct Request {
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl Request {
+    /// Starts a `POST` with an empty body.
+    #[must_use]
+    pub fn post(endpoint: &Endpoint) -> Self {
+        Self { uri: endpoint.uri().clone(), headers: HeaderMap::new(), body: Body::default() }
+    }
+
+    /// Sets a header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sets `Content-Type: application/json` and leaves the body as it is.
+    #[must_use]
+    pub fn with_json_content_type(self) -> Self {
+        self.with_header(CONTENT_TYPE, JSON)
+    }
+
+    /// Sets a JSON object of texts as the body, in a buffer that is wiped.
+    #[must_use]
+    pub fn with_json(mut self, members: &[(&str, &str)]) -> Self {
+        let mut body = Body::with_capacity(256);
+        let written = serde_json::Serializer::new(&mut body).collect_map(members.iter().copied());
+        debug_assert!(written.is_ok(), "texts are always JSON, and a body takes every byte");
+        self.body = body;
+        self.with_json_content_type()
+    }
+
+    /// Sets an `application/x-www-form-urlencoded` body (RFC 6749 appendix B), in a buffer that is wiped.
+    #[must_use]
+    pub fn with_form(mut self, pairs: &[(&str, &str)]) -> Self {
+        let mut body = Body::with_capacity(256);
+        for (name, value) in pairs {
+            if !body.as_ref().is_empty() {
+                body.push(b"&");
+            }
+            let encode = |text: &str, body: &mut Body| {
+                form_urlencoded::byte_serialize(text.as_bytes()).for_each(|part| body.push(part.as_bytes()));
+            };
+            encode(name, &mut body);
+            body.push(b"=");
+            encode(value, &mut body);
+        }
+        self.body = body;
+        self.with_header(CONTENT_TYPE, FORM)
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The headers, without `Content-Length`.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.body.as_ref()
+    }
+
+    /// Turns it into the request that an HTTP client sends, with `Content-Length` (RFC 9110 8.6) also where it is 0.
+    #[must_use]
+    pub fn into_http(self) -> http::Request<Body> {
+        let length = self.body.as_ref().len();
+        let mut request = http::Request::new(self.body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request.headers_mut().insert(CONTENT_LENGTH, length.into());
+        request
+    }
+
+    /// Tells whether `text` shares four characters in a row with anything secret that this request carries.
+    pub(crate) fn repeats(&self, text: &str) -> bool {
+        let secrets = self.headers.values().filter(|value| value.is_sensitive());
+        let mut sent = secrets.map(HeaderValue::as_bytes).chain([self.body()]);
+        let window = text.len().clamp(1, 4);
+        sent.any(|sent| {
+            let mut runs = text.as_bytes().windows(window);
+            runs.any(|run| sent.windows(window).any(|part| part == run))
+        })
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("uri", &self.uri)
+            .field("headers", &self.headers.keys())
+            .field("body", &self.body)
+            .finish()
+    }
+}
+
+/// Holds the answer of a login endpoint.
+#[derive(Clone)]
+pub struct Response {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl Response {
+    /// Puts an answer together; for transports.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: HeaderMap, body: Body) -> Self {
+        Self { status, headers, body }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.body.as_ref()
+    }
+
+    /// What the server's clock said (RFC 9110 6.6.1).
+    #[must_use]
+    pub fn date(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.headers.get(DATE)?.to_str().ok()?).ok()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("headers", &self.headers.keys())
+            .field("body", &self.body)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn request() -> Request {
+        Request::post(&Endpoint::new("test", "https://login.example", "/token").unwrap())
+    }
+
+    #[test]
+    fn t7_an_empty_post_states_its_length() {
+        let request = request().with_json_content_type().into_http();
+        assert_eq!(request.method(), Method::POST);
+        assert_eq!(request.headers()[CONTENT_LENGTH], "0");
+    }
+
+    #[test]
+    fn a_form_is_encoded_to_the_letter() {
+        let request = request().with_form(&[("username", "a+b@x.cz"), ("password", "p&=%+ á/")]);
+        assert_eq!(request.body(), b"username=a%2Bb%40x.cz&password=p%26%3D%25%2B+%C3%A1%2F");
+        assert_eq!(request.headers()[CONTENT_TYPE], FORM);
+    }
+
+    #[test]
+    fn repeats_finds_parts_of_secrets() {
+        let mut key = HeaderValue::from_static("key-in-header");
+        key.set_sensitive(true);
+        let request = request().with_header(HeaderName::from_static("x-key"), key).with_form(&[("pin", "987")]);
+        for text in ["key-in-header", "bad_header", "987", "in=9"] {
+            assert!(request.repeats(text), "{text}");
+        }
+        for text in ["invalid_grant", "654", "too_many_requests"] {
+            assert!(!request.repeats(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_unicode_survives_a_form(name in ".*", value in ".*") {
+            let request = request().with_form(&[(&name, &value)]);
+            let read: Vec<_> = form_urlencoded::parse(request.body()).into_owned().collect();
+            prop_assert_eq!(read, vec![(name, value)]);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! How a request gets to its server and the answer back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::Error;
+use crate::message::{Request, Response};
+
+#[cfg(feature = "reqwest")]
+pub(crate) mod reqwest;
+
+/// Sends one login request.
+///
+/// An implementation must follow no redirect, verify the server's certificate, and bound what it reads (1 MiB is
+/// enough). It retries nothing and keeps no deadline: the future is dropped when time is up. The body of an answer whose
+/// status [is passing](crate::is_passing) is never read, so it need not be fetched.
+///
+/// ```
+/// use auth_core::{Body, Error, Request, Response, Transport, async_trait};
+///
+/// #[derive(Debug)]
+/// struct Canned;
+///
+/// #[async_trait]
+/// impl Transport for Canned {
+///     async fn send(&self, request: Request) -> Result<Response, Error> {
+///         let _ = request.into_http(); // method, URI, headers, body
+///         let body = Body::from(br#"{"token":"t"}"#.to_vec());
+///         Ok(Response::new(http::StatusCode::OK, http::HeaderMap::new(), body))
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// Sends the request and gives the answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`Error::unreachable`] where nothing was sent, [`Error::unavailable`] where the answer did not come in full,
+    /// [`Error::untrusted`] where TLS failed, [`Error::malformed`] where the answer is too long.
+    async fn send(&self, request: Request) -> Result<Response, Error>;
+}
+
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    async fn send(&self, request: Request) -> Result<Response, Error> {
+        (**self).send(request).await
+    }
+}

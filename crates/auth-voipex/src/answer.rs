@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+use auth_core::http::StatusCode;
+use auth_core::{Expiry, Failure, Grant, NumberOrText, Response, Secret, json};
+use serde::Deserialize;
+
+/// The documented life of an access token, for an answer that states none.
+const DOCUMENTED_LIFE: Duration = Duration::from_secs(3000);
+
+/// Keycloak's answer: RFC 6749 5.1 and some names of its own.
+#[derive(Deserialize)]
+struct Answer {
+    access_token: Option<Secret>,
+    token_type: Option<String>,
+    expires_in: Option<NumberOrText>,
+    refresh_token: Option<Secret>,
+    refresh_expires_in: Option<NumberOrText>,
+    scope: Option<NumberOrText>,
+    session_state: Option<NumberOrText>,
+    #[serde(rename = "not-before-policy")]
+    not_before_policy: Option<NumberOrText>,
+}
+
+pub(crate) fn read(response: &Response) -> Result<Grant, Failure> {
+    check(response)?;
+    let answer: Answer = json::read(response.body())?;
+    let token = answer.access_token.ok_or(Failure::malformed("the answer holds no `access_token`"))?;
+    let text = |value: Option<NumberOrText>| value.and_then(|value| value.text().map(str::to_owned));
+    let mut grant = Grant::new(token, Expiry::after(answer.expires_in.as_ref(), DOCUMENTED_LIFE)?)
+        .with_token_type(answer.token_type)
+        .with_scope(text(answer.scope));
+    if let Some(refresh_token) = answer.refresh_token {
+        grant = grant.with_refresh_token(refresh_token, stated_end(answer.refresh_expires_in.as_ref()));
+    }
+    if let Some(session) = text(answer.session_state) {
+        grant = grant.with_extra("session_state", session);
+    }
+    if let Some(not_before) = answer.not_before_policy.and_then(|value| value.number()) {
+        grant = grant.with_extra("not-before-policy", not_before.to_string());
+    }
+    Ok(grant)
+}
+
+/// Zero, as offline tokens have it, means that no end is stated: neither "over" nor "for ever".
+fn stated_end(seconds: Option<&NumberOrText>) -> Option<Duration> {
+    let seconds = seconds?.number().filter(|seconds| *seconds > 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Keycloak's error body, or that of the proxy before it: `{statusCode, error, message}`.
+#[derive(Deserialize)]
+struct Refusal {
+    error: Option<NumberOrText>,
+    #[serde(rename = "statusCode")]
+    status_code: Option<NumberOrText>,
+}
+
+/// Gives the failure that an answer speaks of.
+///
+/// By `error`, never by 400 against 401: a wrong password was 401 before Keycloak 26.6 and is 400 since. Descriptions
+/// are for people and change.
+pub(crate) fn check(response: &Response) -> Result<(), Failure> {
+    let refusal: Refusal = json::read(response.body())?;
+    let http = response.status();
+    let own = refusal.status_code.and_then(|code| code.number()).filter(|code| *code >= 400.0);
+    let own = own.and_then(|code| StatusCode::from_u16(code as u16).ok());
+    let Some(error) = refusal.error else {
+        return own.map_or(Ok(()), |status| Err(Failure::status(status)));
+    };
+    let code = error.text().unwrap_or_default();
+    let failure = match code {
+        "invalid_grant" => Failure::refused(),
+        "invalid_client" | "unauthorized_client" => Failure::misconfigured("client_id"),
+        "invalid_scope" => Failure::misconfigured("scope"),
+        "server_error" | "temporarily_unavailable" => Failure::status(StatusCode::SERVICE_UNAVAILABLE),
+        _ => match own.or(Some(http).filter(|http| !http.is_success())) {
+            Some(status) => Failure::status(status),
+            None => Failure::refused(),
+        },
+    };
+    Err(failure.with_code(code))
+}

@@ -1,0 +1,191 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_core::http::{HeaderMap, StatusCode};
+use auth_core::testing::{Answer, Script};
+use auth_core::{Body, Error, ErrorKind, Login, Provider, Response, Token, TokenManager, TokenSource};
+use proptest::prelude::*;
+
+use crate::{Builder, Impersonation, Voipex};
+
+const GRANTED: &str = r#"{"access_token":"fake-access","expires_in":3000,"refresh_expires_in":7200,
+    "refresh_token":"fake-refresh","token_type":"Bearer","not-before-policy":0,
+    "session_state":"00000000-0000-0000-0000-000000000000","scope":"profile email"}"#;
+
+fn builder() -> Builder {
+    Voipex::builder().with_username("me@example.com").with_password("fake-password")
+}
+
+async fn login(status: u16, body: &str) -> Result<Token, Error> {
+    let script = Script::new(vec![Answer::json(status, body); 3]);
+    Login::new(builder().build().unwrap(), script).login().await
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn the_login_is_the_documents() {
+    let request = builder().build().unwrap().login();
+    assert_eq!(request.uri(), "https://auth.voipex.io/token");
+    assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
+    let expected = "client_id=api&username=me%40example.com&password=fake-password&grant_type=password";
+    assert_eq!(text(request.body()), expected);
+
+    let request = builder().with_scope("openid profile").with_client_id("own").build().unwrap().login();
+    let expected =
+        "client_id=own&username=me%40example.com&password=fake-password&grant_type=password&scope=openid+profile";
+    assert_eq!(text(request.body()), expected);
+}
+
+#[test]
+fn t6_every_character_of_a_password_arrives() {
+    let request = builder().with_password("p&+%=#?;:@/\\ ů\n").build().unwrap().login();
+    let body = text(request.body());
+    assert!(body.contains("password=p%26%2B%25%3D%23%3F%3B%3A%40%2F%5C+%C5%AF%0A&"), "{body}");
+}
+
+#[test]
+fn all_missing_settings_are_told_at_once() {
+    let error = Voipex::builder().build().unwrap_err().to_string();
+    assert!(error.contains("VOIPEX_USERNAME") && error.contains("VOIPEX_PASSWORD"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_is_read_in_full() {
+    let token = login(200, GRANTED).await.unwrap();
+    assert_eq!(token.access.authorization(), "Bearer fake-access");
+    assert_eq!(token.access.lifetime(), Duration::from_secs(3000));
+    assert_eq!(token.access.scope(), Some("profile email"));
+    assert_eq!(token.access.extra("session_state"), Some("00000000-0000-0000-0000-000000000000"));
+    assert_eq!(token.access.extra("not-before-policy"), Some("0"));
+    assert_eq!(token.refresh.unwrap().expose(), "fake-refresh");
+
+    let least = login(200, r#"{"access_token":"fake-access","token_type":"bearer","id_token":"x"}"#).await.unwrap();
+    assert_eq!(least.access.lifetime(), Duration::from_secs(3000));
+    assert!(least.refresh.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_refresh_without_a_stated_end_is_tried() {
+    for end in ["0", "null", "-1", "\"\""] {
+        let body = format!(r#"{{"access_token":"a","refresh_token":"fake-refresh","refresh_expires_in":{end}}}"#);
+        let script = Script::new([Answer::json(200, &body), Answer::json(200, GRANTED)]);
+        let login = Login::new(builder().build().unwrap(), script.clone());
+        let mut refresh = login.login().await.unwrap().refresh;
+        tokio::time::advance(Duration::from_secs(100 * 24 * 3600)).await;
+        login.renew(&mut refresh).await.unwrap();
+        let sent = script.requests();
+        let expected = "client_id=api&refresh_token=fake-refresh&grant_type=refresh_token";
+        assert_eq!(text(sent[1].body()), expected, "{end}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r9_keycloaks_refusal_is_told_by_error_not_by_status() {
+    for status in [400, 401, 200] {
+        let body = r#"{"error":"invalid_grant","error_description":"Invalid user credentials"}"#;
+        let error = login(status, body).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, Some("invalid_grant")), "{status}");
+        for (code, setting) in
+            [("invalid_client", "client_id"), ("unauthorized_client", "client_id"), ("invalid_scope", "scope")]
+        {
+            let error = login(status, &format!(r#"{{"error":"{code}"}}"#)).await.unwrap_err();
+            assert_eq!((error.kind(), error.setting()), (ErrorKind::Misconfigured, Some(setting)), "{status} {code}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_error_bodies_are_understood() {
+    let cases = [
+        (401, r#"{"statusCode":401,"error":"Unauthorized","message":"m"}"#, ErrorKind::Refused),
+        (200, r#"{"statusCode":401,"error":"Unauthorized","message":"m"}"#, ErrorKind::Refused),
+        (200, r#"{"statusCode":"404","message":"m"}"#, ErrorKind::Misconfigured),
+        (
+            400,
+            r#"{"error":"invalid_request","error_description":"Missing form parameter: grant_type"}"#,
+            ErrorKind::Refused,
+        ),
+        (400, "<html>Bad Request</html>", ErrorKind::Refused),
+        (404, r#"{"error":"Realm does not exist"}"#, ErrorKind::Misconfigured),
+        (200, r#"{"error":{"nested":true}}"#, ErrorKind::Refused),
+        (200, r#"{"expires_in":3000}"#, ErrorKind::Malformed),
+    ];
+    for (status, body, kind) in cases {
+        assert_eq!(login(status, body).await.unwrap_err().kind(), kind, "{status} {body}");
+    }
+}
+
+/// An account with a token, and what its impersonation answers.
+fn exchange(account: [Answer; 2], answers: Vec<Answer>) -> (Script, Script, impl TokenSource) {
+    let account_script = Script::new(account);
+    let account = Arc::new(TokenManager::new(Login::new(builder().build().unwrap(), account_script.clone())));
+    let script = Script::new(answers);
+    let login = Impersonation::builder().with_email("colleague@example.com").login(account, script.clone()).unwrap();
+    (account_script, script, TokenManager::new(login))
+}
+
+fn account() -> [Answer; 2] {
+    [Answer::json(200, GRANTED), Answer::json(200, r#"{"access_token":"fake-next"}"#)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn impersonation_carries_the_accounts_token() {
+    for body in [
+        r#"{"access_token":"theirs","expires_in":600}"#,
+        r#"{"accessToken":"theirs","expiresIn":"600"}"#,
+        r#"{"token":"theirs","expires_in":600.0,"anything":[]}"#,
+    ] {
+        let (_, script, source) = exchange(account(), vec![Answer::json(200, body)]);
+        let token = source.token().await.unwrap();
+        assert_eq!((token.expose(), token.lifetime().as_secs()), ("theirs", 600), "{body}");
+        let sent = &script.requests()[0];
+        assert_eq!(sent.uri(), "https://auth.voipex.io/token-exchange");
+        assert_eq!(sent.headers()["authorization"], "Bearer fake-access");
+        assert_eq!(text(sent.body()), r#"{"email":"colleague@example.com"}"#);
+    }
+    let (_, _, source) = exchange(account(), vec![Answer::json(200, r#"{"token":"theirs"}"#)]);
+    assert_eq!(source.token().await.unwrap().lifetime(), Duration::from_secs(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn impersonation_replaces_a_rejected_account_token_once() {
+    let answers = vec![Answer::json(401, ""), Answer::json(200, r#"{"access_token":"theirs"}"#)];
+    let (account_script, script, source) = exchange(account(), answers);
+    assert_eq!(source.token().await.unwrap().expose(), "theirs");
+    assert_eq!(account_script.requests().len(), 2);
+    assert_eq!(script.requests()[1].headers()["authorization"], "Bearer fake-next");
+
+    let (_, script, source) = exchange(account(), vec![Answer::json(401, ""); 3]);
+    assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn impersonation_that_is_not_permitted_is_refused_without_a_login() {
+    let (account_script, script, source) = exchange(account(), vec![Answer::json(403, "")]);
+    assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!((account_script.requests().len(), script.requests().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn impersonation_tells_the_accounts_own_error() {
+    let refused = Answer::json(400, r#"{"error":"invalid_grant"}"#);
+    let (_, script, source) = exchange([refused.clone(), refused], vec![]);
+    assert_eq!(source.token().await.unwrap_err().code(), Some("invalid_grant"));
+    assert!(script.requests().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn no_answer_panics(status in 100_u16..999, body in ".*", error in ".*", end in any::<f64>()) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let json = serde_json::json!({ "access_token": "a", "refresh_token": error, "refresh_expires_in": end });
+        for body in [body, json.to_string(), serde_json::json!({ "error": error, "statusCode": end }).to_string()] {
+            let response = Response::new(status, HeaderMap::new(), Body::from(body.into_bytes()));
+            let _ = builder().build().unwrap().read(&response);
+        }
+    }
+}
