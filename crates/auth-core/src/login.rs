@@ -163,5 +163,5 @@ fn is_ending(renewed: &Token, used: &RefreshToken) -> bool {
     lifetime < ENDING_SESSION && lifetime < used.login_lifetime()
 }
 
-#[cfg(test)]
-mod tests;
+#[cfg(all(test, feature = "testing"))]
+pub(crate) mod tests;

@@ -104,3 +104,57 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
         self.current().take_if(|current| current.token.same(token));
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::login::tests::login;
+    use crate::testing::{Answer, Script};
+
+    fn grant(name: &str) -> Answer {
+        Answer::json(200, &format!(r#"{{"token":"{name}","life":1000}}"#))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_usable_token_outlives_a_failed_refresh() {
+        let script = Script::new([vec![grant("first")], vec![Answer::json(503, ""); 6]].concat());
+        let tokens = TokenManager::new(login(&script));
+        tokens.token().await.unwrap();
+
+        tokio::time::advance(Duration::from_secs(690)).await;
+        assert_eq!(tokens.token().await.unwrap().expose(), "first");
+        assert_eq!(script.requests().len(), 1, "fresh");
+
+        tokio::time::advance(Duration::from_secs(111)).await;
+        assert_eq!(tokens.token().await.unwrap().expose(), "first");
+        assert_eq!(script.requests().len(), 4, "stale");
+
+        tokio::time::advance(Duration::from_secs(170)).await;
+        assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert!(tokens.cached().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_login_serves_every_caller() {
+        let script = Script::new([grant("first").after(Duration::from_secs(2)), grant("second")]);
+        let tokens = std::sync::Arc::new(TokenManager::new(login(&script)));
+        let callers: Vec<_> =
+            (0..1000).map(|_| tokens.clone()).map(|tokens| tokio::spawn(async move { tokens.token().await })).collect();
+        for caller in callers {
+            assert_eq!(caller.await.unwrap().unwrap().expose(), "first");
+        }
+        assert_eq!(script.requests().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rejected_token_is_replaced_and_a_newer_one_stays() {
+        let tokens = TokenManager::new(login(&Script::new([grant("same"), grant("same")])));
+        let first = tokens.token().await.unwrap();
+        tokens.reject(&first);
+        assert!(tokens.cached().is_none());
+        let second = tokens.token().await.unwrap();
+        tokens.reject(&first);
+        assert!(tokens.cached().unwrap().same(&second));
+    }
+}

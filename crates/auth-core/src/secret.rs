@@ -6,7 +6,7 @@ use std::io;
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::{Deserialize, Deserializer};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Holds a secret text: prints as `[redacted]`, cannot be serialized, and wipes its memory when dropped.
 ///
@@ -111,14 +111,6 @@ impl io::Write for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} bytes, redacted]", self.0.len())
-    }
-}
-
-/// Overwrites what an HTTP client received, where this was the last reference to it.
-#[cfg(feature = "reqwest")]
-pub(crate) fn wipe(bytes: Bytes) {
-    if let Ok(mut bytes) = bytes.try_into_mut() {
-        bytes.as_mut().zeroize();
     }
 }
 

@@ -17,7 +17,7 @@ use crate::testing::{Answer, Script};
 
 /// A provider with refresh tokens, as plain as can be.
 #[derive(Debug)]
-struct Plain(Endpoint);
+pub(crate) struct Plain(Endpoint);
 
 impl Provider for Plain {
     fn name(&self) -> &'static str {
@@ -59,7 +59,7 @@ impl Provider for Plain {
 const LOGIN: &str = r#"{"token":"first","life":3000,"refresh":"r1"}"#;
 const ROTATED: &str = r#"{"token":"second","life":3000,"refresh":"r2"}"#;
 
-fn login(script: &Script) -> Login<Plain, Script> {
+pub(crate) fn login(script: &Script) -> Login<Plain, Script> {
     let endpoint = Endpoint::new("plain", "https://login.example", "/token").unwrap();
     Login::new(Plain(endpoint), script.clone())
 }

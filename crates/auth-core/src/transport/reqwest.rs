@@ -3,27 +3,33 @@
 use std::error::Error as StdError;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::HeaderMap;
+use http::uri::Scheme;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use rustls::CertificateError;
+use zeroize::Zeroize;
 
 use super::Transport;
 use crate::error::Error;
 use crate::message::{Request, Response};
-use crate::secret::{Body, wipe};
+use crate::secret::Body;
 use crate::verdict::is_passing;
 
 /// No login answer is longer.
 const LONGEST_BODY: usize = 1 << 20;
 
-/// Sends logins by [reqwest](https://docs.rs/reqwest) over TLS 1.2 or newer, with the system's root certificates and its proxy settings
-/// (`HTTPS_PROXY`, `NO_PROXY`).
+/// Sends logins by [reqwest](https://docs.rs/reqwest) over TLS 1.2 or newer, with the system's root certificates and
+/// its proxy settings (`HTTPS_PROXY`, `NO_PROXY`).
 ///
-/// It follows no redirect, repeats nothing, reads at most 1 MiB, and keeps no connection open between logins. Cheap to
-/// clone; share one among all providers.
+/// It follows no redirect, repeats nothing, reads at most 1 MiB, and keeps no connection open between logins. Plain http,
+/// which is for this machine alone, never goes through a proxy. Cheap to clone; share one among all providers.
 #[derive(Debug, Clone)]
-pub struct ReqwestTransport(Client);
+pub struct ReqwestTransport {
+    https: Client,
+    loopback: Client,
+}
 
 impl ReqwestTransport {
     /// Builds the transport with the system's root certificates.
@@ -32,8 +38,7 @@ impl ReqwestTransport {
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) where the system has no root certificates: install its
     /// `ca-certificates` package, or give them to a [client of your own](Self::from_client_builder).
     pub fn new() -> Result<Self, Error> {
-        let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        Self::from_client_builder(Client::builder().user_agent(agent))
+        Self::from_client_builder(Client::builder().user_agent(AGENT))
     }
 
     /// Builds the transport on a client of your own: with proxies, more root certificates, other timeouts.
@@ -54,26 +59,34 @@ impl ReqwestTransport {
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) where the client cannot be built.
     pub fn from_client_builder(client: ClientBuilder) -> Result<Self, Error> {
-        let client = client
-            .redirect(Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .connection_verbose(false)
-            .pool_max_idle_per_host(0);
-        client.build().map(Self).map_err(|error| {
-            Error::misconfigured("transport", "cannot be built; does the system have root certificates?")
-                .with_cause(&error.without_url())
-        })
+        let loopback = Client::builder().user_agent(AGENT).no_proxy().tls_certs_only([]);
+        Ok(Self { https: harden(client.https_only(true))?, loopback: harden(loopback)? })
     }
+}
+
+const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+fn harden(client: ClientBuilder) -> Result<Client, Error> {
+    let client = client
+        .redirect(Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .connection_verbose(false)
+        .pool_max_idle_per_host(0);
+    client.build().map_err(|error| {
+        Error::misconfigured("transport", "cannot be built; does the system have root certificates?")
+            .with_cause(&error.without_url())
+    })
 }
 
 #[async_trait]
 impl Transport for ReqwestTransport {
     async fn send(&self, request: Request) -> Result<Response, Error> {
+        let client = if request.uri().scheme() == Some(&Scheme::HTTPS) { &self.https } else { &self.loopback };
         let request = request.into_http().map(|body| reqwest::Body::from(body.into_bytes()));
         let request = reqwest::Request::try_from(request)
             .map_err(|error| Error::misconfigured("base_url", "is not a URL").with_cause(&error.without_url()))?;
-        let mut answer = self.0.execute(request).await.map_err(explain)?;
+        let mut answer = client.execute(request).await.map_err(explain)?;
 
         let status = answer.status();
         let headers = std::mem::take(answer.headers_mut());
@@ -97,6 +110,13 @@ async fn read(mut answer: reqwest::Response, headers: &HeaderMap) -> Result<Body
         wipe(chunk);
     }
     Ok(body)
+}
+
+/// Overwrites what the client received, where this was the last reference to it.
+fn wipe(bytes: Bytes) {
+    if let Ok(mut bytes) = bytes.try_into_mut() {
+        bytes.as_mut().zeroize();
+    }
 }
 
 fn explain(error: reqwest::Error) -> Error {
@@ -129,8 +149,8 @@ fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
 
 fn tls_advice(error: &rustls::Error) -> &'static str {
     use CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
-        UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, UnknownIssuer,
     };
     match error {
         rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
@@ -142,7 +162,8 @@ fn tls_advice(error: &rustls::Error) -> &'static str {
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
             "the server's certificate is for another host; check `base_url`"
         }
-        rustls::Error::InvalidCertificate(UnknownIssuer) => {
+        // A bad signature is that of an issuer with a trusted one's name.
+        rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
             "the server's certificate has an unknown issuer; add its root certificate if you trust it"
         }
         rustls::Error::InvalidCertificate(_) => "the server's certificate is not valid",

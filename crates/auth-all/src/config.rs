@@ -1,0 +1,106 @@
+use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
+use serde::Deserialize;
+
+/// Holds the settings of one provider, chosen by name: the form for a config file.
+///
+/// Its `provider` says which; the other keys are that provider's settings, and an unknown one is an error.
+///
+/// ```
+/// # #[cfg(all(feature = "voipex", feature = "reqwest"))] {
+/// use auth_all::ProviderConfig;
+/// use auth_all::core::TokenSource;
+///
+/// let config: ProviderConfig = toml::from_str(
+///     r#"
+///     provider = "voipex"
+///     username = "me@example.com"
+///     password = "not a real one"
+///     "#,
+/// )?;
+/// let source: Box<dyn TokenSource> = config.into_source()?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "provider", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ProviderConfig {
+    /// Zoqq.
+    #[cfg(feature = "zoqq")]
+    Zoqq(auth_zoqq::Builder),
+    /// Roecny.
+    #[cfg(feature = "roecny")]
+    Roecny(auth_roecny::Builder),
+    /// Cambyopro.
+    #[cfg(feature = "cambyopro")]
+    Cambyopro(auth_cambyopro::Builder),
+    /// Voipex.
+    #[cfg(feature = "voipex")]
+    Voipex(auth_voipex::Builder),
+}
+
+impl ProviderConfig {
+    /// The names of the providers that this build knows.
+    pub const PROVIDERS: &[&str] = &[
+        #[cfg(feature = "zoqq")]
+        "zoqq",
+        #[cfg(feature = "roecny")]
+        "roecny",
+        #[cfg(feature = "cambyopro")]
+        "cambyopro",
+        #[cfg(feature = "voipex")]
+        "voipex",
+    ];
+
+    /// Reads the settings of the provider of this name from its environment variables.
+    ///
+    /// # Errors
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) where the name is not among
+    /// [`PROVIDERS`](Self::PROVIDERS), or a variable cannot be read.
+    pub fn from_env(provider: &str) -> Result<Self, Error> {
+        match provider {
+            #[cfg(feature = "zoqq")]
+            "zoqq" => auth_zoqq::Builder::from_env().map(Self::Zoqq),
+            #[cfg(feature = "roecny")]
+            "roecny" => auth_roecny::Builder::from_env().map(Self::Roecny),
+            #[cfg(feature = "cambyopro")]
+            "cambyopro" => auth_cambyopro::Builder::from_env().map(Self::Cambyopro),
+            #[cfg(feature = "voipex")]
+            "voipex" => auth_voipex::Builder::from_env().map(Self::Voipex),
+            _ => {
+                let problem = format!("is none of those built in: {}", Self::PROVIDERS.join(", "));
+                Err(Error::misconfigured("provider", &problem))
+            }
+        }
+    }
+
+    /// Checks the settings and builds the source of tokens, over HTTPS by reqwest.
+    ///
+    /// # Errors
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) that names every missing setting, or the first wrong one.
+    #[cfg(feature = "reqwest")]
+    pub fn into_source(self) -> Result<Box<dyn TokenSource>, Error> {
+        self.into_source_over(auth_core::ReqwestTransport::new()?)
+    }
+
+    /// Checks the settings and builds the source of tokens, over a transport of your own.
+    ///
+    /// # Errors
+    /// As [`into_source`](Self::into_source).
+    pub fn into_source_over(self, transport: impl Transport) -> Result<Box<dyn TokenSource>, Error> {
+        match self {
+            #[cfg(feature = "zoqq")]
+            Self::Zoqq(builder) => Ok(manage(builder.build()?, transport)),
+            #[cfg(feature = "roecny")]
+            Self::Roecny(builder) => Ok(manage(builder.build()?, transport)),
+            #[cfg(feature = "cambyopro")]
+            Self::Cambyopro(builder) => Ok(manage(builder.build()?, transport)),
+            #[cfg(feature = "voipex")]
+            Self::Voipex(builder) => Ok(manage(builder.build()?, transport)),
+        }
+    }
+}
+
+fn manage(provider: impl Provider, transport: impl Transport) -> Box<dyn TokenSource> {
+    Box::new(TokenManager::new(Login::new(provider, transport)))
+}

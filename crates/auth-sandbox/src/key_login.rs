@@ -1,0 +1,109 @@
+//! Zoqq and Roecny: `POST /api/v1/authentication/login`.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::answer;
+use crate::state::State;
+use crate::{API_KEY, Api, CLIENT_ID, CLIENT_SECRET};
+
+pub(crate) async fn zoqq(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
+    state.login(Api::Zoqq, async { login(&state, Api::Zoqq, &headers, &body) }).await
+}
+
+pub(crate) async fn roecny(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
+    state.login(Api::Roecny, async { login(&state, Api::Roecny, &headers, &body) }).await
+}
+
+fn login(state: &State, api: Api, headers: &HeaderMap, body: &[u8]) -> Response {
+    let result = if body.is_empty() { by_headers(api, headers) } else { by_body(headers, body) };
+    state.with(|inner| match result {
+        Ok(shape) => {
+            inner.api(api).counters.logins += 1;
+            let (token, expires) = inner.issue_jwt(api);
+            answer::json(StatusCode::OK, &shape(token, expires))
+        }
+        Err(refusal) => {
+            inner.api(api).counters.refusals += 1;
+            refusal
+        }
+    })
+}
+
+type Shape = fn(String, u64) -> Value;
+
+/// The documents' login: credentials in headers, empty body. Zoqq requires a scope.
+fn by_headers(api: Api, headers: &HeaderMap) -> Result<Shape, Response> {
+    let client_id = required(headers, "x-client-id")?;
+    let api_key = required(headers, "x-api-key")?;
+    if api == Api::Zoqq {
+        required(headers, "scope")?;
+    }
+    if (client_id, api_key) != (CLIENT_ID, API_KEY) {
+        return Err(denied());
+    }
+    Ok(|token, expires| json!({ "expires_at": timestamp(expires), "token": token }))
+}
+
+/// The later login: a JSON body, and `x-client-id` or an e-mail address beside the key.
+fn by_body(headers: &HeaderMap, body: &[u8]) -> Result<Shape, Response> {
+    let api_key = required(headers, "x-api-key")?;
+    let body: Value = serde_json::from_slice(body).map_err(|_| bad_request("the body is not JSON"))?;
+    let member =
+        |name: &str| body.get(name).and_then(Value::as_str).ok_or_else(|| bad_request(&format!("{name} is required")));
+    let (client_key, client_secret) = (member("client_key")?, member("client_secret")?);
+    match headers.get("x-client-id") {
+        Some(client_id) if client_id != CLIENT_ID => return Err(denied()),
+        Some(_) => {}
+        None => {
+            member("email")?;
+        }
+    }
+    if (client_key, client_secret, api_key) != (CLIENT_ID, CLIENT_SECRET, API_KEY) {
+        return Err(denied());
+    }
+    Ok(|token, expires| {
+        json!({
+            "code": 200,
+            "status": "success",
+            "message": "Access token generated successfully",
+            "data": [{ "access_token": token, "expiry_time": expires }],
+        })
+    })
+}
+
+fn required<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Response> {
+    let value = headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
+    value.ok_or_else(|| bad_request(&format!("{name} is a required header and is missing")))
+}
+
+fn bad_request(message: &str) -> Response {
+    answer::json(StatusCode::BAD_REQUEST, &json!({ "code": 400, "status": "Error", "message": message }))
+}
+
+fn denied() -> Response {
+    let body = json!({ "code": "unauthorized", "message": "Access denied, authentication failed" });
+    answer::json(StatusCode::UNAUTHORIZED, &body)
+}
+
+/// The documents' format: an offset without a colon.
+fn timestamp(epoch: u64) -> String {
+    let at = OffsetDateTime::from(SystemTime::UNIX_EPOCH + Duration::from_secs(epoch));
+    let (date, time) = (at.date(), at.time());
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}+0000",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
+}

@@ -1,0 +1,16 @@
+//! Logs in to the provider of the given name by its environment variables, for tests that must set those.
+
+use auth_all::ProviderConfig;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    let token = match ProviderConfig::from_env(&name).and_then(ProviderConfig::into_source) {
+        Ok(source) => source.token().await,
+        Err(error) => Err(error),
+    };
+    match token {
+        Ok(token) => println!("ok {}", token.lifetime().as_secs()),
+        Err(error) => println!("{:?} {error}", error.kind()),
+    }
+}

@@ -1,0 +1,84 @@
+//! What the environment decides, in processes of their own.
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
+
+use auth_sandbox::{Api, Sandbox};
+
+fn login(provider: &str, variables: &[(&str, &OsStr)]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_login-from-env"))
+        .arg(provider)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn as_os<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a OsStr)> {
+    variables.iter().map(|(name, value)| (*name, OsStr::new(value.as_str()))).collect()
+}
+
+#[test]
+fn the_documented_variables_are_enough() {
+    let sandbox = Sandbox::start().unwrap();
+    let variables = sandbox.env();
+    for (api, life) in Api::ALL.into_iter().zip([1800, 1800, 86400, 3000]) {
+        assert_eq!(login(api.name(), &as_os(&variables)), format!("ok {life}\n"));
+    }
+}
+
+#[test]
+fn missing_variables_are_told_at_once() {
+    let cases = [
+        (
+            "zoqq",
+            "`base_url` (environment: ZOQQ_BASE_URL), `client_id` (environment: ZOQQ_CLIENT_ID), `api_key` (environment: ZOQQ_API_KEY), `scope` (environment: ZOQQ_SCOPE)",
+        ),
+        (
+            "roecny",
+            "`base_url` (environment: ROECNY_BASE_URL), `client_id` (environment: ROECNY_CLIENT_ID), `api_key` (environment: ROECNY_API_KEY)",
+        ),
+        (
+            "cambyopro",
+            "`client_id` (environment: CAMBYOPRO_CLIENT_ID), `client_secret` (environment: CAMBYOPRO_CLIENT_SECRET)",
+        ),
+        ("voipex", "`username` (environment: VOIPEX_USERNAME), `password` (environment: VOIPEX_PASSWORD)"),
+    ];
+    for (provider, list) in cases {
+        assert_eq!(login(provider, &[]), format!("Misconfigured {provider}: missing: {list}\n"));
+    }
+}
+
+#[test]
+fn a_variable_that_cannot_be_read_is_named() {
+    let wrong = [
+        ("ZOQQ_REVISION", OsStr::new("newest"), "ZOQQ_REVISION"),
+        ("ZOQQ_API_KEY", OsStr::from_bytes(b"\xff"), "ZOQQ_API_KEY"),
+    ];
+    for (variable, value, word) in wrong {
+        let text = login("zoqq", &[(variable, value)]);
+        assert!(text.starts_with("Misconfigured") && text.contains(word) && !text.contains("newest"), "{text}");
+    }
+    let text = login("acme", &[]);
+    assert!(text.contains("zoqq, roecny, cambyopro, voipex"), "{text}");
+}
+
+#[test]
+fn t4_plain_http_on_this_machine_never_goes_through_a_proxy() {
+    let trap = TcpListener::bind("127.0.0.1:0").unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let proxy = format!("http://{}", trap.local_addr().unwrap());
+    let sandbox = Sandbox::start().unwrap();
+    let mut variables = sandbox.env();
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "HTTPS_PROXY"] {
+        variables.push((name, proxy.clone()));
+    }
+    for api in Api::ALL {
+        assert!(login(api.name(), &as_os(&variables)).starts_with("ok "));
+    }
+    assert!(trap.accept().is_err(), "nothing reached the proxy");
+}
