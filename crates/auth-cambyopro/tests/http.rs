@@ -1,0 +1,62 @@
+//! The login over real HTTP: what is sent, to the letter, and what is made of the answers.
+
+use auth_cambyopro::Cambyopro;
+use auth_core::{Error, ErrorKind, Login, ReqwestTransport, Token};
+use serde_json::json;
+use wiremock::matchers::{body_json, header, method, path};
+use wiremock::{Mock, MockBuilder, MockServer, ResponseTemplate};
+
+fn post() -> MockBuilder {
+    Mock::given(method("POST"))
+        .and(path("/api/no-auth/authentication/v1/login"))
+        .and(header("accept", "application/json"))
+        .and(header("content-type", "application/json"))
+        .and(body_json(json!({ "clientId": "fake-client", "clientSecret": "fake-secret" })))
+}
+
+async fn login(server: &MockServer) -> Result<Token, Error> {
+    let builder = Cambyopro::builder().with_client_id("fake-client").with_client_secret("fake-secret");
+    Login::new(builder.with_base_url(server.uri()).build()?, ReqwestTransport::new()?).login().await
+}
+
+#[tokio::test]
+async fn the_documents_login() {
+    let server = MockServer::start().await;
+    let body = json!({
+        "success": true,
+        "accessToken": "atk_fake",
+        "tokenType": "Bearer",
+        "message": "Cliente de API autenticado com sucesso para Empresa Fictícia",
+        "expiresIn": 86400,
+    });
+    post().respond_with(ResponseTemplate::new(200).set_body_json(body)).expect(1).mount(&server).await;
+    let token = login(&server).await.unwrap().access;
+    assert_eq!(token.authorization(), "Bearer atk_fake");
+    assert_eq!(token.lifetime().as_secs(), 86400);
+}
+
+#[tokio::test]
+async fn the_documents_refusal() {
+    let server = MockServer::start().await;
+    let body = json!({ "success": false, "message": "Invalid credentials." });
+    post().respond_with(ResponseTemplate::new(401).set_body_json(body)).expect(1).mount(&server).await;
+    let error = login(&server).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert_eq!(error.to_string(), "cambyopro: the credentials are refused (HTTP 401)");
+}
+
+#[tokio::test]
+async fn a_wrong_path_says_that_it_can_be_set() {
+    let server = MockServer::start().await;
+    let error = login(&server).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured);
+    assert!(error.to_string().contains("login_path"), "{error}");
+}
+
+#[test]
+fn t4_a_base_url_that_is_not_safe_is_refused_when_built() {
+    for base_url in ["http://api.example.com", "https://user:pw@api.example.com", "api.example.com"] {
+        let error = Cambyopro::builder().with_base_url(base_url).with_client_id("c").with_client_secret("s").build();
+        assert_eq!(error.unwrap_err().setting(), Some("base_url"), "{base_url}");
+    }
+}

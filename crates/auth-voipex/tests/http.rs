@@ -1,0 +1,94 @@
+//! The login over real HTTP: what is sent, to the letter, and what is made of the answers.
+
+use std::sync::Arc;
+
+use auth_core::{ErrorKind, Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_voipex::{Impersonation, Voipex};
+use serde_json::json;
+use wiremock::matchers::{body_json, body_string, header, method, path};
+use wiremock::{Mock, MockBuilder, MockServer, ResponseTemplate};
+
+const PASSWORD_FORM: &str =
+    "client_id=api&username=me%40example.com&password=p%26%3D%25%2B+%C3%A1%2F&grant_type=password";
+const REFRESH_FORM: &str = "client_id=api&refresh_token=fake%2Brefresh&grant_type=refresh_token";
+
+fn post(form: &str) -> MockBuilder {
+    Mock::given(method("POST"))
+        .and(path("/token"))
+        .and(header("content-type", "application/x-www-form-urlencoded"))
+        .and(body_string(form))
+}
+
+fn granted(token: &str) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(json!({
+        "access_token": token,
+        "expires_in": 3000,
+        "refresh_expires_in": 7200,
+        "refresh_token": "fake+refresh",
+        "token_type": "Bearer",
+        "not-before-policy": 0,
+        "session_state": "00000000-0000-0000-0000-000000000000",
+        "scope": "profile email",
+    }))
+}
+
+fn login(server: &MockServer) -> Login<Voipex, ReqwestTransport> {
+    let builder = Voipex::builder().with_username("me@example.com").with_password("p&=%+ á/");
+    Login::new(builder.with_base_url(server.uri()).build().unwrap(), ReqwestTransport::new().unwrap())
+}
+
+#[tokio::test]
+async fn the_documents_login_and_its_refresh() {
+    let server = MockServer::start().await;
+    post(PASSWORD_FORM).respond_with(granted("first")).expect(1).mount(&server).await;
+    post(REFRESH_FORM).respond_with(granted("second")).expect(1).mount(&server).await;
+    let login = login(&server);
+    let mut token = login.login().await.unwrap();
+    assert_eq!(token.access.authorization(), "Bearer first");
+    assert_eq!(token.access.lifetime().as_secs(), 3000);
+    assert_eq!(login.renew(&mut token.refresh).await.unwrap().access.expose(), "second");
+}
+
+#[tokio::test]
+async fn r9_keycloaks_refusal_in_either_status() {
+    for status in [400, 401] {
+        let server = MockServer::start().await;
+        let body = json!({ "error": "invalid_grant", "error_description": "Invalid user credentials" });
+        post(PASSWORD_FORM)
+            .respond_with(ResponseTemplate::new(status).set_body_json(body))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let error = login(&server).login().await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, Some("invalid_grant")));
+        let text = format!("voipex: the credentials are refused (HTTP {status}, invalid_grant)");
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[tokio::test]
+async fn impersonation_exchanges_the_accounts_token() {
+    let server = MockServer::start().await;
+    post(PASSWORD_FORM).respond_with(granted("first")).expect(1).mount(&server).await;
+    Mock::given(method("POST"))
+        .and(path("/token-exchange"))
+        .and(header("authorization", "Bearer first"))
+        .and(header("content-type", "application/json"))
+        .and(body_json(json!({ "email": "colleague@example.com" })))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "access_token": "theirs", "expires_in": 600 })))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let account = Arc::new(TokenManager::new(login(&server)));
+    let builder = Impersonation::builder().with_email("colleague@example.com").with_base_url(server.uri());
+    let exchange = builder.login(account, ReqwestTransport::new().unwrap()).unwrap();
+    assert_eq!(TokenManager::new(exchange).token().await.unwrap().expose(), "theirs");
+}
+
+#[test]
+fn t4_a_base_url_that_is_not_safe_is_refused_when_built() {
+    for base_url in ["http://api.example.com", "https://user:pw@api.example.com", "api.example.com"] {
+        let error = Voipex::builder().with_base_url(base_url).with_username("u").with_password("p").build();
+        assert_eq!(error.unwrap_err().setting(), Some("base_url"), "{base_url}");
+    }
+}

@@ -1,0 +1,102 @@
+//! K2: what held a secret is zeroed when dropped. Searches this process's own memory, so it is a test binary of its own.
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use auth_core::testing::{Answer, Script};
+use auth_core::{Login, Secret, TokenManager, TokenSource};
+use auth_tests::SUBJECTS;
+use zeroize::Zeroizing;
+
+const MASK: u8 = 0x5a;
+const LENGTH: usize = 24;
+
+/// A random secret, kept in a form that a search for it does not find.
+struct Sentinel([u8; LENGTH]);
+
+impl Sentinel {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| fastrand::alphanumeric() as u8 ^ MASK))
+    }
+
+    fn reveal(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(LENGTH));
+        text.extend(self.0.iter().map(|byte| char::from(byte ^ MASK)));
+        text
+    }
+
+    fn is_at(&self, bytes: &[u8]) -> bool {
+        bytes.iter().zip(&self.0).all(|(byte, masked)| *byte == masked ^ MASK)
+    }
+}
+
+/// Counts the copies of `sentinel` in all memory that this process can write.
+fn copies(sentinel: &Sentinel, buffer: &mut [u8]) -> usize {
+    let own = buffer.as_ptr() as u64..buffer.as_ptr() as u64 + buffer.len() as u64;
+    let memory = File::open("/proc/self/mem").unwrap();
+    let mut found = 0;
+    for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
+        let mut words = line.split_whitespace();
+        let (range, rights) = (words.next().unwrap(), words.next().unwrap());
+        if !rights.starts_with("rw") {
+            continue;
+        }
+        let (start, end) = range.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+        let mut at = start;
+        while at < end {
+            let length = ((end - at) as usize).min(buffer.len());
+            let Ok(read) = memory.read_at(&mut buffer[..length], at) else {
+                break;
+            };
+            let first = sentinel.0[0] ^ MASK;
+            let mut offset = 0;
+            while let Some(next) = buffer[offset..read].iter().position(|byte| *byte == first) {
+                offset += next;
+                let is_own = own.contains(&(at + offset as u64));
+                found += usize::from(!is_own && offset + LENGTH <= read && sentinel.is_at(&buffer[offset..read]));
+                offset += 1;
+            }
+            buffer.fill(0);
+            // Overlap, so that none is missed between two reads.
+            at += if read < length || at + length as u64 == end { length } else { length - LENGTH + 1 } as u64;
+        }
+    }
+    found
+}
+
+#[test]
+fn k2_what_held_a_secret_is_zeroed() {
+    let mut buffer = vec![0; 1 << 20];
+
+    // The search itself finds what is there, and not what is gone.
+    let sentinel = Sentinel::new();
+    let secret = Secret::from(sentinel.reveal().as_str());
+    assert_eq!(copies(&sentinel, &mut buffer), 1);
+    drop(secret);
+    assert_eq!(copies(&sentinel, &mut buffer), 0);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for subject in SUBJECTS {
+        let [credential, token] = [Sentinel::new(), Sentinel::new()];
+        let (mut refresh, expected) = (None, Zeroizing::new(subject.grant(&token.reveal())));
+        let script = Script::new([Answer::json(200, &expected), Answer::json(401, &expected)]);
+        drop(expected);
+        let provider = subject.with_secret("https://login.example", &credential.reveal()).unwrap();
+        let login = Login::new(provider, script.clone());
+        runtime.block_on(async {
+            let first = login.login().await.unwrap();
+            assert_eq!(first.access.expose(), token.reveal().as_str());
+            refresh.clone_from(&first.refresh);
+            login.renew(&mut refresh).await.unwrap_err();
+            assert!(TokenManager::new(login).token().await.is_err());
+        });
+        assert!(copies(&credential, &mut buffer) > 0, "the script still holds its requests");
+        drop(script);
+        for (name, sentinel) in [("credential", &credential), ("token", &token)] {
+            let left = copies(sentinel, &mut buffer);
+            assert_eq!(left, 0, "copies of the {name} left by {:?}", subject.api);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! K1, K3, K4: no secret reaches a Debug, a Display, an error chain, a tracing event or a panic message.
+
+use std::error::Error as StdError;
+use std::fmt::{Debug, Write as _};
+use std::io;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use auth_core::http::HeaderValue;
+use auth_core::{
+    Error, ErrorKind, Login, Provider, Request, ReqwestTransport, Response, TokenManager, TokenSource, Transport,
+    async_trait,
+};
+use auth_tests::{AnyProvider, SUBJECTS, Subject};
+use tracing_subscriber::fmt::MakeWriter;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+const CREDENTIAL: &str = "SENTINELcredential7f3a";
+const TOKEN: &str = "SENTINELaccess91bc";
+const REFRESH: &str = "SENTINELrefresh5d02";
+
+/// Everything that a program could have written down.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn add(&self, what: impl Debug) {
+        let text = format!("{what:?} {what:#?}\n");
+        self.0.lock().unwrap().push_str(&text);
+    }
+
+    fn add_error(&self, error: &Error) {
+        self.add(error);
+        let mut text = error.to_string();
+        let mut next = error.source();
+        while let Some(error) = next {
+            let _ = write!(text, ": {error} {error:?}");
+            next = error.source();
+        }
+        self.add(format!("{text} {:?} {:?} {:?}", error.code(), error.setting(), error.retry_at()));
+    }
+
+    fn assert_clean(&self, least: usize) {
+        // A copy, because a failed assertion panics, and the panic is logged.
+        let log = self.0.lock().unwrap().clone();
+        assert!(log.len() >= least, "too little was written to prove anything: {}", log.len());
+        for line in log.lines() {
+            assert!(!line.contains("SENTINEL"), "{line}");
+        }
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().push_str(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// The one log of this process: every event of every crate at TRACE, every `log` record, every panic.
+fn log() -> &'static Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let log = Log::default();
+        tracing_log::LogTracer::init().unwrap();
+        let subscriber =
+            tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        let panics = log.clone();
+        std::panic::set_hook(Box::new(move |panic| panics.add(panic.to_string())));
+        log
+    })
+}
+
+fn login(subject: &Subject, base_url: &str) -> Login<AnyProvider, ReqwestTransport> {
+    let provider = subject.with_secret(base_url, CREDENTIAL).unwrap();
+    log().add(&provider);
+    log().add(provider.login());
+    Login::new(provider, ReqwestTransport::new().unwrap()).with_deadline(Duration::from_millis(500))
+}
+
+async fn run(subject: &Subject, base_url: &str) -> Result<(), Error> {
+    let login = login(subject, base_url);
+    log().add(&login);
+    let result = login.login().await;
+    match &result {
+        Ok(token) => log().add(token),
+        Err(error) => log().add_error(error),
+    }
+    result.map(|_| ())
+}
+
+/// A server that answers with what it was asked, headers and body, in the place of a refusal's code and everywhere else.
+async fn echo(status: u16, location: bool) -> MockServer {
+    let server = MockServer::start().await;
+    let answer = move |request: &wiremock::Request| {
+        let mut text = String::from_utf8_lossy(&request.body).into_owned();
+        for (name, value) in &request.headers {
+            let _ = write!(text, " {name}: {}", value.to_str().unwrap_or_default());
+        }
+        let text = serde_json::json!(text);
+        let body = format!(
+            r#"{{"error":{CREDENTIAL:?},"error_description":{text},"code":{CREDENTIAL:?},"status":{text},"message":{text},"success":false,"token":{text},"access_token":{text},"accessToken":{text}}}"#
+        );
+        let template = ResponseTemplate::new(status).set_body_raw(body, "application/json");
+        let template = template.append_header("x-echo", CREDENTIAL).append_header("set-cookie", CREDENTIAL);
+        if location {
+            template.append_header("location", format!("https://{CREDENTIAL}@evil.example/{CREDENTIAL}?{CREDENTIAL}"))
+        } else {
+            template
+        }
+    };
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    server
+}
+
+async fn fixed(status: u16, body: &str) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(status).set_body_string(body)).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn k1_success() {
+    for subject in SUBJECTS {
+        let body = subject.grant(TOKEN).replace("fake-refresh", REFRESH);
+        let server = fixed(200, &body).await;
+        run(&subject, &server.uri()).await.unwrap();
+
+        let tokens = TokenManager::new(login(&subject, &server.uri()));
+        let token = tokens.token().await.unwrap();
+        assert_eq!(token.expose(), TOKEN);
+        log().add(&token);
+        log().add(token.authorization());
+        log().add(&tokens);
+        let source: Box<dyn TokenSource> = Box::new(tokens);
+        log().add(&source);
+    }
+    log().assert_clean(1000);
+}
+
+#[tokio::test]
+async fn k1_answers_that_echo_the_request() {
+    for subject in SUBJECTS {
+        for status in [200, 400, 401, 403, 404, 422, 500, 302] {
+            let server = echo(status, status == 302).await;
+            let error = run(&subject, &server.uri()).await.unwrap_err();
+            assert_eq!(error.code(), None, "a code that repeats the request is dropped");
+        }
+    }
+    log().assert_clean(1000);
+}
+
+#[tokio::test]
+async fn k1_answers_that_are_no_json() {
+    for subject in SUBJECTS {
+        for (status, kind) in [(502, ErrorKind::Unavailable), (200, ErrorKind::Malformed)] {
+            for body in [format!("<html>{CREDENTIAL}</html>"), format!(r#"{{"token":"{CREDENTIAL}"#)] {
+                let server = fixed(status, &body).await;
+                assert_eq!(run(&subject, &server.uri()).await.unwrap_err().kind(), kind);
+            }
+        }
+        let wrong_types =
+            format!(r#"{{"token":["{TOKEN}"],"access_token":{{"x":"{TOKEN}"}},"accessToken":["{TOKEN}"]}}"#);
+        let server = fixed(200, &wrong_types).await;
+        assert_eq!(run(&subject, &server.uri()).await.unwrap_err().kind(), ErrorKind::Malformed);
+    }
+    log().assert_clean(1000);
+}
+
+#[tokio::test]
+async fn k1_tls_failure_timeout_and_dead_network() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap();
+    let plain = fixed(200, "no TLS here").await;
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let cases = [
+        (format!("https://{}", plain.address()), ErrorKind::Untrusted),
+        (format!("http://{silent}"), ErrorKind::Unavailable),
+        (format!("http://{free}"), ErrorKind::Unavailable),
+    ];
+    for subject in SUBJECTS {
+        for (base_url, kind) in &cases {
+            assert_eq!(run(&subject, base_url).await.unwrap_err().kind(), *kind);
+        }
+    }
+    log().assert_clean(1000);
+}
+
+#[tokio::test]
+async fn k1_settings_that_are_wrong() {
+    for subject in SUBJECTS {
+        for base_url in ["http://example.com", &format!("https://{CREDENTIAL}:{CREDENTIAL}@x.example"), CREDENTIAL] {
+            log().add_error(&subject.with_secret(base_url, CREDENTIAL).unwrap_err());
+        }
+        if let Err(error) = subject.with_secret("https://x.example", &format!("{CREDENTIAL}\r\n")) {
+            log().add_error(&error);
+        }
+    }
+    let config = format!("provider = \"zoqq\"\nbase_url = \"https://x.example\"\napi_key = \"{CREDENTIAL}\"");
+    log().add(toml::from_str::<auth_all::ProviderConfig>(&config).unwrap());
+    log().assert_clean(1000);
+}
+
+/// Panics with all that it was given in its message.
+#[derive(Debug)]
+struct Panicking;
+
+#[async_trait]
+impl Transport for Panicking {
+    async fn send(&self, request: Request) -> Result<Response, Error> {
+        panic!("what could go wrong with {request:?} {:?}", request.clone().into_http().body());
+    }
+}
+
+#[tokio::test]
+async fn k1_panic() {
+    for subject in SUBJECTS {
+        let provider = subject.with_secret("https://x.example", CREDENTIAL).unwrap();
+        let login = Login::new(provider, Panicking);
+        let panic = tokio::spawn(async move { login.login().await }).await.unwrap_err();
+        log().add(&panic);
+        log().add(panic.into_panic().downcast_ref::<String>());
+    }
+    log().assert_clean(1000);
+}
+
+#[test]
+fn k3_header_values_that_carry_secrets_are_sensitive() {
+    for subject in SUBJECTS {
+        let provider = subject.with_secret("https://x.example", CREDENTIAL).unwrap();
+        let request = provider.login().into_http();
+        let carries = |value: &&HeaderValue| value.to_str().is_ok_and(|text| text.contains(CREDENTIAL));
+        let carriers: Vec<_> = request.headers().values().filter(carries).collect();
+        assert!(carriers.iter().all(|value| value.is_sensitive()));
+        let is_in_header = subject.secret_in == auth_tests::SecretIn::Header;
+        assert_eq!(carriers.len(), usize::from(is_in_header));
+    }
+}
+
+#[tokio::test]
+async fn k4_a_servers_text_is_capped_and_printable() {
+    let hostile = format!("x\u{1b}[31m\r\n{}", "y".repeat(100_000));
+    let body =
+        serde_json::json!({ "error": hostile, "code": hostile, "status": hostile, "success": false }).to_string();
+    for subject in SUBJECTS {
+        for status in [200, 401] {
+            let server = fixed(status, &body).await;
+            let error = run(&subject, &server.uri()).await.unwrap_err();
+            let text = format!("{error} {error:?} {:?}", error.source());
+            assert!(text.len() < 1000 && !text.chars().any(char::is_control), "{text}");
+        }
+    }
+}
