@@ -62,9 +62,9 @@ impl Fault {
         }
         let (mut parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
         let body = match self {
             Self::Truncated => {
-                parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
                 let half = bytes.slice(..bytes.len() / 2);
                 // The pause lets the half leave before the connection is torn down.
                 let end = stream::once(async {

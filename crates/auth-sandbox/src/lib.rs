@@ -33,7 +33,7 @@ pub const CLIENT_SECRET: &str = "sandbox-client-secret";
 /// The user that Voipex knows here.
 pub const USERNAME: &str = "user@sandbox.example";
 /// The password of [`USERNAME`].
-pub const PASSWORD: &str = "sandbox password: p&=%+á/";
+pub const PASSWORD: &str = "sandbox-password";
 /// A scope that Zoqq grants here; so is any other.
 pub const SCOPE: &str = "r:awx_action:balances_view";
 
