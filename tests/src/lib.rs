@@ -135,3 +135,8 @@ impl Subject {
         }
     }
 }
+
+/// The code of the front page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,6 +1,8 @@
 //! What the environment decides, in processes of their own.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::ffi::OsStr;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
@@ -81,4 +83,26 @@ fn t4_plain_http_on_this_machine_never_goes_through_a_proxy() {
         assert!(login(api.name(), &as_os(&variables)).starts_with("ok "));
     }
     assert!(trap.accept().is_err(), "nothing reached the proxy");
+}
+
+#[test]
+fn https_goes_through_the_proxy_that_is_set() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = proxy.local_addr().unwrap();
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = proxy.accept().unwrap();
+        let mut request = [0; 64];
+        let length = stream.read(&mut request).unwrap();
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").unwrap();
+        drop(proxy);
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    });
+    let variables = [
+        ("HTTPS_PROXY", format!("http://{address}")),
+        ("VOIPEX_BASE_URL", "https://login.example".into()),
+        ("VOIPEX_USERNAME", "me".into()),
+        ("VOIPEX_PASSWORD", "fake".into()),
+    ];
+    assert!(login("voipex", &as_os(&variables)).starts_with("Unavailable voipex: no connection"));
+    assert!(asked.join().unwrap().starts_with("CONNECT login.example:443 "));
 }

@@ -1,4 +1,5 @@
 //! The four logins over real HTTP, against the sandbox and against servers that misbehave.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};

@@ -1,4 +1,5 @@
 //! K2: what held a secret is zeroed when dropped. Searches this process's own memory, so it is a test binary of its own.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};

@@ -1,4 +1,5 @@
 //! K1, K3, K4: no secret reaches a Debug, a Display, an error chain, a tracing event or a panic message.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::error::Error as StdError;
 use std::fmt::{Debug, Write as _};

@@ -1,4 +1,5 @@
 //! R6: what each status means, with each kind of body, for each provider.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use auth_core::ErrorKind;
 use auth_core::testing::Answer;

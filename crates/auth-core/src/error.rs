@@ -151,7 +151,7 @@ impl Error {
         self.with(|inner| inner.retry = Some((wait, at)))
     }
 
-    pub(crate) fn as_transient(self) -> Self {
+    pub(crate) fn into_transient(self) -> Self {
         self.with(|inner| inner.is_transient = true)
     }
 

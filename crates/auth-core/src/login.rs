@@ -163,5 +163,5 @@ fn is_ending(renewed: &Token, used: &RefreshToken) -> bool {
     lifetime < ENDING_SESSION && lifetime < used.login_lifetime()
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 pub(crate) mod tests;

@@ -105,7 +105,7 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::ErrorKind;

@@ -29,7 +29,6 @@ impl Profile {
     }
 
     /// Starts a check of required settings, which tells all that are missing at once.
-    #[must_use]
     pub fn required(self) -> Required {
         Required { profile: self, missing: Vec::new() }
     }
@@ -40,11 +39,11 @@ impl Profile {
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that is not Unicode, or holds a word that
     /// its setting does not know.
-    pub fn from_env<S: DeserializeOwned>(self, fields: &[&'static str]) -> Result<S, Error> {
-        self.from_lookup(fields, |name| env::var_os(name))
+    pub fn read_env<S: DeserializeOwned>(self, fields: &[&'static str]) -> Result<S, Error> {
+        self.read_with(fields, |name| env::var_os(name))
     }
 
-    fn from_lookup<S: DeserializeOwned>(
+    fn read_with<S: DeserializeOwned>(
         self,
         fields: &[&'static str],
         lookup: impl Fn(&str) -> Option<OsString>,
@@ -190,7 +189,7 @@ mod tests {
     }
 
     fn read(variables: &'static [(&'static str, &'static str)]) -> Result<Settings, Error> {
-        PROFILE.from_lookup(&["base_url", "api_key", "mode"], |name| {
+        PROFILE.read_with(&["base_url", "api_key", "mode"], |name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.into())
         })

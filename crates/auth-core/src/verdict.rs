@@ -59,7 +59,7 @@ fn explain(failure: &Failure, response: &Response) -> Error {
         FailureClass::Misconfigured(setting) => Error::misconfigured(setting, "is not accepted by the provider"),
         FailureClass::Status(status) => by_status(status, response.headers()),
         _ if !response.status().is_success() => by_status(response.status(), response.headers()),
-        FailureClass::Unreadable => Error::malformed("the answer cannot be read").as_transient(),
+        FailureClass::Unreadable => Error::malformed("the answer cannot be read").into_transient(),
         FailureClass::Malformed(what) => Error::malformed(what),
     }
 }

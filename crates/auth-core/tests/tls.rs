@@ -1,4 +1,5 @@
 //! T4: what keeps a server from being trusted, and what the error says of it.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(feature = "reqwest")]
 
 use std::error::Error as _;

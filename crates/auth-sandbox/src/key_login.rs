@@ -30,17 +30,18 @@ fn login(state: &State, api: Api, headers: &HeaderMap, body: &[u8]) -> Response 
             let (token, expires) = inner.issue_jwt(api);
             answer::json(StatusCode::OK, &shape(token, expires))
         }
-        Err(refusal) => {
+        Err((status, body)) => {
             inner.api(api).counters.refusals += 1;
-            refusal
+            answer::json(status, &body)
         }
     })
 }
 
 type Shape = fn(String, u64) -> Value;
+type Refusal = (StatusCode, Value);
 
 /// The documents' login: credentials in headers, empty body. Zoqq requires a scope.
-fn by_headers(api: Api, headers: &HeaderMap) -> Result<Shape, Response> {
+fn by_headers(api: Api, headers: &HeaderMap) -> Result<Shape, Refusal> {
     let client_id = required(headers, "x-client-id")?;
     let api_key = required(headers, "x-api-key")?;
     if api == Api::Zoqq {
@@ -53,7 +54,7 @@ fn by_headers(api: Api, headers: &HeaderMap) -> Result<Shape, Response> {
 }
 
 /// The later login: a JSON body, and `x-client-id` or an e-mail address beside the key.
-fn by_body(headers: &HeaderMap, body: &[u8]) -> Result<Shape, Response> {
+fn by_body(headers: &HeaderMap, body: &[u8]) -> Result<Shape, Refusal> {
     let api_key = required(headers, "x-api-key")?;
     let body: Value = serde_json::from_slice(body).map_err(|_| bad_request("the body is not JSON"))?;
     let member =
@@ -79,18 +80,17 @@ fn by_body(headers: &HeaderMap, body: &[u8]) -> Result<Shape, Response> {
     })
 }
 
-fn required<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Response> {
+fn required<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
     let value = headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
     value.ok_or_else(|| bad_request(&format!("{name} is a required header and is missing")))
 }
 
-fn bad_request(message: &str) -> Response {
-    answer::json(StatusCode::BAD_REQUEST, &json!({ "code": 400, "status": "Error", "message": message }))
+fn bad_request(message: &str) -> Refusal {
+    (StatusCode::BAD_REQUEST, json!({ "code": 400, "status": "Error", "message": message }))
 }
 
-fn denied() -> Response {
-    let body = json!({ "code": "unauthorized", "message": "Access denied, authentication failed" });
-    answer::json(StatusCode::UNAUTHORIZED, &body)
+fn denied() -> Refusal {
+    (StatusCode::UNAUTHORIZED, json!({ "code": "unauthorized", "message": "Access denied, authentication failed" }))
 }
 
 /// The documents' format: an offset without a colon.

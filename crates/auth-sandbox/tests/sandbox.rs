@@ -1,4 +1,5 @@
 //! The sandbox keeps what it says, and takes every code sample of the documents.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::io::{Read, Write};

@@ -27,7 +27,7 @@ impl Builder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.from_env(&FIELDS)
+        PROFILE.read_env(&FIELDS)
     }
 
     /// Sets the user name, an e-mail address. Required.

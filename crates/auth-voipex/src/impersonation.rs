@@ -66,7 +66,7 @@ impl ImpersonationBuilder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.from_env(&FIELDS)
+        PROFILE.read_env(&FIELDS)
     }
 
     /// Sets whose token to ask for. Required.

@@ -1,4 +1,5 @@
 //! The login over real HTTP: what is sent, to the letter, and what is made of the answers.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use auth_core::{Error, ErrorKind, Login, ReqwestTransport, Token};
 use auth_zoqq::{Builder, Revision, Zoqq};

@@ -20,7 +20,7 @@ impl<B: Brand> Builder<B> {
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        B::PROFILE.from_env(Settings::FIELDS).map(Self::new)
+        B::PROFILE.read_env(Settings::FIELDS).map(Self::new)
     }
 
     fn new(settings: Settings) -> Self {

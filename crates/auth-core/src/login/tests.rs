@@ -251,7 +251,7 @@ async fn f5_a_date_two_hours_off_changes_nothing() {
 #[test]
 fn the_next_attempt_by_what_failed() {
     let unavailable = Error::unavailable("x");
-    let unreadable = Error::malformed("x").as_transient();
+    let unreadable = Error::malformed("x").into_transient();
     let final_error = Error::malformed("x");
     let untrusted = Error::untrusted("x");
     let second = Some(Duration::from_secs(1));

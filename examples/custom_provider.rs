@@ -1,0 +1,82 @@
+//! A fifth provider: three functions over values, and everything else comes with them.
+//!
+//! This one logs in with a JSON body and gives `{"key": "…", "ttl": 60}`.
+#![allow(clippy::expect_used, reason = "an example may panic")]
+
+use std::time::Duration;
+
+use auth_core::testing::{Answer, Script};
+use auth_core::{
+    Endpoint, Error, Expiry, Failure, Grant, Login, NumberOrText, Profile, Provider, Request, Response, Secret,
+    TokenManager, TokenSource, json,
+};
+use serde::Deserialize;
+
+const PROFILE: Profile = Profile::new("acme", "ACME");
+
+#[derive(Debug)]
+struct Acme {
+    login: Request,
+}
+
+/// The settings, from the environment (`ACME_BASE_URL`, `ACME_PIN`) or any file that serde reads.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    base_url: Option<String>,
+    pin: Option<Secret>,
+}
+
+impl Settings {
+    fn build(self) -> Result<Acme, Error> {
+        let mut required = PROFILE.required();
+        let base_url = required.text("base_url", self.base_url);
+        let pin = required.secret("pin", self.pin);
+        required.check()?;
+        let endpoint = Endpoint::new(PROFILE.provider, &base_url, "/v1/session")?;
+        Ok(Acme { login: Request::post(&endpoint).with_json(&[("pin", pin.expose())]) })
+    }
+}
+
+impl Provider for Acme {
+    fn name(&self) -> &'static str {
+        PROFILE.provider
+    }
+
+    fn login(&self) -> Request {
+        self.login.clone()
+    }
+
+    fn read(&self, response: &Response) -> Result<Grant, Failure> {
+        #[derive(Deserialize)]
+        struct Answer {
+            key: Option<Secret>,
+            ttl: Option<NumberOrText>,
+            reason: Option<String>,
+        }
+
+        let answer: Answer = json::read(response.body())?;
+        if let Some(reason) = answer.reason {
+            return Err(Failure::refused().with_code(reason));
+        }
+        let key = answer.key.ok_or(Failure::malformed("the answer holds no `key`"))?;
+        Ok(Grant::new(key, Expiry::after(answer.ttl.as_ref(), Duration::from_secs(60))?))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    // What a server would say; `ReqwestTransport::new()?` is the real thing.
+    let script =
+        Script::new([Answer::json(200, r#"{"key":"k1","ttl":60}"#), Answer::json(403, r#"{"reason":"pin_expired"}"#)]);
+
+    let acme = Settings { base_url: Some("https://api.acme.example".into()), pin: Some("0000".into()) };
+    let tokens = TokenManager::new(Login::new(acme.build()?, script));
+    let token = tokens.token().await?;
+    println!("a token for {} s", token.lifetime().as_secs());
+
+    tokens.reject(&token);
+    println!("{}", tokens.token().await.expect_err("the script refuses"));
+    println!("{}", Settings::default().build().expect_err("nothing is set"));
+    Ok(())
+}

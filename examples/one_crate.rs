@@ -1,0 +1,18 @@
+//! One provider, one crate, settings from the environment: `VOIPEX_USERNAME=… VOIPEX_PASSWORD=… cargo run --example one_crate`.
+
+use auth_voipex::Voipex;
+use auth_voipex::auth_core::{Error, Login, ReqwestTransport, TokenManager, TokenSource};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let tokens = TokenManager::new(Login::new(Voipex::from_env()?, ReqwestTransport::new()?));
+
+    let token = tokens.token().await?; // logs in
+    let same = tokens.token().await?; // from memory
+    assert!(token.same(&same));
+
+    // `token.authorization()` is the value for the Authorization header; printing a token never shows it.
+    println!("{token:?}");
+    println!("scope {:?}, session {:?}", token.scope(), token.extra("session_state"));
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Every example runs and prints what it should.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::{env, fs};
+
+use auth_sandbox::{Api, Sandbox};
+
+/// Runs an example, which `cargo test` has built beside this test.
+fn run(name: &str, arguments: &[&str], variables: &[(&str, String)]) -> (bool, String) {
+    let directory = env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples");
+    let output = Command::new(directory.join(name))
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().cloned())
+        .output()
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn demo_shows_four_logins_and_no_token() {
+    let (is_ok, text) = run("demo", &[], &[]);
+    assert!(is_ok, "{text}");
+    let lines: Vec<_> = text.lines().skip(1).collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    for (line, words) in lines.iter().zip([
+        ["zoqq", "1800 s", "a new login"],
+        ["roecny", "1800 s", "a new login"],
+        ["cambyopro", "86400 s", "a new login"],
+        ["voipex", "3000 s", "its refresh token"],
+    ]) {
+        assert!(words.iter().all(|word| line.contains(word)) && line.contains("Bearer"), "{line}");
+    }
+    assert!(!text.contains("atk_") && !text.contains("eyJ"), "{text}");
+}
+
+#[test]
+fn one_crate_logs_in_by_its_environment() {
+    let sandbox = Sandbox::start().unwrap();
+    let (is_ok, text) = run("one_crate", &[], &sandbox.env());
+    assert!(is_ok && text.contains("profile email") && text.contains("Sensitive"), "{text}");
+
+    let (is_ok, text) = run("one_crate", &[], &[]);
+    assert!(!is_ok && text.contains("VOIPEX_USERNAME") && text.contains("VOIPEX_PASSWORD"), "{text}");
+}
+
+#[test]
+fn by_config_reads_any_provider() {
+    let sandbox = Sandbox::start().unwrap();
+    let value = |name: &str| sandbox.env().into_iter().find(|(known, _)| *known == name).unwrap().1;
+    let config = format!(
+        "[calls]\nprovider = \"voipex\"\nbase_url = \"{}\"\nusername = \"{}\"\npassword = \"wrong\"\n\
+         [payments]\nprovider = \"zoqq\"\nbase_url = \"{}\"\nclient_id = \"{}\"\napi_key = \"{}\"\nscope = \"r:a\"\n",
+        sandbox.base_url(Api::Voipex),
+        value("VOIPEX_USERNAME"),
+        value("ZOQQ_BASE_URL"),
+        value("ZOQQ_CLIENT_ID"),
+        value("ZOQQ_API_KEY"),
+    );
+    let path: PathBuf = env::temp_dir().join(format!("auth-examples-{}.toml", std::process::id()));
+    fs::write(&path, config).unwrap();
+    let (is_ok, text) = run("by_config", &[path.to_str().unwrap()], &[]);
+    fs::remove_file(path).unwrap();
+    assert!(is_ok, "{text}");
+    let expected =
+        "calls: voipex: the credentials are refused (HTTP 401, invalid_grant)\npayments: a token for 1800 s\n";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn custom_provider_works_in_under_a_hundred_lines() {
+    let (is_ok, text) = run("custom_provider", &[], &[]);
+    assert!(
+        is_ok && text.contains("a token for 60 s") && text.contains("pin_expired") && text.contains("ACME_PIN"),
+        "{text}"
+    );
+    let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/custom_provider.rs")).unwrap();
+    assert!(source.lines().count() < 100);
+}
+
+#[test]
+fn test_your_app_is_as_it_says() {
+    let (is_ok, text) = run("test_your_app", &[], &[]);
+    assert!(is_ok && text.starts_with("all as expected"), "{text}");
+}
