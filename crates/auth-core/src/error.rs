@@ -46,6 +46,8 @@ pub enum ErrorKind {
     Redirected,
     /// The server could not prove who it is: an expired, foreign or unknown certificate, or no TLS at all.
     Untrusted,
+    /// A provider or a transport has a bug: it panicked. The next call starts afresh.
+    Internal,
 }
 
 #[derive(Clone)]
@@ -117,6 +119,10 @@ impl Error {
 
     pub(crate) fn refused(what: &'static str) -> Self {
         Self::new(ErrorKind::Refused, what)
+    }
+
+    pub(crate) fn internal(what: &'static str) -> Self {
+        Self::new(ErrorKind::Internal, what)
     }
 
     pub(crate) fn throttled() -> Self {
@@ -196,13 +202,14 @@ impl Error {
         self.0.setting.as_deref()
     }
 
-    /// How long the server asked to wait (`Retry-After`, RFC 9110 10.2.3), from its answer on; one hour at most.
+    /// How long no other attempt is made, from this error on: what the server asked for (`Retry-After`, RFC 9110 10.2.3),
+    /// one hour at most; from a [`TokenManager`](crate::TokenManager), what is left until its own next attempt.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry.map(|(wait, _)| wait)
     }
 
-    /// The instant until which the server asked to wait, by the local wall clock.
+    /// The end of [`retry_after`](Self::retry_after), by the local wall clock.
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
         self.0.retry.map(|(_, at)| at)
@@ -238,7 +245,7 @@ impl fmt::Display for Error {
             (None, _) => {}
         }
         if let Some((wait, _)) = self.0.retry {
-            write!(f, "; the server asks to wait {} s", wait.as_secs())?;
+            write!(f, "; not again within {} s", wait.as_secs())?;
         }
         Ok(())
     }
@@ -292,7 +299,7 @@ mod tests {
             .with_status(StatusCode::TOO_MANY_REQUESTS)
             .with_code(Some("slow_down".into()))
             .with_retry(Duration::from_secs(30), SystemTime::UNIX_EPOCH);
-        let text = "voipex: too many logins (HTTP 429, slow_down); the server asks to wait 30 s";
+        let text = "voipex: too many logins (HTTP 429, slow_down); not again within 30 s";
         assert_eq!(error.to_string(), text);
         assert_eq!(format!("{error:?}"), format!("Error(Throttled: {text})"));
         assert!(error.is_transient());

@@ -16,6 +16,7 @@ mod message;
 mod provider;
 mod retry;
 mod secret;
+mod setback;
 mod settings;
 mod source;
 #[cfg(feature = "testing")]
@@ -29,14 +30,15 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind};
 pub use expiry::{Expiry, NumberOrText};
+pub use freshness::Freshness;
 pub use http;
 pub use login::Login;
-pub use manager::TokenManager;
+pub use manager::{Reason, Status, TokenManager};
 pub use message::{Request, Response};
 pub use provider::{Failure, Grant, Provider};
 pub use secret::{Body, Secret};
 pub use settings::{Profile, Required};
-pub use source::TokenSource;
+pub use source::{TokenFuture, TokenSource};
 pub use token::{AccessToken, RefreshToken, Token};
 pub use transport::Transport;
 #[cfg(feature = "reqwest")]

@@ -22,7 +22,7 @@ const ENDING_SESSION: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Login<P, T> {
     provider: P,
-    transport: T,
+    transport: Arc<T>,
     clock: Arc<dyn Clock>,
     deadline: Duration,
 }
@@ -31,7 +31,12 @@ impl<P: Provider, T: Transport> Login<P, T> {
     /// Joins a provider and a transport.
     #[must_use]
     pub fn new(provider: P, transport: T) -> Self {
-        Self { provider, transport, clock: Arc::new(SystemClock), deadline: Duration::from_secs(30) }
+        Self {
+            provider,
+            transport: Arc::new(transport),
+            clock: Arc::new(SystemClock),
+            deadline: Duration::from_secs(30),
+        }
     }
 
     /// Sets how long one login may take, all attempts and waits together. Default is 30 seconds.
@@ -48,10 +53,17 @@ impl<P: Provider, T: Transport> Login<P, T> {
         self
     }
 
-    /// Reads the clock that this login stamps its tokens with.
-    #[must_use]
-    pub fn now(&self) -> Moment {
-        self.clock.now()
+    /// The same login with other credentials.
+    pub(crate) fn with_provider(&self, provider: P) -> Self {
+        Self { provider, transport: self.transport.clone(), clock: self.clock.clone(), deadline: self.deadline }
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.provider.name()
     }
 
     /// Logs in with the credentials.
@@ -74,25 +86,37 @@ impl<P: Provider, T: Transport> Login<P, T> {
     /// # Cancel safety
     /// A dropped future leaves `refresh` empty where the token may have been used.
     pub async fn renew(&self, refresh: &mut Option<RefreshToken>) -> Result<Token, Error> {
-        match tokio::time::timeout(self.deadline, self.attempts(refresh)).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::unavailable("the login did not end within its deadline")),
-        }
-        .map_err(|error| error.with_provider(self.provider.name()))
+        self.run(refresh, 0).await.1
     }
 
-    async fn attempts(&self, refresh: &mut Option<RefreshToken>) -> Result<Token, Error> {
+    /// As [`renew`](Self::renew), where so many attempts have failed before; gives how many were made.
+    pub(crate) async fn run(&self, refresh: &mut Option<RefreshToken>, failures: u32) -> (u32, Result<Token, Error>) {
+        let mut attempt = 0;
+        let attempts = self.attempts(refresh, failures, &mut attempt);
+        let result = match tokio::time::timeout(self.deadline, attempts).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::unavailable("the login did not end within its deadline")),
+        };
+        (attempt, result.map_err(|error| error.with_provider(self.provider.name())))
+    }
+
+    async fn attempts(
+        &self,
+        refresh: &mut Option<RefreshToken>,
+        failures: u32,
+        attempt: &mut u32,
+    ) -> Result<Token, Error> {
         let start = tokio::time::Instant::now();
         let mut was_unreadable = false;
-        let mut attempt = 0;
         loop {
-            attempt += 1;
+            *attempt += 1;
             let (by, result) = self.attempt(refresh).await;
             let error = match result {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
             };
-            let Some(wait) = next(by, attempt, &error, was_unreadable, fastrand::f64()) else {
+            let back_off = back_off(failures.saturating_add(*attempt), fastrand::f64());
+            let Some(wait) = next(by, *attempt, &error, was_unreadable, back_off) else {
                 return Err(error);
             };
             if start.elapsed() + wait >= self.deadline {
@@ -139,7 +163,7 @@ enum By {
 }
 
 /// Decides whether to try again after `error`, and how long to wait before.
-fn next(by: By, attempt: u32, error: &Error, was_unreadable: bool, random: f64) -> Option<Duration> {
+fn next(by: By, attempt: u32, error: &Error, was_unreadable: bool, back_off: Duration) -> Option<Duration> {
     if attempt >= MOST_ATTEMPTS {
         return None;
     }
@@ -150,7 +174,7 @@ fn next(by: By, attempt: u32, error: &Error, was_unreadable: bool, random: f64) 
     if !error.is_transient() || (is_unreadable(error) && was_unreadable) {
         return None;
     }
-    Some(error.retry_after().unwrap_or_default().max(back_off(attempt, random)))
+    Some(error.retry_after().unwrap_or_default().max(back_off))
 }
 
 /// The server has surely not acted on the request: nothing left, or it was turned away at the door.
@@ -164,4 +188,4 @@ fn is_ending(renewed: &Token, used: &RefreshToken) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

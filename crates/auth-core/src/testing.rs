@@ -1,4 +1,29 @@
-//! A scripted transport, for tests without a network.
+//! For tests of programs that hold tokens: a provider, a server and a clock that do as they are told, without a network
+//! and without sleeping.
+//!
+//! With tokio's paused clock (`#[tokio::test(start_paused = true)]`), hours pass in no time:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use auth_core::testing::{Answer, Script};
+//! use auth_core::{ErrorKind, TokenManager, TokenSource};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+//! let script = Script::new([Answer::token("first", 60)]).then_always(Answer::status(503));
+//! let tokens = TokenManager::new(script.login());
+//! assert_eq!(tokens.token().await?.expose(), "first");
+//!
+//! tokio::time::advance(Duration::from_secs(53)).await; // stale: an outage is not felt
+//! assert_eq!(tokens.token().await?.expose(), "first");
+//!
+//! tokio::time::advance(Duration::from_secs(1)).await; // expired
+//! assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Unavailable);
+//! # Ok::<(), auth_core::Error>(()) }).unwrap();
+//! ```
+
+mod clock;
+mod provider;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,11 +31,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::time::Instant;
 
 use crate::error::Error;
+use crate::login::Login;
 use crate::message::{Request, Response};
 use crate::secret::Body;
 use crate::transport::Transport;
+
+pub use clock::VirtualClock;
+pub use provider::TestProvider;
 
 /// Answers requests from a list, and remembers them. Clones share both.
 ///
@@ -26,7 +56,8 @@ pub struct Script(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     answers: VecDeque<Answer>,
-    requests: Vec<Request>,
+    always: Option<Answer>,
+    requests: Vec<(Instant, Request)>,
 }
 
 /// One answer of a [`Script`].
@@ -50,6 +81,24 @@ impl Answer {
             result: Ok(Response::new(status, HeaderMap::new(), Body::from(body.as_bytes().to_vec()))),
             delay: Duration::ZERO,
         }
+    }
+
+    /// A [`TestProvider`]'s token with a life in seconds.
+    #[must_use]
+    pub fn token(token: &str, life: u64) -> Self {
+        Self::json(200, &format!(r#"{{"token":"{token}","life":{life}}}"#))
+    }
+
+    /// A [`TestProvider`]'s refusal.
+    #[must_use]
+    pub fn refusal() -> Self {
+        Self::json(401, r#"{"error":"refused"}"#)
+    }
+
+    /// A status and nothing else.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        Self::json(status, "")
     }
 
     /// No answer, but an error of the transport.
@@ -85,13 +134,36 @@ impl Script {
     /// Answers in this order; a request too many is answered as if no server were there.
     pub fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
         let answers = answers.into_iter().collect();
-        Self(Arc::new(Mutex::new(State { answers, requests: Vec::new() })))
+        Self(Arc::new(Mutex::new(State { answers, always: None, requests: Vec::new() })))
+    }
+
+    /// Answers so when the list has ended.
+    pub fn then_always(self, answer: Answer) -> Self {
+        self.state().always = Some(answer);
+        self
+    }
+
+    /// Adds an answer to the list.
+    pub fn push(&self, answer: Answer) {
+        self.state().answers.push_back(answer);
+    }
+
+    /// A login of a [`TestProvider`] that this script answers.
+    #[must_use]
+    pub fn login(&self) -> Login<TestProvider, Self> {
+        Login::new(TestProvider::new("password"), self.clone())
     }
 
     /// The requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        self.state().requests.clone()
+        self.state().requests.iter().map(|(_, request)| request.clone()).collect()
+    }
+
+    /// When each of the requests was made, by tokio's clock.
+    #[must_use]
+    pub fn times(&self) -> Vec<Instant> {
+        self.state().requests.iter().map(|(at, _)| *at).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -104,8 +176,8 @@ impl Transport for Script {
     async fn send(&self, request: Request) -> Result<Response, Error> {
         let next = {
             let mut state = self.state();
-            state.requests.push(request);
-            state.answers.pop_front()
+            state.requests.push((Instant::now(), request));
+            state.answers.pop_front().or_else(|| state.always.clone())
         };
         let Some(Answer { result, delay }) = next else {
             return Err(Error::unreachable("the script has ended"));

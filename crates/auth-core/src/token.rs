@@ -35,6 +35,7 @@ struct Inner {
     issued: Moment,
     lifetime: Duration,
     extras: Vec<(&'static str, String)>,
+    generation: u64,
 }
 
 impl AccessToken {
@@ -112,6 +113,20 @@ impl AccessToken {
     #[must_use]
     pub fn claims<T: DeserializeOwned>(&self) -> Option<T> {
         jwt::claims(self.expose())
+    }
+
+    /// The number of this token among those of its manager, from 1 on; 0 where no manager has counted it.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    /// Gives it its number; to be called before there is a clone.
+    pub(crate) fn numbered(mut self, generation: u64) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.generation = generation;
+        }
+        self
     }
 
     /// Tells whether both are the same login's token, not merely equal text.
@@ -209,6 +224,7 @@ impl Token {
                 issued,
                 lifetime,
                 extras: grant.extras,
+                generation: 0,
             })),
             refresh: refresh.or(used),
         })

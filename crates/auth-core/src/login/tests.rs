@@ -4,64 +4,15 @@ use std::time::SystemTime;
 
 use http::StatusCode;
 use http::header::{DATE, RETRY_AFTER};
-use serde::Deserialize;
 
-use crate::endpoint::Endpoint;
-use crate::expiry::{Expiry, NumberOrText};
-use crate::freshness::is_usable;
-use crate::json;
-use crate::message::Response;
-use crate::provider::{Failure, Grant};
-use crate::secret::Secret;
-use crate::testing::{Answer, Script};
-
-/// A provider with refresh tokens, as plain as can be.
-#[derive(Debug)]
-pub(crate) struct Plain(Endpoint);
-
-impl Provider for Plain {
-    fn name(&self) -> &'static str {
-        "plain"
-    }
-
-    fn login(&self) -> Request {
-        Request::post(&self.0).with_form(&[("by", "password")])
-    }
-
-    fn refresh(&self, token: &RefreshToken) -> Option<Request> {
-        Some(Request::post(&self.0).with_form(&[("by", token.expose())]))
-    }
-
-    fn read(&self, response: &Response) -> Result<Grant, Failure> {
-        #[derive(Deserialize)]
-        struct Wire {
-            token: Option<Secret>,
-            life: Option<NumberOrText>,
-            refresh: Option<Secret>,
-            refresh_life: Option<u64>,
-            error: Option<String>,
-        }
-
-        let wire: Wire = json::read(response.body())?;
-        if let Some(code) = wire.error {
-            return Err(Failure::refused().with_code(code));
-        }
-        let token = wire.token.ok_or(Failure::malformed("no token"))?;
-        let grant = Grant::new(token, Expiry::after(wire.life.as_ref(), Duration::from_secs(1800))?);
-        let refresh_life = wire.refresh_life.map(Duration::from_secs);
-        Ok(match wire.refresh {
-            Some(refresh) => grant.with_refresh_token(refresh, refresh_life),
-            None => grant,
-        })
-    }
-}
+use crate::freshness::{Ages, Freshness};
+use crate::testing::{Answer, Script, TestProvider};
 
 const LOGIN: &str = r#"{"token":"first","life":3000,"refresh":"r1"}"#;
 const ROTATED: &str = r#"{"token":"second","life":3000,"refresh":"r2"}"#;
 
-pub(crate) fn login(script: &Script) -> Login<Plain, Script> {
-    let endpoint = Endpoint::new("plain", "https://login.example", "/token").unwrap();
-    Login::new(Plain(endpoint), script.clone())
+fn login(script: &Script) -> Login<TestProvider, Script> {
+    script.login()
 }
 
 fn ok(body: &str) -> Answer {
@@ -176,8 +127,8 @@ async fn f4_the_life_counts_from_before_the_request() {
     let login = login(&script);
     let token = login.login().await.unwrap().access;
     let usable_after = |wait| {
-        let age = login.now().since(&token.issued()) + wait;
-        is_usable(age, token.lifetime())
+        let age = SystemClock.now().since(&token.issued()) + wait;
+        Ages::draw(token.lifetime(), 0.5).at(age) != Freshness::Expired
     };
     assert!(usable_after(Duration::from_secs(45)));
     assert!(!usable_after(Duration::from_secs(46)), "8 s on the way, 6 s of margin");
@@ -233,7 +184,7 @@ async fn t8_a_token_that_no_header_may_hold_is_malformed() {
     for token in ["a\\r\\nX-Evil: 1", "a\\u0000", "tökén", "two words", " padded"] {
         let script = Script::new([ok(&format!(r#"{{"token":"{token}"}}"#))]);
         let error = login(&script).login().await.unwrap_err();
-        assert_eq!((error.kind(), error.provider()), (ErrorKind::Malformed, Some("plain")), "{token}");
+        assert_eq!((error.kind(), error.provider()), (ErrorKind::Malformed, Some("test")), "{token}");
     }
 }
 
@@ -267,6 +218,10 @@ fn the_next_attempt_by_what_failed() {
         (By::Refresh, 1, &unavailable, false, second),
     ];
     for (by, attempt, error, was_unreadable, expected) in cases {
-        assert_eq!(next(by, attempt, error, was_unreadable, 1.0), expected, "{by:?} {attempt} {error}");
+        assert_eq!(
+            next(by, attempt, error, was_unreadable, Duration::from_secs(1)),
+            expected,
+            "{by:?} {attempt} {error}"
+        );
     }
 }

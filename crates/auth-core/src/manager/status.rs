@@ -1,0 +1,61 @@
+//! A manager as its operator sees it.
+
+use std::time::SystemTime;
+
+use super::{Shared, TokenManager};
+use crate::error::Error;
+use crate::freshness::Freshness;
+use crate::provider::Provider;
+use crate::transport::Transport;
+
+/// Holds one look at a [`TokenManager`]; there is no secret in it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// The provider's name.
+    pub provider: &'static str,
+    /// What the current token is worth; none where there is no token.
+    pub freshness: Option<Freshness>,
+    /// The number of the newest token, from 1 on; 0 before the first.
+    pub generation: u64,
+    /// When the current token was issued, by the wall clock.
+    pub issued_at: Option<SystemTime>,
+    /// From when on the next call fetches the next token.
+    pub refresh_at: Option<SystemTime>,
+    /// When the current token ends.
+    pub expires_at: Option<SystemTime>,
+    /// Whether a login is under way.
+    pub is_renewing: bool,
+    /// Why the last login failed; none once one has succeeded.
+    pub last_error: Option<Error>,
+    /// Until when no login is tried, whoever asks.
+    pub next_attempt_at: Option<SystemTime>,
+}
+
+impl<P: Provider, T: Transport> TokenManager<P, T> {
+    /// Tells how things stand, without a request.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.0.status()
+    }
+}
+
+impl<P: Provider, T: Transport> Shared<P, T> {
+    pub(super) fn status(&self) -> Status {
+        let state = self.lock();
+        let now = self.clock.now();
+        let held = self.current.load();
+        let held = held.as_ref();
+        Status {
+            provider: state.login.name(),
+            freshness: held.map(|held| held.ages.at(now.since(&held.token.issued()))),
+            generation: state.generation,
+            issued_at: held.map(|held| held.token.issued().wall),
+            refresh_at: held.map(|held| held.token.issued().wall + held.ages.refresh),
+            expires_at: held.map(|held| held.token.expires_at()),
+            is_renewing: state.flight.is_some(),
+            last_error: state.setback.last_error().cloned(),
+            next_attempt_at: state.setback.stops(&now).and_then(|error| error.retry_at()),
+        }
+    }
+}

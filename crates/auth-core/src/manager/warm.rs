@@ -1,0 +1,59 @@
+//! Renewing without being asked.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::{Shared, TokenManager};
+use crate::error::Error;
+use crate::freshness::Freshness;
+use crate::provider::Provider;
+use crate::transport::Transport;
+
+/// The longest sleep, so that a suspend or a wall clock that was set is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// The shortest, so that a pause that is all but over does not spin.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
+
+impl<P: Provider, T: Transport> TokenManager<P, T> {
+    /// Keeps a token at hand although nobody asks: logs in now, and renews at each refresh point.
+    ///
+    /// Ends with the last clone of this manager.
+    ///
+    /// # Errors
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) outside a tokio runtime.
+    pub fn keep_warm(&self) -> Result<(), Error> {
+        let no_runtime = |_| Error::misconfigured("runtime", "is missing: keep a token warm inside a tokio runtime");
+        let runtime = Handle::try_current().map_err(no_runtime)?;
+        let (shared, mut changes) = (Arc::downgrade(&self.0), self.subscribe());
+        runtime.spawn(async move {
+            while let Some(pause) = tend(&shared) {
+                // A change may be a rejection; an error is the end of the manager.
+                if let Ok(Err(_)) = tokio::time::timeout(pause, changes.changed()).await {
+                    return;
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Begins a login where one is due, and tells when to look again; nothing where the manager is gone.
+fn tend<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Duration> {
+    let shared = shared.upgrade()?;
+    let now = shared.clock.now();
+    let until_stale = {
+        let current = shared.current.load();
+        let held = current.as_ref();
+        held.and_then(|held| held.ages.refresh.checked_sub(now.since(&held.token.issued())))
+    };
+    let is_fresh = shared.look().is_some_and(|(_, freshness)| freshness == Freshness::Fresh);
+    if !is_fresh {
+        shared.renew_behind();
+    }
+    let stopped = shared.lock().setback.stops(&now).and_then(|error| error.retry_after());
+    let pause = if is_fresh { until_stale } else { stopped };
+    Some(pause.unwrap_or(LONGEST_SLEEP / 60).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
+}

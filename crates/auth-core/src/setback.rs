@@ -1,0 +1,149 @@
+//! The memory of what went wrong: what may be tried again, and when.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind};
+use crate::retry::back_off;
+
+/// The pauses after refusals: a wrong password must not lock its account.
+const FIRST_REFUSAL: Duration = Duration::from_secs(60);
+const LONGEST_REFUSAL: Duration = Duration::from_secs(15 * 60);
+
+/// Tokens that are rejected younger than this did not die of age.
+const YOUNG: Duration = Duration::from_secs(60);
+/// The pause after two of them in a row.
+const REJECTION_PAUSE: Duration = Duration::from_secs(60);
+
+/// What a manager remembers of failures, until a success or new credentials clear it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Setback {
+    last: Option<Last>,
+    refusals: u32,
+    failures: u32,
+    young_rejections: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Last {
+    error: Error,
+    at: Moment,
+    pause: Duration,
+}
+
+impl Setback {
+    /// What stops an attempt at `now`: the error, with the time that is left in it.
+    pub(crate) fn stops(&self, now: &Moment) -> Option<Error> {
+        let last = self.last.as_ref()?;
+        let left = last.pause.checked_sub(now.since(&last.at)).filter(|left| !left.is_zero())?;
+        Some(last.error.clone().with_retry(left, now.wall + left))
+    }
+
+    /// How many attempts have failed since the last success, for the next one's back-off.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The last error, whether or not its pause is over.
+    pub(crate) fn last_error(&self) -> Option<&Error> {
+        self.last.as_ref().map(|last| &last.error)
+    }
+
+    /// Remembers that a flight failed after so many attempts. `random` is in 0..1.
+    pub(crate) fn failed(&mut self, error: &Error, attempts: u32, now: Moment, random: f64) {
+        self.failures = self.failures.saturating_add(attempts);
+        let asked = error.retry_after().unwrap_or_default();
+        let pause = if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Misconfigured) {
+            self.refusals = self.refusals.saturating_add(1);
+            let doubled = FIRST_REFUSAL.saturating_mul(2_u32.saturating_pow(self.refusals - 1));
+            doubled.min(LONGEST_REFUSAL)
+        } else {
+            back_off(self.failures, random)
+        };
+        self.last = Some(Last { error: error.clone(), at: now, pause: pause.max(asked) });
+    }
+
+    /// Remembers that a login succeeded. What is known of rejections stays: the server that takes a login may not be the
+    /// one that takes the token.
+    pub(crate) fn succeeded(&mut self) {
+        *self = Self { young_rejections: self.young_rejections, ..Self::default() };
+    }
+
+    /// Remembers that a server rejected a token of this age: the second young one in a row stops logins for a while.
+    pub(crate) fn rejected(&mut self, age: Duration, now: Moment) {
+        self.young_rejections = if age < YOUNG { self.young_rejections + 1 } else { 0 };
+        if self.young_rejections >= 2 {
+            let error = Error::refused("two tokens in a row were rejected within a minute of their issue");
+            self.last = Some(Last { error, at: now, pause: REJECTION_PAUSE });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+    use proptest::prelude::*;
+
+    fn after(start: Moment, seconds: u64) -> Moment {
+        let wait = Duration::from_secs(seconds);
+        Moment { monotonic: start.monotonic + wait, wall: start.wall + wait }
+    }
+
+    #[test]
+    fn r4_refusals_are_tried_at_0_60_180_420_seconds() {
+        let (start, mut setback) = (SystemClock.now(), Setback::default());
+        let mut tried = Vec::new();
+        for second in 0..3000 {
+            let now = after(start, second);
+            if setback.stops(&now).is_none() {
+                tried.push(second);
+                setback.failed(&Error::refused("no"), 1, now, 1.0);
+            }
+        }
+        assert_eq!(tried, [0, 60, 180, 420, 900, 1800, 2700]);
+    }
+
+    #[test]
+    fn r5_a_servers_wish_is_kept() {
+        let (start, mut setback) = (SystemClock.now(), Setback::default());
+        let error = Error::throttled().with_retry(Duration::from_secs(600), start.wall);
+        setback.failed(&error, 1, start, 0.0);
+        let stopped = setback.stops(&after(start, 100)).unwrap();
+        assert_eq!(stopped.retry_after(), Some(Duration::from_secs(500)));
+        assert!(setback.stops(&after(start, 600)).is_none());
+    }
+
+    #[test]
+    fn r10_two_young_rejections_pause_logins() {
+        let (start, mut setback) = (SystemClock.now(), Setback::default());
+        setback.rejected(Duration::from_secs(59), start);
+        setback.succeeded();
+        assert!(setback.stops(&start).is_none());
+        setback.rejected(Duration::from_secs(1), start);
+        assert!(setback.stops(&after(start, 59)).is_some());
+        assert!(setback.stops(&after(start, 60)).is_none());
+
+        let mut old = Setback::default();
+        for _ in 0..10 {
+            old.rejected(Duration::from_secs(60), start);
+            assert!(old.stops(&start).is_none());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_never_exceeds_its_cap(failures in 1_u32..50, random in 0.0..1.0) {
+            let (start, mut setback) = (SystemClock.now(), Setback::default());
+            for _ in 0..failures {
+                setback.failed(&Error::unavailable("down"), 1, start, random);
+            }
+            prop_assert!(setback.stops(&after(start, 30)).is_none());
+            for _ in 0..failures {
+                setback.failed(&Error::refused("no"), 1, start, random);
+            }
+            prop_assert!(setback.stops(&after(start, 59)).is_some());
+            prop_assert!(setback.stops(&after(start, 900)).is_none());
+        }
+    }
+}

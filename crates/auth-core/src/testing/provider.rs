@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::endpoint::Endpoint;
+use crate::expiry::{Expiry, NumberOrText};
+use crate::json;
+use crate::message::{Request, Response};
+use crate::provider::{Failure, Grant, Provider};
+use crate::secret::Secret;
+use crate::token::RefreshToken;
+
+/// A provider as plain as can be, with refresh tokens.
+///
+/// It sends `by=` its password, or the refresh token, to `https://login.example/token`, and reads
+/// `{"token": "…", "life": 60, "refresh": "…", "refresh_life": 600}` or `{"error": "…"}`.
+#[derive(Debug, Clone)]
+pub struct TestProvider {
+    password: Secret,
+}
+
+impl TestProvider {
+    /// Starts with a password.
+    #[must_use]
+    pub fn new(password: &str) -> Self {
+        Self { password: password.into() }
+    }
+}
+
+impl Provider for TestProvider {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn login(&self) -> Request {
+        post(self.password.expose())
+    }
+
+    fn refresh(&self, token: &RefreshToken) -> Option<Request> {
+        Some(post(token.expose()))
+    }
+
+    fn read(&self, response: &Response) -> Result<Grant, Failure> {
+        #[derive(Deserialize)]
+        struct Answer {
+            token: Option<Secret>,
+            life: Option<NumberOrText>,
+            refresh: Option<Secret>,
+            refresh_life: Option<u64>,
+            error: Option<String>,
+        }
+
+        let answer: Answer = json::read(response.body())?;
+        if let Some(code) = answer.error {
+            return Err(Failure::refused().with_code(code));
+        }
+        let token = answer.token.ok_or(Failure::malformed("the answer holds no `token`"))?;
+        let grant = Grant::new(token, Expiry::after(answer.life.as_ref(), Duration::from_secs(1800))?);
+        let refresh_life = answer.refresh_life.map(Duration::from_secs);
+        Ok(match answer.refresh {
+            Some(refresh) => grant.with_refresh_token(refresh, refresh_life),
+            None => grant,
+        })
+    }
+}
+
+fn post(by: &str) -> Request {
+    let endpoint = Endpoint::new("test", "https://login.example", "/token");
+    Request::post(&endpoint.unwrap_or_else(|error| panic!("a good URL: {error}"))).with_form(&[("by", by)])
+}
