@@ -198,6 +198,26 @@ async fn r6_a_cut_off_answer_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn r6_a_final_status_whose_body_breaks_off_is_final() {
+    for (head, kind) in [
+        ("401 Unauthorized", ErrorKind::Refused),
+        ("403 Forbidden", ErrorKind::Refused),
+        ("404 Not Found", ErrorKind::Misconfigured),
+        ("302 Found\r\nLocation: https://other.example/", ErrorKind::Redirected),
+    ] {
+        for length in [500, 5 << 20] {
+            let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\n\r\n{{\"err");
+            let (server, seen) = recorder(answer.leak().as_bytes());
+            for subject in SUBJECTS {
+                let error = subject.login(&format!("http://{server}")).unwrap().login().await.unwrap_err();
+                assert_eq!(error.kind(), kind, "{head}: {error}");
+                assert_eq!(seen.try_iter().count(), 1, "{head}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn r6_a_dead_network_is_unavailable() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for subject in SUBJECTS {

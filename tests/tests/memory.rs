@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 const MASK: u8 = 0x5a;
 const LENGTH: usize = 24;
 
+/// Stands before each secret: an allocator writes into the first bytes of what it has freed.
+const PREFIX: &str = "a-prefix-that-is-not-searched-for.";
+
 /// A random secret, kept in a form that a search for it does not find.
 struct Sentinel([u8; LENGTH]);
 
@@ -22,7 +25,8 @@ impl Sentinel {
     }
 
     fn reveal(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(LENGTH));
+        let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + LENGTH));
+        text.push_str(PREFIX);
         text.extend(self.0.iter().map(|byte| char::from(byte ^ MASK)));
         text
     }

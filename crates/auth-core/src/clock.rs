@@ -32,13 +32,52 @@ pub trait Clock: Debug + Send + Sync + 'static {
 
 /// Reads the machine's clocks.
 ///
-/// The monotonic one is tokio's, which is the machine's own unless a test has paused it.
+/// On Linux these are the coarse ones (a tick of 1 to 10 ms), which cost a quarter of the others: a token's life is counted
+/// in seconds. They are not tokio's, so a test that pauses tokio's time sets a
+/// [`VirtualClock`](crate::testing::VirtualClock).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        Moment { monotonic: tokio::time::Instant::now().into_std(), wall: SystemTime::now() }
+        system::now()
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::sync::LazyLock;
+    use std::time::{Duration, Instant, SystemTime};
+
+    use rustix::time::{ClockId, clock_gettime};
+
+    use super::Moment;
+
+    /// An `Instant` cannot be made of a clock's reading, but it can be moved by one.
+    static START: LazyLock<(Instant, Duration)> = LazyLock::new(|| (Instant::now(), read(ClockId::MonotonicCoarse)));
+
+    pub(super) fn now() -> Moment {
+        let (start, reading) = &*START;
+        Moment {
+            monotonic: *start + read(ClockId::MonotonicCoarse).saturating_sub(*reading),
+            wall: SystemTime::UNIX_EPOCH + read(ClockId::RealtimeCoarse),
+        }
+    }
+
+    fn read(clock: ClockId) -> Duration {
+        // Negative only before 1970.
+        Duration::try_from(clock_gettime(clock)).unwrap_or_default()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::time::{Instant, SystemTime};
+
+    use super::Moment;
+
+    pub(super) fn now() -> Moment {
+        Moment { monotonic: Instant::now(), wall: SystemTime::now() }
     }
 }
 
@@ -60,5 +99,16 @@ mod tests {
         let set_back = Moment { monotonic: start.monotonic + second, wall: start.wall - 3600 * second };
         assert_eq!(set_back.since(&start), second);
         assert_eq!(start.since(&later(second, second)), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_system_clock_is_the_systems() {
+        let now = SystemClock.now();
+        let off = |ahead: Duration, behind: Duration| ahead.max(behind) < Duration::from_secs(1);
+        let real = Instant::now();
+        assert!(off(now.monotonic.saturating_duration_since(real), real.saturating_duration_since(now.monotonic)));
+        let real = SystemTime::now();
+        let between = |a: SystemTime, b: SystemTime| a.duration_since(b).unwrap_or_default();
+        assert!(off(between(now.wall, real), between(real, now.wall)));
     }
 }

@@ -1,6 +1,6 @@
 //! Where a login is sent.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
 
@@ -60,6 +60,11 @@ fn check_base(base_url: &str) -> Result<Uri, &'static str> {
     if authority.host().is_empty() {
         return Err("has no host; expected something like https://api.example.com");
     }
+    check_host(authority.host())?;
+    if authority.as_str().ends_with(':') || (authority.port_u16().is_none() && has_port(authority.as_str())) {
+        return Err("has a port that is none; expected 1 to 65535");
+    }
+    check_path(base.path())?;
     if base.query().is_some() {
         return Err("has a query; give scheme, host and an optional path prefix");
     }
@@ -75,10 +80,33 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     if path.contains(['?', '#']) {
         return Err("has a query or a fragment; give a path alone");
     }
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+    if path.contains('\\') {
+        return Err("has a backslash");
+    }
+    let segments = path.split('/').map(|segment| segment.to_ascii_lowercase().replace("%2e", "."));
+    if segments.into_iter().any(|segment| matches!(&*segment, "." | "..")) {
         return Err("has a `.` or `..` segment; give the path as the server sees it");
     }
     Ok(())
+}
+
+/// What looks like an address must be one, since an HTTP client may read it as another.
+fn check_host(host: &str) -> Result<(), &'static str> {
+    let is_address = match host.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => {
+            let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+            let looks_numeric = last.starts_with(|first: char| first.is_ascii_digit());
+            !looks_numeric || host.parse::<Ipv4Addr>().is_ok()
+        }
+    };
+    if is_address { Ok(()) } else { Err("has a host that is no name and no IP address") }
+}
+
+fn has_port(authority: &str) -> bool {
+    authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -136,12 +164,19 @@ mod tests {
             ("ftp://api.example.com", "scheme"),
             ("https://", "not a URL"),
             ("https://a b", "not a URL"),
+            ("https://x.example:99999", "port"),
+            ("https://x.example:", "port"),
+            ("https://[127.0.0.1]", "host"),
+            ("https://999.1.1.1", "host"),
+            ("https://0x7f.1", "host"),
+            ("https://gw.example/tenant/../other", "segment"),
+            ("https://gw.example/tenant/%2E%2e/other", "segment"),
         ] {
             let error = Endpoint::new("test", base, "/login").unwrap_err().to_string();
             assert!(error.contains("base_url") && error.contains(word), "{base}: {error}");
             assert!(!error.contains("pw"), "{error}");
         }
-        for path in ["/login?x=1", "/login#x", "/../login", "/a b"] {
+        for path in ["/login?x=1", "/login#x", "/../login", "/%2e%2E/x", "/.%2e/x", "..\\x", "/a b"] {
             let error = Endpoint::new("test", "https://api.example.com", path).unwrap_err();
             assert_eq!(error.setting(), Some("login_path"), "{path}");
         }

@@ -61,6 +61,7 @@ struct Inner {
     retry: Option<(Duration, SystemTime)>,
     is_transient: bool,
     is_unsent: bool,
+    is_settled: bool,
     cause: Option<Cause>,
 }
 
@@ -76,6 +77,7 @@ impl Error {
             retry: None,
             is_transient: matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable),
             is_unsent: false,
+            is_settled: false,
             cause: None,
         }))
     }
@@ -117,7 +119,7 @@ impl Error {
         Self::new(ErrorKind::Malformed, what)
     }
 
-    pub(crate) fn refused(what: &'static str) -> Self {
+    pub(crate) fn refused(what: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Refused, what)
     }
 
@@ -132,6 +134,13 @@ impl Error {
     pub(crate) fn redirected(target: &str) -> Self {
         let what = format!("redirected to {target}, which is never followed; set `base_url` to the final address");
         Self::new(ErrorKind::Redirected, what).with(|inner| inner.setting = Some("base_url".into()))
+    }
+
+    /// Marks what has been tried often enough already: no other attempt is made in this login. For transports that need
+    /// a login of their own.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        self.with(|inner| inner.is_settled = true)
     }
 
     /// Adds what lies beneath, as text without control characters and of 300 characters at most.
@@ -213,6 +222,11 @@ impl Error {
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
         self.0.retry.map(|(_, at)| at)
+    }
+
+    /// No other attempt in this login.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.0.is_settled
     }
 
     /// Nothing of the request has left this machine.

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Iso8601;
 
@@ -52,7 +53,7 @@ impl Expiry {
     pub fn at(instant: Option<&NumberOrText>, fallback: Duration) -> Self {
         let read = match instant {
             None => None,
-            Some(value) => value.number().and_then(epoch).or_else(|| value.text().and_then(iso8601)),
+            Some(value) => value.number().map(epoch).or_else(|| value.text().and_then(iso8601)),
         };
         read.map_or(Self::Unstated(fallback), Self::At)
     }
@@ -68,11 +69,15 @@ impl Expiry {
         date: Option<SystemTime>,
         sent: SystemTime,
     ) -> Result<Duration, &'static str> {
+        let check = |life: Duration| match life {
+            Duration::ZERO => Err("the token has no life"),
+            life => Ok(life.min(LONGEST)),
+        };
         let plausible = |life: &Duration| PLAUSIBLE.contains(life);
         let jwt = jwt.filter(plausible);
         let until = match self {
-            Self::After(life) => return Ok(life),
-            Self::Unstated(fallback) => return Ok(jwt.unwrap_or(fallback)),
+            Self::After(life) => return check(life),
+            Self::Unstated(fallback) => return check(jwt.unwrap_or(fallback)),
             Self::At(until) => until,
         };
         let by = |clock: SystemTime| until.duration_since(clock).ok().filter(plausible);
@@ -85,8 +90,7 @@ impl Expiry {
 }
 
 /// Reads a JSON value that servers send as a number or as text.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum NumberOrText {
     /// A JSON number.
@@ -94,7 +98,18 @@ pub enum NumberOrText {
     /// JSON text.
     Text(String),
     /// Anything else.
-    Other(serde::de::IgnoredAny),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for NumberOrText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By way of `Value`, which reads numbers whatever features of serde_json another crate has switched on.
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Number(number) => number.as_f64().map_or(Self::Other, Self::Number),
+            Value::String(text) => Self::Text(text),
+            _ => Self::Other,
+        })
+    }
 }
 
 impl NumberOrText {
@@ -104,7 +119,7 @@ impl NumberOrText {
         match self {
             Self::Number(number) => Some(*number),
             Self::Text(text) => text.trim().parse().ok(),
-            Self::Other(_) => None,
+            Self::Other => None,
         }
         .filter(|number| number.is_finite())
     }
@@ -123,9 +138,10 @@ impl NumberOrText {
     }
 }
 
-fn epoch(number: f64) -> Option<SystemTime> {
+/// An instant that is out of reach is moved to where it is still implausible.
+fn epoch(number: f64) -> SystemTime {
     let seconds = if number > MILLISECONDS { number / 1000.0 } else { number };
-    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+    SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds.clamp(0.0, MILLISECONDS))
 }
 
 fn iso8601(text: &str) -> Option<SystemTime> {
@@ -133,7 +149,7 @@ fn iso8601(text: &str) -> Option<SystemTime> {
     let text = text.trim().replacen(' ', "T", 1);
     let parse = |text: &str| OffsetDateTime::parse(text, &Iso8601::DEFAULT).ok();
     let instant = parse(&text).or_else(|| parse(&format!("{text}Z")))?;
-    let since_epoch = Duration::try_from(instant - OffsetDateTime::UNIX_EPOCH).ok()?;
+    let since_epoch = Duration::try_from(instant - OffsetDateTime::UNIX_EPOCH).unwrap_or_default();
     SystemTime::UNIX_EPOCH.checked_add(since_epoch)
 }
 
@@ -202,9 +218,24 @@ mod tests {
         ] {
             assert_eq!(Expiry::at(value(json).as_ref(), FALLBACK), end, "{json}");
         }
-        for json in ["null", r#""tomorrow""#, r#""""#, "true", "-1", "1e300", r#""0000-00-00T00:00:00Z""#] {
+        for json in ["null", r#""tomorrow""#, r#""""#, "true", r#""0000-00-00T00:00:00Z""#] {
             assert_eq!(Expiry::at(value(json).as_ref(), FALLBACK), Expiry::Unstated(FALLBACK), "{json}");
         }
+    }
+
+    #[test]
+    fn f5_an_instant_out_of_reach_is_malformed() {
+        for json in ["-1", "0", "-62135596800", "1e300", r#""0001-01-01T00:00:00Z""#, r#""9999-12-31T23:59:59Z""#] {
+            let end = Expiry::at(value(json).as_ref(), FALLBACK);
+            assert!(end.lifetime(None, Some(hours(0)), hours(0)).is_err(), "{json}: {end:?}");
+        }
+    }
+
+    #[test]
+    fn f7_a_providers_own_mistake_is_bounded_too() {
+        assert!(Expiry::After(Duration::ZERO).lifetime(None, None, hours(0)).is_err());
+        assert!(Expiry::Unstated(Duration::ZERO).lifetime(None, None, hours(0)).is_err());
+        assert_eq!(Expiry::After(Duration::MAX).lifetime(None, None, hours(0)), Ok(LONGEST));
     }
 
     #[test]

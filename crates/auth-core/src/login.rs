@@ -108,9 +108,10 @@ impl<P: Provider, T: Transport> Login<P, T> {
     ) -> Result<Token, Error> {
         let start = tokio::time::Instant::now();
         let mut was_unreadable = false;
+        let mut sent = Vec::new();
         loop {
             *attempt += 1;
-            let (by, result) = self.attempt(refresh).await;
+            let (by, result) = self.attempt(refresh, &mut sent).await;
             let error = match result {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
@@ -127,15 +128,15 @@ impl<P: Provider, T: Transport> Login<P, T> {
         }
     }
 
-    async fn attempt(&self, refresh: &mut Option<RefreshToken>) -> (By, Result<Token, Error>) {
-        let sent = self.clock.now();
-        let token = refresh.take().filter(|token| !token.is_expired(&sent));
+    async fn attempt(&self, refresh: &mut Option<RefreshToken>, sent: &mut Vec<Request>) -> (By, Result<Token, Error>) {
+        let start = self.clock.now();
+        let token = refresh.take().filter(|token| !token.is_expired(&start));
         let Some((token, request)) =
             token.and_then(|token| self.provider.refresh(&token).map(|request| (token, request)))
         else {
-            return (By::Login, self.exchange(self.provider.login(), sent, None).await);
+            return (By::Login, self.exchange(self.provider.login(), sent, start, None).await);
         };
-        let result = self.exchange(request, sent, Some(token.clone())).await;
+        let result = self.exchange(request, sent, start, Some(token.clone())).await;
         let result = match result {
             Ok(renewed) if is_ending(&renewed, &token) => Err(Error::malformed("the refreshed token ends too soon")),
             Err(error) if was_not_processed(&error) => {
@@ -147,10 +148,17 @@ impl<P: Provider, T: Transport> Login<P, T> {
         (By::Refresh, result)
     }
 
-    async fn exchange(&self, request: Request, sent: Moment, used: Option<RefreshToken>) -> Result<Token, Error> {
-        let response = self.transport.send(request.clone()).await?;
-        let grant = judge(&self.provider, &request, &response, self.clock.now().wall)?;
-        Token::new(grant, sent, response.date(), used)
+    async fn exchange(
+        &self,
+        request: Request,
+        sent: &mut Vec<Request>,
+        start: Moment,
+        used: Option<RefreshToken>,
+    ) -> Result<Token, Error> {
+        sent.push(request.clone());
+        let response = self.transport.send(request).await?;
+        let grant = judge(&self.provider, sent, &response, self.clock.now().wall)?;
+        Token::new(grant, start, response.date(), used)
             .map_err(|what| Error::malformed(what).with_status(response.status()))
     }
 }
@@ -164,7 +172,7 @@ enum By {
 
 /// Decides whether to try again after `error`, and how long to wait before.
 fn next(by: By, attempt: u32, error: &Error, was_unreadable: bool, back_off: Duration) -> Option<Duration> {
-    if attempt >= MOST_ATTEMPTS {
+    if attempt >= MOST_ATTEMPTS || error.is_settled() {
         return None;
     }
     let concerns_the_refresh_alone = !matches!(error.kind(), ErrorKind::Redirected | ErrorKind::Untrusted);

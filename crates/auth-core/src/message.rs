@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde::Serializer;
+use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
 use crate::secret::Body;
@@ -102,16 +103,23 @@ impl Request {
         request
     }
 
-    /// Tells whether `text` shares four characters in a row with anything secret that this request carries.
-    pub(crate) fn repeats(&self, text: &str) -> bool {
+    /// Tells whether `text` shares so many letters and digits in a row with anything secret that this request carries,
+    /// whatever stands between them and whatever their case.
+    pub(crate) fn repeats(&self, text: &str, shared: usize) -> bool {
+        let text = letters(text.as_bytes());
+        let shared = text.len().clamp(1, shared);
         let secrets = self.headers.values().filter(|value| value.is_sensitive());
-        let mut sent = secrets.map(HeaderValue::as_bytes).chain([self.body()]);
-        let window = text.len().clamp(1, 4);
-        sent.any(|sent| {
-            let mut runs = text.as_bytes().windows(window);
-            runs.any(|run| sent.windows(window).any(|part| part == run))
+        secrets.map(HeaderValue::as_bytes).chain([self.body()]).map(letters).any(|sent| {
+            let mut runs = text.windows(shared);
+            runs.any(|run| sent.windows(shared).any(|part| part == run))
         })
     }
+}
+
+fn letters(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut letters = Zeroizing::new(Vec::with_capacity(text.len()));
+    letters.extend(text.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase));
+    letters
 }
 
 impl fmt::Debug for Request {
@@ -202,11 +210,11 @@ mod tests {
         let mut key = HeaderValue::from_static("key-in-header");
         key.set_sensitive(true);
         let request = request().with_header(HeaderName::from_static("x-key"), key).with_form(&[("pin", "987")]);
-        for text in ["key-in-header", "bad_header", "987", "in=9"] {
-            assert!(request.repeats(text), "{text}");
+        for text in ["key-in-header", "bad_header", "HEADER", "987", "n9.8"] {
+            assert!(request.repeats(text, 4), "{text}");
         }
         for text in ["invalid_grant", "654", "too_many_requests"] {
-            assert!(!request.repeats(text), "{text}");
+            assert!(!request.repeats(text, 4), "{text}");
         }
     }
 

@@ -159,6 +159,13 @@ impl Failure {
         self.code = Some(code.into());
         self
     }
+
+    /// Takes the code away.
+    #[must_use]
+    pub fn without_code(mut self) -> Self {
+        self.code = None;
+        self
+    }
 }
 
 impl From<FailureClass> for Failure {

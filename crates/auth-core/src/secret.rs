@@ -5,6 +5,7 @@ use std::io;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
@@ -52,7 +53,9 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::from)
+        // The usual message would quote what stands there instead of a text.
+        let text = String::deserialize(deserializer);
+        text.map(Self::from).map_err(|_| D::Error::custom("a secret must be a text, in quotes"))
     }
 }
 
@@ -162,6 +165,12 @@ mod tests {
         }
         assert_eq!(body.as_ref(), b"abcdefghij");
         assert_eq!(format!("{body:?}"), "[10 bytes, redacted]");
+    }
+
+    #[test]
+    fn k1_a_secret_that_is_no_text_is_not_quoted() {
+        let error = serde_json::from_str::<Secret>("987654321").unwrap_err().to_string();
+        assert!(error.contains("in quotes") && !error.contains("987"), "{error}");
     }
 
     #[test]

@@ -138,6 +138,7 @@ impl Script {
     }
 
     /// Answers so when the list has ended.
+    #[must_use]
     pub fn then_always(self, answer: Answer) -> Self {
         self.state().always = Some(answer);
         self
@@ -148,10 +149,10 @@ impl Script {
         self.state().answers.push_back(answer);
     }
 
-    /// A login of a [`TestProvider`] that this script answers.
+    /// A login of a [`TestProvider`] that this script answers, by a [`VirtualClock`].
     #[must_use]
     pub fn login(&self) -> Login<TestProvider, Self> {
-        Login::new(TestProvider::new("password"), self.clone())
+        Login::new(TestProvider::new("password"), self.clone()).with_clock(VirtualClock::new())
     }
 
     /// The requests so far.

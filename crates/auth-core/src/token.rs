@@ -215,8 +215,12 @@ impl Token {
 
         let lifetime = grant.expiry.lifetime(jwt::lifetime(token), date, issued.wall)?;
         let login_lifetime = used.as_ref().map_or(lifetime, RefreshToken::login_lifetime);
-        let refresh =
-            grant.refresh.map(|(secret, stated)| RefreshToken { secret, issued, lifetime: stated, login_lifetime });
+        let refresh = grant.refresh.filter(|(secret, _)| !secret.is_empty()).map(|(secret, stated)| RefreshToken {
+            secret,
+            issued,
+            lifetime: stated,
+            login_lifetime,
+        });
         Ok(Self {
             access: AccessToken(Arc::new(Inner {
                 authorization,

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use http::header::LOCATION;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{StatusCode, Uri};
 
 use crate::error::{Error, ErrorKind};
 use crate::message::{Request, Response};
@@ -24,12 +24,12 @@ pub fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
 }
 
-/// Judges an answer received at `now` by the wall clock.
+/// Judges an answer received at `now` by the wall clock, to the last of the requests that this login has sent.
 ///
 /// A passing status wins over any body; then the provider's own word; then the status.
 pub(crate) fn judge(
     provider: &dyn Provider,
-    request: &Request,
+    sent: &[Request],
     response: &Response,
     now: SystemTime,
 ) -> Result<Grant, Error> {
@@ -43,34 +43,38 @@ pub(crate) fn judge(
             Err(failure) => failure,
         }
     };
-    let error = explain(&failure, response)
+    let error = explain(&failure, response, sent)
         .with_provider(provider.name())
         .with_status(status)
-        .with_code(failure.code.filter(|code| is_showable(code, request)));
+        .with_code(failure.code.filter(|code| is_showable(code, sent)));
     Err(match retry_after(response, now) {
         Some(wait) => error.with_retry(wait, now + wait),
         None => error,
     })
 }
 
-fn explain(failure: &Failure, response: &Response) -> Error {
+fn explain(failure: &Failure, response: &Response, sent: &[Request]) -> Error {
     match failure.class {
-        FailureClass::Refused => Error::refused("the credentials are refused"),
+        FailureClass::Refused => match response.status().as_u16() {
+            300..=399 => Error::refused(format!("the login is refused, with a redirect to {}", target(response, sent))),
+            404 | 405 => Error::refused("the login is refused; `base_url` or `login_path` may be wrong as well"),
+            _ => Error::refused("the credentials are refused"),
+        },
         FailureClass::Misconfigured(setting) => Error::misconfigured(setting, "is not accepted by the provider"),
-        FailureClass::Status(status) => by_status(status, response.headers()),
-        _ if !response.status().is_success() => by_status(response.status(), response.headers()),
+        FailureClass::Status(status) => by_status(status, response, sent),
+        _ if !response.status().is_success() => by_status(response.status(), response, sent),
         FailureClass::Unreadable => Error::malformed("the answer cannot be read").into_transient(),
         FailureClass::Malformed(what) => Error::malformed(what),
     }
 }
 
-fn by_status(status: StatusCode, headers: &HeaderMap) -> Error {
+fn by_status(status: StatusCode, response: &Response, sent: &[Request]) -> Error {
     match status.as_u16() {
         429 => Error::throttled(),
         408 | 425 | 500..=599 => Error::unavailable("the provider cannot answer for the moment"),
-        300..=399 => Error::redirected(&target(headers)),
+        300..=399 => Error::redirected(&target(response, sent)),
         404 | 405 => Error::misconfigured("base_url", "or `login_path` is wrong: there is no login at that address"),
-        407 => Error::misconfigured("proxy", "asks for credentials of its own"),
+        407 => Error::misconfigured("HTTPS_PROXY", "names a proxy that asks for other credentials"),
         403 => Error::refused(
             "the login is not permitted: ask the provider about the account, its scope and allowed addresses",
         ),
@@ -80,21 +84,39 @@ fn by_status(status: StatusCode, headers: &HeaderMap) -> Error {
 }
 
 /// The origin that a redirect points to: its host may be another's, its path and query may hold anything.
-fn target(headers: &HeaderMap) -> String {
-    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-    let Some(uri) = location.and_then(|text| text.parse::<Uri>().ok()) else {
-        return "an unreadable address".into();
+fn target(response: &Response, sent: &[Request]) -> String {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // RFC 3986 4.2: two slashes begin another authority, and browsers take a backslash for a slash.
+    let absolute = if location.starts_with("//") { format!("https:{location}") } else { location.to_owned() };
+    let is_relative = !location.contains([':', '\\']) && !location.starts_with("//");
+    let Some(uri) = absolute.parse::<Uri>().ok().filter(|_| !location.is_empty()) else {
+        return if is_relative && !location.is_empty() { SAME_ORIGIN } else { "an unreadable address" }.into();
     };
     match (uri.scheme_str(), uri.authority()) {
         (Some(scheme @ ("http" | "https")), Some(authority)) => {
-            let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
-            let host: String = authority.host().chars().take(253).collect();
+            let host: String = authority.host().chars().take(LONGEST_HOST).collect();
+            if sent.iter().any(|request| request.repeats(&host, SHARED_BY_HOSTS)) {
+                return "another origin, whose name repeats a part of the request".into();
+            }
+            let port =
+                authority.as_str().rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+            let port = port.map(|(_, port)| format!(":{port}")).unwrap_or_default();
             format!("{scheme}://{host}{port}")
         }
-        (None, None) => "another path of the same origin".into(),
+        _ if is_relative => SAME_ORIGIN.into(),
         _ => "an unreadable address".into(),
     }
 }
+
+const SAME_ORIGIN: &str = "another path of the same origin";
+
+const LONGEST_HOST: usize = 253;
+
+/// A host may share a word, such as a company's name, with a user name.
+const SHARED_BY_HOSTS: usize = 16;
+
+/// A code may share a syllable with anything.
+const SHARED_BY_CODES: usize = 4;
 
 /// Longer than any code that a provider documents.
 const LONGEST_CODE: usize = 64;
@@ -113,10 +135,10 @@ const PROTOCOL_CODES: [&str; 9] = [
 ];
 
 /// A hostile or careless server may write the request, password and all, where its code should stand.
-fn is_showable(code: &str, request: &Request) -> bool {
+fn is_showable(code: &str, sent: &[Request]) -> bool {
     let is_code = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let is_word = (1..=LONGEST_CODE).contains(&code.len()) && code.bytes().all(is_code);
-    PROTOCOL_CODES.contains(&code) || (is_word && !request.repeats(code))
+    PROTOCOL_CODES.contains(&code) || (is_word && !sent.iter().any(|request| request.repeats(code, SHARED_BY_CODES)))
 }
 
 /// Tells whether an error came from an answer that was there but could not be read.
@@ -128,21 +150,34 @@ pub(crate) fn is_unreadable(error: &Error) -> bool {
 mod tests {
     use super::*;
     use crate::endpoint::Endpoint;
+    use crate::secret::Body;
+    use http::HeaderMap;
 
-    fn request() -> Request {
+    fn sent() -> [Request; 1] {
         let endpoint = Endpoint::new("test", "https://login.example", "/token").unwrap();
-        Request::post(&endpoint).with_form(&[("grant_type", "password"), ("password", "hunter22")])
+        [Request::post(&endpoint)
+            .with_form(&[("username", "me@company.example"), ("password", "hunter22-and-much-more")])]
     }
 
     #[test]
     fn k4_a_code_is_a_short_word_that_repeats_nothing() {
-        let request = request();
         for code in ["invalid_grant", "unauthorized_client", "E1234", "too.many-requests"] {
-            assert!(is_showable(code, &request), "{code}");
+            assert!(is_showable(code, &sent()), "{code}");
         }
         let long = "x".repeat(65);
-        for code in ["", "hunter22", "bad_hunter22", "unter", "two words", "line\nbreak", "\u{1b}[31m", &long, "clé"] {
-            assert!(!is_showable(code, &request), "{code}");
+        for code in [
+            "",
+            "hunter22",
+            "HUNTER22",
+            "hun.ter.22",
+            "bad_hunter22",
+            "unter",
+            "two words",
+            "line\nbreak",
+            &long,
+            "clé",
+        ] {
+            assert!(!is_showable(code, &sent()), "{code}");
         }
     }
 
@@ -150,14 +185,23 @@ mod tests {
     fn t1_a_redirect_is_told_by_its_origin() {
         let cases = [
             ("https://other.example/steal?token=1#x", "https://other.example"),
+            ("https://login.company.example/", "https://login.company.example"),
             ("https://user:pw@other.example:8443/", "https://other.example:8443"),
+            ("//other.example/steal", "https://other.example"),
+            (
+                "https://hunter22-and-much-more.evil.example/",
+                "another origin, whose name repeats a part of the request",
+            ),
             ("/elsewhere", "another path of the same origin"),
+            ("elsewhere", "another path of the same origin"),
+            ("/\\evil.example/", "an unreadable address"),
             ("javascript:alert(1)", "an unreadable address"),
+            ("", "an unreadable address"),
         ];
         for (location, expected) in cases {
             let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);
-            assert_eq!(target(&headers), expected, "{location}");
+            let response = Response::new(StatusCode::FOUND, headers, Body::default());
+            assert_eq!(target(&response, &sent()), expected, "{location}");
         }
-        assert_eq!(target(&HeaderMap::new()), "an unreadable address");
     }
 }

@@ -16,7 +16,7 @@ use crate::answer;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Answers this status with an HTML body, and does not look at the request.
+    /// Answers this status, from 200 to 999, with an HTML body, and does not look at the request.
     Status(u16),
     /// As [`Status`](Self::Status), with a `Retry-After` of this text.
     RetryAfter(u16, String),

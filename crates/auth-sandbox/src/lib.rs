@@ -13,11 +13,13 @@ mod voipex;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 use crate::state::State;
 
@@ -83,7 +85,8 @@ impl Api {
 pub struct Sandbox {
     address: SocketAddr,
     state: Arc<State>,
-    runtime: Option<Runtime>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Sandbox {
@@ -105,9 +108,18 @@ impl Sandbox {
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
         let app = router(state.clone());
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        runtime.spawn(async move { axum::serve(tokio::net::TcpListener::from_std(listener)?, app).await });
-        Ok(Self { address, state, runtime: Some(runtime) })
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let serve = async move {
+            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+            tokio::select! {
+                _ = axum::serve(listener, app) => {}
+                _ = stopped => {}
+            }
+        };
+        // The end of the runtime ends every connection.
+        let thread = thread::Builder::new().name("auth-sandbox".into()).spawn(move || runtime.block_on(serve))?;
+        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The base URL to give to a client of `api`.
@@ -148,7 +160,8 @@ impl Sandbox {
         self.state.with(|inner| inner.api(api).counters)
     }
 
-    /// Lets the next login answer of `api` fail this way; calls add up in their order.
+    /// Lets the next login answer of `api` fail this way (Voipex's token exchange is one, too); calls add up in their
+    /// order.
     pub fn fail_next(&self, api: Api, fault: Fault) {
         self.state.with(|inner| inner.api(api).once.push_back(fault));
     }
@@ -167,9 +180,9 @@ impl Sandbox {
     }
 
     /// Sets how long tokens of `api` live from now on. Default is 30 minutes for Zoqq and Roecny, 24 hours for
-    /// Cambyopro, 50 minutes for Voipex. Whole seconds.
+    /// Cambyopro, 50 minutes for Voipex. Whole seconds, a year at most.
     pub fn set_lifetime(&self, api: Api, lifetime: Duration) {
-        self.state.with(|inner| inner.api(api).lifetime = lifetime);
+        self.state.with(|inner| inner.api(api).lifetime = lifetime.min(Duration::from_secs(365 * 24 * 3600)));
     }
 
     /// Moves the `Date` header of every answer by so many seconds; the tokens stay true.
@@ -177,15 +190,19 @@ impl Sandbox {
         self.state.with(|inner| inner.date_skew = seconds);
     }
 
-    /// Makes Voipex replace the refresh token at each refresh, and end the session of one that is used twice.
+    /// Makes Voipex end the session of a refresh token that is used twice. Without it, the default, each refresh gives
+    /// another refresh token as well, and all of them stay good.
     pub fn set_refresh_rotation(&self, is_on: bool) {
         self.state.with(|inner| inner.voipex.is_rotating = is_on);
     }
 
     /// Makes Voipex lock the user for `wait` after two failed logins within a second, as Keycloak does: while it lasts,
-    /// the right password is answered like a wrong one.
+    /// the right password is answered like a wrong one. `None`, the default, ends a lock as well.
     pub fn set_lockout(&self, wait: Option<Duration>) {
-        self.state.with(|inner| inner.voipex.lockout = wait);
+        self.state.with(|inner| {
+            inner.voipex.lockout = wait;
+            inner.voipex.locked_until = inner.voipex.locked_until.filter(|_| wait.is_some());
+        });
     }
 
     /// Revokes one access token; tells whether it was valid.
@@ -202,8 +219,9 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }

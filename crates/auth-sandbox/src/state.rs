@@ -16,7 +16,7 @@ use crate::{Api, Fault};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Requests to the login endpoint, of any outcome.
+    /// Requests to the login endpoint (Voipex: also to the token exchange), of any outcome.
     pub requests: u64,
     /// Tokens issued for credentials.
     pub logins: u64,

@@ -183,6 +183,13 @@ fn quick_failures_lock_the_user() {
     }
     std::thread::sleep(Duration::from_millis(2100));
     assert_eq!(send(&sandbox, &password(PASSWORD)).status, 200);
+
+    for attempt in ["wrong", "wrong"] {
+        send(&sandbox, &password(attempt));
+    }
+    assert_eq!(send(&sandbox, &password(PASSWORD)).status, 401);
+    sandbox.set_lockout(None);
+    assert_eq!(send(&sandbox, &password(PASSWORD)).status, 200);
 }
 
 #[test]
@@ -245,6 +252,10 @@ fn every_fault_does_what_it_says() {
 #[test]
 fn the_date_can_be_wrong() {
     let sandbox = Sandbox::start().unwrap();
+    for skew in [i64::MIN, i64::MAX, -3_000_000_000] {
+        sandbox.set_date_skew(skew);
+        assert_eq!(send(&sandbox, &password(PASSWORD)).status, 200);
+    }
     for skew in [0, 7200, -7200] {
         sandbox.set_date_skew(skew);
         let answer = send(&sandbox, &password(PASSWORD));
@@ -268,9 +279,5 @@ fn it_stops_when_dropped() {
     drop(sandbox);
     waiting.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     assert!(matches!(waiting.read(&mut [0; 16]), Ok(0) | Err(_)));
-    let end = Instant::now() + Duration::from_secs(5);
-    while TcpStream::connect(&address).is_ok() {
-        assert!(Instant::now() < end, "still listening");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    assert!(TcpStream::connect(&address).is_err(), "still listening");
 }

@@ -63,20 +63,20 @@ pub(crate) fn check(response: &Response) -> Result<(), Failure> {
     let refusal: Refusal = json::read(response.body())?;
     let http = response.status();
     let own = refusal.status_code.and_then(|code| code.number()).filter(|code| *code >= 400.0);
-    let own = own.and_then(|code| StatusCode::from_u16(code as u16).ok());
+    let by_status = match own {
+        _ if !http.is_success() => Failure::status(http),
+        Some(code) => StatusCode::from_u16(code as u16).map_or(Failure::refused(), Failure::status),
+        None => Failure::refused(),
+    };
     let Some(error) = refusal.error else {
-        return own.map_or(Ok(()), |status| Err(Failure::status(status)));
+        return own.map_or(Ok(()), |_| Err(by_status));
     };
     let code = error.text().unwrap_or_default();
     let failure = match code {
         "invalid_grant" => Failure::refused(),
         "invalid_client" | "unauthorized_client" => Failure::misconfigured("client_id"),
         "invalid_scope" => Failure::misconfigured("scope"),
-        "server_error" | "temporarily_unavailable" => Failure::status(StatusCode::SERVICE_UNAVAILABLE),
-        _ => match own.or(Some(http).filter(|http| !http.is_success())) {
-            Some(status) => Failure::status(status),
-            None => Failure::refused(),
-        },
+        _ => by_status,
     };
     Err(failure.with_code(code))
 }

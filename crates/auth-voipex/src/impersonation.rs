@@ -140,7 +140,8 @@ impl Provider for Impersonation {
     }
 
     fn read(&self, response: &Response) -> Result<Grant, Failure> {
-        answer::check(response)?;
+        // Whether a code repeats the account's token cannot be told here, where that token is not known.
+        answer::check(response).map_err(Failure::without_code)?;
         let answer: Answer = json::read(response.body())?;
         let token = answer.access_token.or(answer.access_token_camel).or(answer.token);
         let token = token.ok_or(Failure::malformed("the answer holds no `access_token`"))?;
@@ -164,7 +165,7 @@ pub struct OnBehalf<T> {
 #[async_trait]
 impl<T: Transport> Transport for OnBehalf<T> {
     async fn send(&self, request: Request) -> Result<Response, Error> {
-        let token = self.account.token().await?;
+        let token = self.account.token().await.map_err(Error::settled)?;
         let with =
             |token: &auth_core::AccessToken| request.clone().with_header(AUTHORIZATION, token.authorization().clone());
         let response = self.transport.send(with(&token)).await?;
@@ -172,7 +173,7 @@ impl<T: Transport> Transport for OnBehalf<T> {
             return Ok(response);
         }
         self.account.reject(&token);
-        let next = self.account.token().await?;
+        let next = self.account.token().await.map_err(Error::settled)?;
         self.transport.send(with(&next)).await
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::http::{HeaderMap, StatusCode};
-use auth_core::testing::{Answer, Script};
+use auth_core::testing::{Answer, Script, VirtualClock};
 use auth_core::{Body, Error, ErrorKind, Login, Provider, Response, Token, TokenManager, TokenSource};
 use proptest::prelude::*;
 
@@ -72,7 +72,7 @@ async fn r8_a_refresh_without_a_stated_end_is_tried() {
     for end in ["0", "null", "-1", "\"\""] {
         let body = format!(r#"{{"access_token":"a","refresh_token":"fake-refresh","refresh_expires_in":{end}}}"#);
         let script = Script::new([Answer::json(200, &body), Answer::json(200, GRANTED)]);
-        let login = Login::new(builder().build().unwrap(), script.clone());
+        let login = Login::new(builder().build().unwrap(), script.clone()).with_clock(VirtualClock::new());
         let mut refresh = login.login().await.unwrap().refresh;
         tokio::time::advance(Duration::from_secs(100 * 24 * 3600)).await;
         login.renew(&mut refresh).await.unwrap();
@@ -110,6 +110,9 @@ async fn other_error_bodies_are_understood() {
         ),
         (400, "<html>Bad Request</html>", ErrorKind::Refused),
         (404, r#"{"error":"Realm does not exist"}"#, ErrorKind::Misconfigured),
+        (401, r#"{"statusCode":503}"#, ErrorKind::Refused),
+        (400, r#"{"error":"server_error"}"#, ErrorKind::Refused),
+        (200, r#"{"statusCode":503,"error":"Unavailable"}"#, ErrorKind::Unavailable),
         (200, r#"{"error":{"nested":true}}"#, ErrorKind::Refused),
         (200, r#"{"expires_in":3000}"#, ErrorKind::Malformed),
     ];
@@ -168,6 +171,21 @@ async fn impersonation_that_is_not_permitted_is_refused_without_a_login() {
     let (account_script, script, source) = exchange(account(), vec![Answer::json(403, "")]);
     assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!((account_script.requests().len(), script.requests().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r7_impersonation_does_not_multiply_the_accounts_attempts() {
+    let down = || Answer::json(503, "");
+    let (account_script, script, source) = exchange([down(), down()], vec![]);
+    assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!((account_script.requests().len(), script.requests().len()), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn k1_an_exchange_that_echoes_the_accounts_token_is_not_quoted() {
+    let (_, _, source) = exchange(account(), vec![Answer::json(400, r#"{"error":"fake-access"}"#)]);
+    let error = source.token().await.unwrap_err();
+    assert!(!error.to_string().contains("fake-access") && error.code().is_none(), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,14 +19,52 @@ pub(super) const DOCUMENTED_LIFE: Duration = Duration::from_secs(30 * 60);
 
 /// Reads either shape of answer in any revision; an envelope that says error is an error, whatever the HTTP status.
 pub(super) fn read(response: &Response) -> Result<Grant, Failure> {
-    let answer: Answer = json::read(response.body())?;
-    if let Some(failure) = answer.failure(response.status()) {
+    let envelope: Envelope = json::read(response.body())?;
+    if let Some(failure) = envelope.failure(response.status()) {
         return Err(failure);
     }
+    let answer: Answer = json::read(response.body())?;
     let granted = answer.data.0.unwrap_or_default();
     let token = answer.token.or(granted.access_token).ok_or(Failure::malformed("the answer holds no token"))?;
     let expiry = answer.expires_at.or(granted.expiry_time);
     Ok(Grant::new(token, Expiry::at(expiry.as_ref(), DOCUMENTED_LIFE)))
+}
+
+/// What an answer says of itself. Read before the rest, which may have any form in an error.
+#[derive(Deserialize)]
+struct Envelope {
+    code: Option<NumberOrText>,
+    status: Option<NumberOrText>,
+    token: Option<IgnoredAny>,
+}
+
+impl Envelope {
+    fn failure(self, http: StatusCode) -> Option<Failure> {
+        let number = self.code.as_ref().and_then(NumberOrText::number);
+        let own = number.filter(|number| *number >= 400.0);
+        // A word is an error's code; beside a token it says nothing.
+        let word = self.code.as_ref().and_then(NumberOrText::text).filter(|word| number.is_none() && !word.is_empty());
+        let word = word.filter(|_| self.token.is_none());
+        if own.is_none() && word.is_none() && !self.status.is_some_and(|status| says_error(&status)) {
+            return None;
+        }
+        let failure = match own {
+            _ if !http.is_success() => Failure::status(http),
+            Some(number) => StatusCode::from_u16(number as u16).map_or(Failure::refused(), Failure::status),
+            None => Failure::refused(),
+        };
+        Some(match word {
+            Some(word) => failure.with_code(word),
+            None => failure,
+        })
+    }
+}
+
+fn says_error(status: &NumberOrText) -> bool {
+    match status.number() {
+        Some(number) => number >= 400.0,
+        None => !status.text().is_some_and(|text| text.eq_ignore_ascii_case("success")),
+    }
 }
 
 /// Both shapes at once: `{token, expires_at}`, and `{code, status, message, data: [{access_token, expiry_time}]}`.
@@ -34,30 +72,8 @@ pub(super) fn read(response: &Response) -> Result<Grant, Failure> {
 struct Answer {
     token: Option<Secret>,
     expires_at: Option<NumberOrText>,
-    code: Option<NumberOrText>,
-    status: Option<NumberOrText>,
     #[serde(default)]
     data: Data,
-}
-
-impl Answer {
-    fn failure(&self, http: StatusCode) -> Option<Failure> {
-        let own = |number: f64| (number >= 400.0).then(|| StatusCode::from_u16(number as u16).ok())?;
-        if let Some(status) = self.code.as_ref().and_then(NumberOrText::number).and_then(own) {
-            return Some(Failure::status(status));
-        }
-        let code = self.code.as_ref().filter(|code| code.number().is_none()).and_then(NumberOrText::text);
-        let says_error =
-            self.status.as_ref().and_then(NumberOrText::text).is_some_and(|text| !text.eq_ignore_ascii_case("success"));
-        if code.is_none() && !says_error {
-            return None;
-        }
-        let failure = if http.is_success() { Failure::refused() } else { Failure::status(http) };
-        Some(match code {
-            Some(code) => failure.with_code(code),
-            None => failure,
-        })
-    }
 }
 
 #[derive(Default, Deserialize)]

@@ -101,6 +101,8 @@ fn either_shape_gives_a_token() {
         r#"{"code":200,"status":"success","message":"m","data":[{"access_token":"t","expiry_time":1745566024}]}"#,
         r#"{"code":"200","status":"Success","data":{"access_token":"t","expiry_time":"1745566024"}}"#,
         r#"{"data":[{"access_token":"t","expiry_time":1745566024000},{"access_token":"u"}]}"#,
+        r#"{"code":"","status":200,"token":"t","expires_at":1745566024.0}"#,
+        r#"{"code":"success","status":"success","token":"t","expires_at":1745566024}"#,
     ] {
         let grant = answer(200, body).unwrap();
         assert_eq!(grant.access_token.expose(), "t", "{body}");
@@ -119,7 +121,10 @@ fn an_envelope_that_says_error_is_an_error() {
         ),
         (r#"{"code":"503","status":"error"}"#, FailureClass::Status(StatusCode::SERVICE_UNAVAILABLE)),
         (r#"{"status":"error","token":"t"}"#, FailureClass::Refused),
-        (r#"{"code":"unauthorized","message":"Access denied","token":"t"}"#, FailureClass::Refused),
+        (r#"{"code":"unauthorized","message":"Access denied"}"#, FailureClass::Refused),
+        (r#"{"code":40101,"data":[{"access_token":"t"}]}"#, FailureClass::Refused),
+        (r#"{"status":false,"token":"t"}"#, FailureClass::Refused),
+        (r#"{"code":401,"status":"error","data":["x is missing"]}"#, FailureClass::Status(StatusCode::UNAUTHORIZED)),
         (r#"{"code":200,"status":"failed","data":"none"}"#, FailureClass::Refused),
         (r#"{"code":200,"status":"success","data":[]}"#, FailureClass::Malformed("the answer holds no token")),
         (r#"{"code":200,"status":"success","data":null}"#, FailureClass::Malformed("the answer holds no token")),
@@ -133,6 +138,10 @@ fn an_envelope_that_says_error_is_an_error() {
     ];
     for (body, class) in cases {
         assert_eq!(answer(200, body).unwrap_err().class, class, "{body}");
+    }
+    for body in [r#"{"code":503,"status":"error"}"#, r#"{"code":999}"#] {
+        let class = answer(401, body).unwrap_err().class;
+        assert_eq!(class, FailureClass::Status(StatusCode::UNAUTHORIZED), "HTTP's own refusal stands: {body}");
     }
     let refused = answer(401, r#"{"code":"unauthorized","message":"Access denied"}"#).unwrap_err();
     assert_eq!(refused.class, FailureClass::Status(StatusCode::UNAUTHORIZED));

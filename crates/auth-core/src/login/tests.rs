@@ -6,7 +6,7 @@ use http::StatusCode;
 use http::header::{DATE, RETRY_AFTER};
 
 use crate::freshness::{Ages, Freshness};
-use crate::testing::{Answer, Script, TestProvider};
+use crate::testing::{Answer, Script, TestProvider, VirtualClock};
 
 const LOGIN: &str = r#"{"token":"first","life":3000,"refresh":"r1"}"#;
 const ROTATED: &str = r#"{"token":"second","life":3000,"refresh":"r2"}"#;
@@ -77,6 +77,24 @@ async fn r8_a_refresh_is_never_repeated_after_a_lost_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn k1_a_login_that_echoes_the_refresh_token_before_it_is_not_quoted() {
+    let echo = || Answer::json(401, r#"{"error":"secret-refresh-token"}"#);
+    let granted = r#"{"token":"first","life":3000,"refresh":"secret-refresh-token"}"#;
+    let script = Script::new([ok(granted), echo(), echo()]);
+    let login = login(&script);
+    let mut refresh = login.login().await.unwrap().refresh;
+    let error = login.renew(&mut refresh).await.unwrap_err();
+    assert!(error.code().is_none() && !error.to_string().contains("secret"), "{error}");
+    assert_eq!(script.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_an_empty_refresh_token_is_none() {
+    let (renewed, _, _) = renewal(vec![ok(r#"{"token":"second","life":3000,"refresh":""}"#)]).await;
+    assert_eq!(renewed.unwrap().refresh.unwrap().expose(), "r1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn r8_a_refresh_that_outlives_the_deadline_is_not_repeated() {
     let (renewed, left, sent) = renewal(vec![ok(ROTATED).after(Duration::from_secs(31))]).await;
     assert_eq!(renewed.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -124,10 +142,10 @@ async fn r8_a_refresh_token_past_its_end_is_not_tried() {
 #[tokio::test(start_paused = true)]
 async fn f4_the_life_counts_from_before_the_request() {
     let script = Script::new([ok(r#"{"token":"t","life":60}"#).after(Duration::from_secs(8))]);
-    let login = login(&script);
-    let token = login.login().await.unwrap().access;
+    let clock = VirtualClock::new();
+    let token = login(&script).with_clock(clock.clone()).login().await.unwrap().access;
     let usable_after = |wait| {
-        let age = SystemClock.now().since(&token.issued()) + wait;
+        let age = clock.now().since(&token.issued()) + wait;
         Ages::draw(token.lifetime(), 0.5).at(age) != Freshness::Expired
     };
     assert!(usable_after(Duration::from_secs(45)));
@@ -154,7 +172,7 @@ async fn r5_a_wait_beyond_the_deadline_is_the_callers() {
     let error = login(&script).login().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
-    assert!(error.retry_at().unwrap() > SystemTime::now() + Duration::from_secs(50));
+    assert_eq!(error.retry_at(), Some(VirtualClock::new().now().wall + Duration::from_secs(60)));
     assert_eq!(script.requests().len(), 1);
 
     let short = Script::new([Answer::json(429, "").with_header(RETRY_AFTER, "5"), ok(LOGIN)]);

@@ -1,6 +1,7 @@
 //! The HTTPS transport: reqwest on rustls.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,7 +26,7 @@ const LONGEST_BODY: usize = 1 << 20;
 ///
 /// It follows no redirect, repeats nothing, reads at most 1 MiB, and keeps no connection open between logins. Plain http,
 /// which is for this machine alone, never goes through a proxy. Cheap to clone; share one among all providers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ReqwestTransport {
     https: Client,
     loopback: Client,
@@ -43,7 +44,8 @@ impl ReqwestTransport {
 
     /// Builds the transport on a client of your own: with proxies, more root certificates, other timeouts.
     ///
-    /// What keeps credentials safe is set again: no redirects, no repeats, no connection log, no connections kept.
+    /// What keeps credentials safe is set again: no redirects, no repeats, no compression, no connection log, no
+    /// connections kept.
     ///
     /// This is the one place where a type of reqwest, which is not yet 1.0, stands in this crate's interface.
     ///
@@ -72,6 +74,10 @@ fn harden(client: ClientBuilder) -> Result<Client, Error> {
         .referer(false)
         .retry(reqwest::retry::never())
         .connection_verbose(false)
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .pool_max_idle_per_host(0);
     client.build().map_err(|error| {
         Error::misconfigured("transport", "cannot be built; does the system have root certificates?")
@@ -90,8 +96,17 @@ impl Transport for ReqwestTransport {
 
         let status = answer.status();
         let headers = std::mem::take(answer.headers_mut());
-        let body = if is_passing(status) { Body::default() } else { read(answer, &headers).await? };
+        let body = if is_passing(status) { Ok(Body::default()) } else { read(answer, &headers).await };
+        // A refusal whose body breaks off is a refusal, and must not be tried again.
+        let body = if status.is_success() { body? } else { body.unwrap_or_default() };
         Ok(Response::new(status, headers, body))
+    }
+}
+
+impl fmt::Debug for ReqwestTransport {
+    /// Without the client, whose default headers may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReqwestTransport")
     }
 }
 
@@ -121,7 +136,7 @@ fn wipe(bytes: Bytes) {
 
 fn explain(error: reqwest::Error) -> Error {
     let error = error.without_url();
-    let explained = match tls_error(&error) {
+    let explained = match tls_error(&error).filter(|_| error.is_connect()) {
         Some(tls) => Error::untrusted(tls_advice(tls)),
         None if error.is_connect() => Error::unreachable("no connection to the server"),
         None if error.is_timeout() => Error::unavailable("the answer did not come in time"),
