@@ -147,6 +147,13 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     }
 }
 
+impl<P: Provider, T: Transport> TokenManager<P, T> {
+    /// Whether a failure stops logins for now.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.0.lock().setback.stops(&self.0.clock.now()).is_some()
+    }
+}
+
 impl<P: Provider, T: Transport> Shared<P, T> {
     fn lock(&self) -> MutexGuard<'_, State<P, T>> {
         // Each change under the lock is whole, so a panic elsewhere leaves nothing half done.

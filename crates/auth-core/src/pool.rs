@@ -1,0 +1,247 @@
+//! Many accounts of one provider.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::Error;
+use crate::login::Login;
+use crate::manager::TokenManager;
+use crate::provider::Provider;
+use crate::transport::Transport;
+
+/// Keeps a [`TokenManager`] for each account of a provider: built when it is first asked for, forgotten when it is long
+/// unused, over one shared transport.
+///
+/// Accounts share nothing else: neither a token, nor a wait, nor a refusal.
+///
+/// ```no_run
+/// use auth_core::{Provider, TokenPool, TokenSource, Transport};
+///
+/// # async fn example<P: Provider>(
+/// #     transport: impl Transport,
+/// #     tenant: impl Fn(&u64) -> Result<P, auth_core::Error> + Send + Sync + 'static,
+/// # ) -> Result<(), auth_core::Error> {
+/// let tenants = TokenPool::new(transport, tenant);
+/// let token = tenants.get(&4711)?.token().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct TokenPool<K, P, T> {
+    transport: Arc<T>,
+    credentials: Box<dyn Fn(&K) -> Result<P, Error> + Send + Sync>,
+    capacity: usize,
+    idle: Duration,
+    clock: Arc<dyn Clock>,
+    start: Instant,
+    accounts: RwLock<HashMap<K, Account<P, T>>>,
+}
+
+struct Account<P, T> {
+    manager: TokenManager<P, Arc<T>>,
+    /// When it was last asked for, in milliseconds from the start.
+    used: AtomicU64,
+}
+
+impl<K, P, T> TokenPool<K, P, T>
+where
+    K: Hash + Eq + Clone,
+    P: Provider,
+    T: Transport,
+{
+    /// Starts empty. `credentials` gives an account's provider when it is first asked for.
+    pub fn new(transport: T, credentials: impl Fn(&K) -> Result<P, Error> + Send + Sync + 'static) -> Self {
+        let clock = SystemClock;
+        Self {
+            transport: Arc::new(transport),
+            credentials: Box::new(credentials),
+            capacity: 10_000,
+            idle: Duration::from_secs(24 * 3600),
+            start: clock.now().monotonic,
+            clock: Arc::new(clock),
+            accounts: RwLock::default(),
+        }
+    }
+
+    /// Sets how many accounts are kept, at least one; beyond it the longest unused are forgotten. Default is 10,000.
+    #[must_use]
+    pub fn with_capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity.max(1);
+        self
+    }
+
+    /// Sets how long an account is kept that nobody asks for. Default is 24 hours.
+    #[must_use]
+    pub fn with_idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Sets the clock of the pool and of its managers. Default is [`SystemClock`].
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.start = clock.now().monotonic;
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Gives the manager of an account. It logs in when it is asked for a token.
+    ///
+    /// # Errors
+    /// What `credentials` gives for an account that is not known yet.
+    pub fn get(&self, key: &K) -> Result<TokenManager<P, Arc<T>>, Error> {
+        let now = self.now();
+        if let Some(account) = self.read().get(key) {
+            account.used.store(now, Ordering::Relaxed);
+            return Ok(account.manager.clone());
+        }
+        // Outside the lock: credentials may come from anywhere.
+        let login = Login::new((self.credentials)(key)?, self.transport.clone()).with_shared_clock(self.clock.clone());
+        let manager = TokenManager::new(login);
+        let mut accounts = self.write();
+        self.forget_idle(&mut accounts, now);
+        let account = accounts.entry(key.clone()).or_insert(Account { manager, used: now.into() });
+        Ok(account.manager.clone())
+    }
+
+    /// Forgets an account, as after a change of its credentials. Clones of its manager live on by themselves.
+    pub fn forget(&self, key: &K) {
+        self.write().remove(key);
+    }
+
+    /// How many accounts there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes room for one: of what is idle, and where that is not enough, of a sixteenth of all, so that the next need
+    /// not look again. Accounts that were refused stay as long as others can go, since a new manager would try again.
+    fn forget_idle(&self, accounts: &mut HashMap<K, Account<P, T>>, now: u64) {
+        if accounts.len() < self.capacity {
+            return;
+        }
+        let oldest = now.saturating_sub(self.idle.as_millis().try_into().unwrap_or(u64::MAX));
+        accounts.retain(|_, account| account.used.load(Ordering::Relaxed) >= oldest);
+        let surplus = (accounts.len() + 1).saturating_sub(self.capacity);
+        if surplus == 0 {
+            return;
+        }
+        let rank = |account: &Account<P, T>| (account.manager.is_paused(), account.used.load(Ordering::Relaxed));
+        let mut ranked: Vec<_> = accounts.iter().map(|(key, account)| (rank(account), key.clone())).collect();
+        ranked.sort_unstable_by_key(|(rank, _)| *rank);
+        for (_, key) in ranked.into_iter().take(surplus.max(self.capacity / 16)) {
+            accounts.remove(&key);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        let running = self.clock.now().monotonic.saturating_duration_since(self.start);
+        running.as_millis().try_into().unwrap_or(u64::MAX)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<K, Account<P, T>>> {
+        self.accounts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<K, Account<P, T>>> {
+        self.accounts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K, P, T> fmt::Debug for TokenPool<K, P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut pool = f.debug_struct("TokenPool");
+        pool.field("capacity", &self.capacity).field("idle", &self.idle).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::TokenSource;
+    use crate::testing::{Answer, Script, TestProvider, VirtualClock};
+
+    fn pool(script: &Script) -> TokenPool<u32, TestProvider, Script> {
+        let credentials = |key: &u32| match key {
+            0 => Err(Error::misconfigured("tenant", "is not known")),
+            key => Ok(TestProvider::new(&format!("password-{key}"))),
+        };
+        TokenPool::new(script.clone(), credentials).with_clock(VirtualClock::new())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s10_each_account_has_a_token_of_its_own() {
+        let script = Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]);
+        let pool = pool(&script);
+        for (key, token) in [(1, "one"), (2, "two"), (1, "one"), (2, "two")] {
+            assert_eq!(pool.get(&key).unwrap().token().await.unwrap().expose(), token);
+        }
+        assert_eq!(script.requests().len(), 2);
+        assert_eq!(pool.get(&0).unwrap_err().setting(), Some("tenant"));
+        assert_eq!(pool.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s9_a_miss_on_one_key_never_delays_another() {
+        let hung = Answer::token("late", 1000).after(Duration::from_secs(3600));
+        let script = Script::new([hung, Answer::token("two", 1000)]);
+        let pool = pool(&script);
+        let start = tokio::time::Instant::now();
+        let (one, two) = (pool.get(&1).unwrap(), pool.get(&2).unwrap());
+        tokio::select! {
+            biased;
+            _ = one.token() => panic!("it hangs"),
+            token = two.token() => assert_eq!(token.unwrap().expose(), "two"),
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_bounds_itself_and_forgets_the_longest_unused() {
+        let pool = pool(&Script::default()).with_capacity(100);
+        for key in 1..=1000 {
+            pool.get(&1).unwrap();
+            pool.get(&(key + 1)).unwrap();
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(pool.len() <= 100);
+        }
+        assert!(pool.read().contains_key(&1), "what is in use stays");
+        assert!(!pool.read().contains_key(&2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r4_a_refused_account_is_not_forgotten_before_the_others() {
+        let script = Script::new([Answer::refusal()]);
+        let pool = pool(&script).with_capacity(10);
+        pool.get(&1).unwrap().token().await.unwrap_err();
+        for key in 2..100 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            pool.get(&key).unwrap();
+        }
+        pool.get(&1).unwrap().token().await.unwrap_err();
+        assert_eq!(script.requests().len(), 1, "its refusal is remembered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_idle_go_first() {
+        let pool = pool(&Script::default()).with_capacity(50).with_idle(Duration::from_secs(60));
+        for key in 1..=50 {
+            pool.get(&key).unwrap();
+        }
+        tokio::time::advance(Duration::from_secs(61)).await;
+        pool.get(&7).unwrap();
+        pool.get(&51).unwrap();
+        assert_eq!(pool.len(), 2);
+    }
+}
