@@ -22,6 +22,16 @@ impl Moment {
         let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
         monotonic.max(wall)
     }
+
+    /// The instant so much later on both clocks.
+    pub(crate) fn plus(&self, duration: Duration) -> Self {
+        Self { monotonic: self.monotonic + duration, wall: self.wall + duration }
+    }
+
+    /// Tells whether neither clock has reached `instant`.
+    pub(crate) fn is_before(&self, instant: &Self) -> bool {
+        self.monotonic < instant.monotonic && self.wall < instant.wall
+    }
 }
 
 /// Reads both clocks; the seam through which a test sets the time.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Moment;
+
 /// Below this much left, a token may end on its way to the server.
 const MARGIN: Duration = Duration::from_secs(30);
 
@@ -17,32 +19,30 @@ pub enum Freshness {
     Expired,
 }
 
-/// The ages at which one token changes its worth; drawn once, and kept.
+/// The instants at which one token changes its worth; drawn once, and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ages {
+pub(crate) struct Term {
     /// From here on it is stale.
-    pub(crate) refresh: Duration,
+    pub(crate) refresh: Moment,
     /// From here on it is expired.
-    pub(crate) end: Duration,
+    pub(crate) end: Moment,
 }
 
-impl Ages {
+impl Term {
     /// Draws the refresh point at 70 to 80 % of the life, by `random` in 0..1, so that the tokens of many processes do
     /// not end together; the end is 30 s before the lifetime's, or a tenth of a short life.
-    pub(crate) fn draw(lifetime: Duration, random: f64) -> Self {
-        Self { refresh: lifetime.mul_f64(0.7 + 0.1 * random), end: lifetime - MARGIN.min(lifetime / 10) }
+    pub(crate) fn draw(issued: Moment, lifetime: Duration, random: f64) -> Self {
+        Self {
+            refresh: issued.plus(lifetime.mul_f64(0.7 + 0.1 * random)),
+            end: issued.plus(lifetime - MARGIN.min(lifetime / 10)),
+        }
     }
 
-    /// Makes a token stale at once.
-    pub(crate) fn hurried(self) -> Self {
-        Self { refresh: Duration::ZERO, ..self }
-    }
-
-    /// What the token is worth at this age.
-    pub(crate) fn at(&self, age: Duration) -> Freshness {
-        if age < self.refresh {
+    /// What the token is worth at `now`: the first of the two clocks to pass an instant decides.
+    pub(crate) fn at(&self, now: &Moment) -> Freshness {
+        if now.is_before(&self.refresh) {
             Freshness::Fresh
-        } else if age < self.end {
+        } else if now.is_before(&self.end) {
             Freshness::Stale
         } else {
             Freshness::Expired
@@ -53,40 +53,77 @@ impl Ages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock, SystemClock};
     use proptest::prelude::*;
+
+    fn term(lifetime: Duration, random: f64) -> (Moment, Term) {
+        let issued = SystemClock.now();
+        (issued, Term::draw(issued, lifetime, random))
+    }
 
     #[test]
     fn f3_the_margin_is_30_s_or_a_tenth() {
         let cases = [(5_000, 500), (60_000, 6_000), (300_000, 30_000), (1_800_000, 30_000), (86_400_000, 30_000)];
         for (lifetime, margin) in cases {
-            let lifetime = Duration::from_millis(lifetime);
-            assert_eq!(Ages::draw(lifetime, 0.5).end, lifetime - Duration::from_millis(margin));
+            let (issued, term) = term(Duration::from_millis(lifetime), 0.5);
+            assert_eq!(term.end, issued.plus(Duration::from_millis(lifetime - margin)));
         }
     }
 
     #[test]
     fn f2_the_refresh_point_is_spread_over_a_tenth_of_the_life() {
-        let lifetime = Duration::from_secs(1000);
-        let mut points: Vec<_> = (0..1000).map(|_| Ages::draw(lifetime, fastrand::f64()).refresh).collect();
+        let draw = || {
+            let (issued, term) = term(Duration::from_secs(1000), fastrand::f64());
+            term.refresh.since(&issued)
+        };
+        let mut points: Vec<_> = (0..1000).map(|_| draw()).collect();
         points.sort_unstable();
         assert!(points[0] >= Duration::from_secs(700) && points[999] <= Duration::from_secs(800));
-        let spread = points.windows(2).map(|pair| pair[1] - pair[0]).max();
-        assert!(spread < Some(Duration::from_secs(10)), "a gap in the spread: {spread:?}");
+        let gap = points.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(gap < Some(Duration::from_secs(10)), "a gap in the spread: {gap:?}");
         assert!(points[999] - points[0] > Duration::from_secs(90));
+    }
+
+    #[test]
+    fn f6_the_first_clock_to_pass_an_instant_decides() {
+        let (issued, term) = term(Duration::from_secs(1000), 0.5);
+        let at = |monotonic: u64, wall: i64| {
+            let by = Duration::from_secs(wall.unsigned_abs());
+            let wall = if wall < 0 { issued.wall - by } else { issued.wall + by };
+            term.at(&Moment { monotonic: issued.monotonic + Duration::from_secs(monotonic), wall })
+        };
+        let cases = [
+            (0, 0, Freshness::Fresh),
+            (749, 749, Freshness::Fresh),
+            (750, 749, Freshness::Stale),
+            (749, 750, Freshness::Stale),
+            (969, 969, Freshness::Stale),
+            (970, 969, Freshness::Expired),
+            (969, 970, Freshness::Expired),
+            (0, 7200, Freshness::Expired),
+            (0, -7200, Freshness::Fresh),
+            (970, -7200, Freshness::Expired),
+        ];
+        for (monotonic, wall, expected) in cases {
+            assert_eq!(at(monotonic, wall), expected, "{monotonic} {wall}");
+        }
     }
 
     proptest! {
         #[test]
         fn worth_only_falls(seconds in 1_u64..31_536_000, random in 0.0..1.0, age in 0.0..2.0, later in 0.0..2.0) {
             let lifetime = Duration::from_secs(seconds);
-            let ages = Ages::draw(lifetime, random);
-            let worth = |freshness| match freshness { Freshness::Fresh => 2, Freshness::Stale => 1, Freshness::Expired => 0 };
-            let [age, later] = [age, age + later].map(|part| lifetime.mul_f64(part));
-            prop_assert!(worth(ages.at(later)) <= worth(ages.at(age)));
-            prop_assert_eq!(ages.at(Duration::ZERO), Freshness::Fresh);
-            prop_assert_eq!(ages.at(lifetime.mul_f64(0.69)), Freshness::Fresh);
-            prop_assert_eq!(ages.at(lifetime.mul_f64(0.81)), Freshness::Stale);
-            prop_assert_eq!(ages.at(lifetime), Freshness::Expired);
+            let (issued, term) = term(lifetime, random);
+            let at = |part: f64| term.at(&issued.plus(lifetime.mul_f64(part)));
+            let worth = |freshness| match freshness {
+                Freshness::Fresh => 2,
+                Freshness::Stale => 1,
+                Freshness::Expired => 0,
+            };
+            prop_assert!(worth(at(age + later)) <= worth(at(age)));
+            prop_assert_eq!([at(0.0), at(0.69)], [Freshness::Fresh; 2]);
+            prop_assert_eq!(at(0.81), Freshness::Stale);
+            prop_assert_eq!(at(1.0), Freshness::Expired);
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::freshness::{Ages, Freshness};
+use crate::freshness::{Freshness, Term};
 use crate::login::Login;
 use crate::provider::Provider;
 use crate::setback::Setback;
@@ -64,7 +64,7 @@ struct Shared<P, T> {
 /// A token, and when it changes its worth.
 struct Held {
     token: AccessToken,
-    ages: Ages,
+    term: Term,
 }
 
 /// What only a miss reads. Never locked across an await.
@@ -135,7 +135,9 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         state.refresh = None;
         state.setback = Setback::default();
         if let Some(held) = self.0.current.load_full() {
-            self.0.current.store(Some(Arc::new(Held { token: held.token.clone(), ages: held.ages.hurried() })));
+            // Stale at once.
+            let term = Term { refresh: held.token.issued(), ..held.term };
+            self.0.current.store(Some(Arc::new(Held { token: held.token.clone(), term })));
         }
     }
 
@@ -164,7 +166,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     fn look(&self) -> Option<(AccessToken, Freshness)> {
         let current = self.current.load();
         let held = current.as_ref()?;
-        let freshness = held.ages.at(self.clock.now().since(&held.token.issued()));
+        let freshness = held.term.at(&self.clock.now());
         Some((held.token.clone(), freshness))
     }
 }

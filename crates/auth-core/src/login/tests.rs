@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::StatusCode;
 use http::header::{DATE, RETRY_AFTER};
 
-use crate::freshness::{Ages, Freshness};
+use crate::freshness::{Freshness, Term};
 use crate::testing::{Answer, Script, TestProvider, VirtualClock};
 
 const LOGIN: &str = r#"{"token":"first","life":3000,"refresh":"r1"}"#;
@@ -145,8 +145,8 @@ async fn f4_the_life_counts_from_before_the_request() {
     let clock = VirtualClock::new();
     let token = login(&script).with_clock(clock.clone()).login().await.unwrap().access;
     let usable_after = |wait| {
-        let age = clock.now().since(&token.issued()) + wait;
-        Ages::draw(token.lifetime(), 0.5).at(age) != Freshness::Expired
+        let term = Term::draw(token.issued(), token.lifetime(), 0.5);
+        term.at(&clock.now().plus(wait)) != Freshness::Expired
     };
     assert!(usable_after(Duration::from_secs(45)));
     assert!(!usable_after(Duration::from_secs(46)), "8 s on the way, 6 s of margin");

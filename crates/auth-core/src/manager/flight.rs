@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{Held, Shared, State};
 use crate::error::Error;
-use crate::freshness::{Ages, Freshness};
+use crate::freshness::{Freshness, Term};
 use crate::provider::Provider;
 use crate::token::{AccessToken, RefreshToken, Token};
 use crate::transport::Transport;
@@ -133,15 +133,14 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
 
     fn keep(&self, state: &mut State<P, T>, token: Token) -> Outcome {
         state.refresh = token.refresh;
-        let ages = Ages::draw(token.access.lifetime(), fastrand::f64());
-        let age = self.shared.clock.now().since(&token.access.issued());
-        if ages.at(age) == Freshness::Expired {
+        let term = Term::draw(token.access.issued(), token.access.lifetime(), fastrand::f64());
+        if term.at(&self.shared.clock.now()) == Freshness::Expired {
             return Err(Error::malformed("the token ended before it arrived"));
         }
         state.setback.succeeded();
         state.generation += 1;
         let access = token.access.numbered(state.generation);
-        self.shared.current.store(Some(Arc::new(Held { token: access.clone(), ages })));
+        self.shared.current.store(Some(Arc::new(Held { token: access.clone(), term })));
         self.shared.changes.send_replace(Some(access.clone()));
         Ok(access)
     }

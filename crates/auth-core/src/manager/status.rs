@@ -48,10 +48,10 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         let held = held.as_ref();
         Status {
             provider: state.login.name(),
-            freshness: held.map(|held| held.ages.at(now.since(&held.token.issued()))),
+            freshness: held.map(|held| held.term.at(&now)),
             generation: state.generation,
             issued_at: held.map(|held| held.token.issued().wall),
-            refresh_at: held.map(|held| held.token.issued().wall + held.ages.refresh),
+            refresh_at: held.map(|held| held.term.refresh.wall),
             expires_at: held.map(|held| held.token.expires_at()),
             is_renewing: state.flight.is_some(),
             last_error: state.setback.last_error().cloned(),

@@ -46,8 +46,7 @@ fn tend<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Durati
     let now = shared.clock.now();
     let until_stale = {
         let current = shared.current.load();
-        let held = current.as_ref();
-        held.and_then(|held| held.ages.refresh.checked_sub(now.since(&held.token.issued())))
+        current.as_ref().map(|held| held.term.refresh.monotonic.saturating_duration_since(now.monotonic))
     };
     let is_fresh = shared.look().is_some_and(|(_, freshness)| freshness == Freshness::Fresh);
     if !is_fresh {
