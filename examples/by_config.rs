@@ -18,13 +18,18 @@ use std::collections::BTreeMap;
 use std::{env, fs};
 
 use auth_all::ProviderConfig;
+use auth_all::core::ReqwestTransport;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = env::args().nth(1).ok_or("which config file?")?;
-    let accounts: BTreeMap<String, ProviderConfig> = toml::from_str(&fs::read_to_string(path)?)?;
+    let file = fs::read_to_string(&path)?;
+    // The error itself would quote the file, passwords and all.
+    let quiet = |error: toml::de::Error| format!("{path}: {}", error.message());
+    let accounts: BTreeMap<String, ProviderConfig> = toml::from_str(&file).map_err(quiet)?;
+    let transport = ReqwestTransport::new()?;
     for (name, config) in accounts {
-        let source = config.into_source()?;
+        let source = config.into_source_over(transport.clone())?;
         match source.token().await {
             Ok(token) => println!("{name}: a token for {} s", token.lifetime().as_secs()),
             Err(error) => println!("{name}: {error}"),

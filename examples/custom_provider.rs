@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use auth_core::testing::{Answer, Script};
 use auth_core::{
-    Endpoint, Error, Expiry, Failure, Grant, Login, NumberOrText, Profile, Provider, Request, Response, Secret,
-    TokenManager, TokenSource, json,
+    Error, Expiry, Failure, Grant, Login, NumberOrText, Profile, Provider, Request, Response, Secret, TokenManager,
+    TokenSource,
 };
 use serde::Deserialize;
 
@@ -28,12 +28,16 @@ struct Settings {
 }
 
 impl Settings {
+    fn from_env() -> Result<Acme, Error> {
+        PROFILE.read_env::<Self>()?.build()
+    }
+
     fn build(self) -> Result<Acme, Error> {
         let mut required = PROFILE.required();
         let base_url = required.text("base_url", self.base_url);
         let pin = required.secret("pin", self.pin);
         required.check()?;
-        let endpoint = Endpoint::new(PROFILE.provider, &base_url, "/v1/session")?;
+        let endpoint = PROFILE.endpoint(&base_url, "login_path", "/v1/session")?;
         Ok(Acme { login: Request::post(&endpoint).with_json(&[("pin", pin.expose())]) })
     }
 }
@@ -55,12 +59,12 @@ impl Provider for Acme {
             reason: Option<String>,
         }
 
-        let answer: Answer = json::read(response.body())?;
+        let answer: Answer = response.json()?;
         if let Some(reason) = answer.reason {
             return Err(Failure::refused().with_code(reason));
         }
         let key = answer.key.ok_or(Failure::malformed("the answer holds no `key`"))?;
-        Ok(Grant::new(key, Expiry::after(answer.ttl.as_ref(), Duration::from_secs(60))?))
+        Ok(Grant::new(key, Expiry::from_expires_in(answer.ttl.as_ref(), Duration::from_secs(60))?))
     }
 }
 
@@ -77,6 +81,6 @@ async fn main() -> Result<(), Error> {
 
     tokens.reject(&token);
     println!("{}", tokens.token().await.expect_err("the script refuses"));
-    println!("{}", Settings::default().build().expect_err("nothing is set"));
+    println!("{}", Settings::from_env().expect_err("nothing is set"));
     Ok(())
 }

@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
 use serde::Deserialize;
 
 /// Holds the settings of one provider, chosen by name: the form for a config file.
 ///
-/// Its `provider` says which; the other keys are that provider's settings, and an unknown one is an error.
+/// Its `provider` says which; the other keys are that provider's settings, and an unknown one is an error. A parser's
+/// error may quote the file, secrets and all: print its message, not the error.
 ///
 /// ```
 /// # #[cfg(all(feature = "voipex", feature = "reqwest"))] {
@@ -74,33 +77,37 @@ impl ProviderConfig {
         }
     }
 
-    /// Checks the settings and builds the source of tokens, over HTTPS by reqwest.
+    /// Checks the settings.
     ///
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) that names every missing setting, or the first wrong one.
+    pub fn build(self) -> Result<Arc<dyn Provider>, Error> {
+        Ok(match self {
+            #[cfg(feature = "zoqq")]
+            Self::Zoqq(builder) => Arc::new(builder.build()?),
+            #[cfg(feature = "roecny")]
+            Self::Roecny(builder) => Arc::new(builder.build()?),
+            #[cfg(feature = "cambyopro")]
+            Self::Cambyopro(builder) => Arc::new(builder.build()?),
+            #[cfg(feature = "voipex")]
+            Self::Voipex(builder) => Arc::new(builder.build()?),
+        })
+    }
+
+    /// Checks the settings and builds the source of tokens, over HTTPS by reqwest.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
     #[cfg(feature = "reqwest")]
     pub fn into_source(self) -> Result<Box<dyn TokenSource>, Error> {
         self.into_source_over(auth_core::ReqwestTransport::new()?)
     }
 
-    /// Checks the settings and builds the source of tokens, over a transport of your own.
+    /// Checks the settings and builds the source of tokens, over a transport that other sources may share.
     ///
     /// # Errors
-    /// As [`into_source`](Self::into_source).
+    /// As [`build`](Self::build).
     pub fn into_source_over(self, transport: impl Transport) -> Result<Box<dyn TokenSource>, Error> {
-        match self {
-            #[cfg(feature = "zoqq")]
-            Self::Zoqq(builder) => Ok(manage(builder.build()?, transport)),
-            #[cfg(feature = "roecny")]
-            Self::Roecny(builder) => Ok(manage(builder.build()?, transport)),
-            #[cfg(feature = "cambyopro")]
-            Self::Cambyopro(builder) => Ok(manage(builder.build()?, transport)),
-            #[cfg(feature = "voipex")]
-            Self::Voipex(builder) => Ok(manage(builder.build()?, transport)),
-        }
+        Ok(Box::new(TokenManager::new(Login::new(self.build()?, transport))))
     }
-}
-
-fn manage(provider: impl Provider, transport: impl Transport) -> Box<dyn TokenSource> {
-    Box::new(TokenManager::new(Login::new(provider, transport)))
 }

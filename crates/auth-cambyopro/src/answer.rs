@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use auth_core::{Expiry, Failure, Grant, NumberOrText, Response, Secret, json};
+use auth_core::{Expiry, Failure, Grant, NumberOrText, Response, Secret};
 use serde::Deserialize;
 
 /// Where no life is stated: far below the documented 24 hours, and never "for ever".
@@ -31,13 +31,13 @@ struct Answer {
 }
 
 pub(crate) fn read(response: &Response) -> Result<Grant, Failure> {
-    let answer: Answer = json::read(response.body())?;
+    let answer: Answer = response.json()?;
     if answer.success == Some(false) {
         return Err(Failure::refused());
     }
     let token = answer.token.or(answer.token_lower).or(answer.token_snake);
     let token = token.ok_or(Failure::malformed("the answer holds no `accessToken`"))?;
     let life = answer.life.or(answer.life_lower).or(answer.life_snake);
-    let grant = Grant::new(token, Expiry::after(life.as_ref(), FALLBACK_LIFE)?);
+    let grant = Grant::new(token, Expiry::from_expires_in(life.as_ref(), FALLBACK_LIFE)?);
     Ok(grant.with_token_type(answer.kind.or(answer.kind_lower).or(answer.kind_snake)))
 }

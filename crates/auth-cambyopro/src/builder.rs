@@ -1,6 +1,6 @@
 use auth_core::http::HeaderValue;
 use auth_core::http::header::ACCEPT;
-use auth_core::{Endpoint, Error, Request, Secret};
+use auth_core::{Error, Request, Secret};
 use serde::Deserialize;
 
 use crate::{Cambyopro, PROFILE};
@@ -21,16 +21,13 @@ pub struct Builder {
     client_secret_field: Option<String>,
 }
 
-const FIELDS: [&str; 6] =
-    ["base_url", "login_path", "client_id", "client_secret", "client_id_field", "client_secret_field"];
-
 impl Builder {
     /// Reads the settings from the environment, as [`Cambyopro::from_env`] does, to change some of them.
     ///
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.read_env(&FIELDS)
+        PROFILE.read_env()
     }
 
     /// Sets the client id, `clientId` in the body. Required.
@@ -82,7 +79,7 @@ impl Builder {
         required.check()?;
 
         let base_url = self.base_url.as_deref().unwrap_or(BASE_URL);
-        let endpoint = Endpoint::new(PROFILE.provider, base_url, self.login_path.as_deref().unwrap_or(LOGIN_PATH))?;
+        let endpoint = PROFILE.endpoint(base_url, "login_path", self.login_path.as_deref().unwrap_or(LOGIN_PATH))?;
         let id_field = self.client_id_field.as_deref().unwrap_or("clientId");
         let secret_field = self.client_secret_field.as_deref().unwrap_or("clientSecret");
         if id_field == secret_field {

@@ -11,31 +11,25 @@ use crate::error::Error;
 pub struct Endpoint(Uri);
 
 impl Endpoint {
-    /// Appends `login_path` to `base_url`, which may carry a path prefix and a trailing slash.
-    ///
-    /// ```
-    /// let login = auth_core::Endpoint::new("example", "https://api.example.com/v2/", "/login")?;
-    /// assert_eq!(login.uri(), "https://api.example.com/v2/login");
-    /// # Ok::<(), auth_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming `base_url` or `login_path`: not an absolute URL, plain
-    /// http to another machine, a user name, a query or a fragment.
-    pub fn new(provider: &'static str, base_url: &str, login_path: &str) -> Result<Self, Error> {
-        let fault = |setting, problem: &str| Error::misconfigured(setting, problem).with_provider(provider);
+    /// Appends `path` to `base_url`; `fault` makes an error of a setting, `base_url` or `path_field`, and its problem.
+    pub(crate) fn new(
+        base_url: &str,
+        path_field: &'static str,
+        path: &str,
+        fault: impl Fn(&'static str, &str) -> Error,
+    ) -> Result<Self, Error> {
         let base = check_base(base_url).map_err(|problem| fault("base_url", problem))?;
-        check_path(login_path).map_err(|problem| fault("login_path", problem))?;
+        check_path(path).map_err(|problem| fault(path_field, problem))?;
 
         let prefix = base.path().trim_end_matches('/');
-        let path = login_path.trim_start_matches('/');
+        let path = path.trim_start_matches('/');
         Uri::builder()
             .scheme(base.scheme_str().unwrap_or_default())
             .authority(base.authority().map_or("", |authority| authority.as_str()))
             .path_and_query(format!("{prefix}/{path}"))
             .build()
             .map(Self)
-            .map_err(|_| fault("login_path", "is not a URL path"))
+            .map_err(|_| fault(path_field, "is not a URL path"))
     }
 
     /// The URL.
@@ -117,17 +111,22 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Profile;
     use proptest::prelude::*;
+
+    fn endpoint(base_url: &str, path: &str) -> Result<Endpoint, Error> {
+        Profile::new("test", "TEST").endpoint(base_url, "login_path", path)
+    }
 
     #[test]
     fn t5_prefixes_and_slashes() {
         for base in ["https://api.example.com/v2", "https://api.example.com/v2/", "https://api.example.com/v2//"] {
             for path in ["/api/login", "api/login", "//api/login"] {
-                let endpoint = Endpoint::new("test", base, path).unwrap();
+                let endpoint = endpoint(base, path).unwrap();
                 assert_eq!(endpoint.uri(), "https://api.example.com/v2/api/login");
             }
         }
-        let bare = Endpoint::new("test", "https://api.example.com:8443", "/token").unwrap();
+        let bare = endpoint("https://api.example.com:8443", "/token").unwrap();
         assert_eq!(bare.uri(), "https://api.example.com:8443/token");
     }
 
@@ -136,7 +135,7 @@ mod tests {
         for base in
             ["http://127.0.0.1:8080", "http://127.9.9.9", "http://localhost", "http://[::1]:1/x", "HTTP://LOCALHOST"]
         {
-            assert!(Endpoint::new("test", base, "/").is_ok(), "{base}");
+            assert!(endpoint(base, "/").is_ok(), "{base}");
         }
         for base in [
             "http://api.example.com",
@@ -145,7 +144,7 @@ mod tests {
             "http://localhost.example",
             "http://[::2]",
         ] {
-            let error = Endpoint::new("test", base, "/").unwrap_err();
+            let error = endpoint(base, "/").unwrap_err();
             assert_eq!(error.setting(), Some("base_url"), "{base}");
             assert!(error.to_string().contains("use https"), "{error}");
         }
@@ -172,12 +171,12 @@ mod tests {
             ("https://gw.example/tenant/../other", "segment"),
             ("https://gw.example/tenant/%2E%2e/other", "segment"),
         ] {
-            let error = Endpoint::new("test", base, "/login").unwrap_err().to_string();
+            let error = endpoint(base, "/login").unwrap_err().to_string();
             assert!(error.contains("base_url") && error.contains(word), "{base}: {error}");
             assert!(!error.contains("pw"), "{error}");
         }
         for path in ["/login?x=1", "/login#x", "/../login", "/%2e%2E/x", "/.%2e/x", "..\\x", "/a b"] {
-            let error = Endpoint::new("test", "https://api.example.com", path).unwrap_err();
+            let error = endpoint("https://api.example.com", path).unwrap_err();
             assert_eq!(error.setting(), Some("login_path"), "{path}");
         }
     }
@@ -185,8 +184,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_setting_panics_or_leaves_the_host(base in ".*", path in ".*") {
-            let _ = Endpoint::new("test", &base, "/login");
-            if let Ok(endpoint) = Endpoint::new("test", "https://api.example.com", &path) {
+            let _ = endpoint(&base, "/login");
+            if let Ok(endpoint) = endpoint("https://api.example.com", &path) {
                 prop_assert_eq!(endpoint.uri().authority().unwrap().as_str(), "api.example.com");
             }
         }

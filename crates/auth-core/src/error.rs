@@ -50,6 +50,22 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// The name for logs and metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Malformed => "malformed",
+            Self::Misconfigured => "misconfigured",
+            Self::Redirected => "redirected",
+            Self::Untrusted => "untrusted",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
@@ -127,8 +143,8 @@ impl Error {
         Self::new(ErrorKind::Internal, what)
     }
 
-    pub(crate) fn throttled() -> Self {
-        Self::new(ErrorKind::Throttled, "too many logins")
+    pub(crate) fn throttled(what: &'static str) -> Self {
+        Self::new(ErrorKind::Throttled, what)
     }
 
     pub(crate) fn redirected(target: &str) -> Self {
@@ -308,7 +324,7 @@ mod tests {
 
     #[test]
     fn it_reads_as_one_line_of_advice() {
-        let error = Error::throttled()
+        let error = Error::throttled("too many logins")
             .with_provider("voipex")
             .with_status(StatusCode::TOO_MANY_REQUESTS)
             .with_code(Some("slow_down".into()))

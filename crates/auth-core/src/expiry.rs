@@ -1,5 +1,6 @@
 //! How long a token lives, from what a server said about it.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer};
@@ -7,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Iso8601;
 
-use crate::provider::Failure;
+use crate::failure::Failure;
 
 /// The longest life that an `expires_in` may state: one year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -35,7 +36,7 @@ impl Expiry {
     ///
     /// # Errors
     /// A malformed answer where it is no number, below one second or above one year.
-    pub fn after(seconds: Option<&NumberOrText>, fallback: Duration) -> Result<Self, Failure> {
+    pub fn from_expires_in(seconds: Option<&NumberOrText>, fallback: Duration) -> Result<Self, Failure> {
         let Some(seconds) = seconds.filter(|value| !value.is_blank()) else {
             return Ok(Self::Unstated(fallback));
         };
@@ -48,9 +49,10 @@ impl Expiry {
     }
 
     /// Reads an instant: ISO 8601 text (`+0000`, `+00:00`, `Z`, or no zone, which means UTC) or epoch seconds or
-    /// milliseconds; `fallback` as the life where there is none or it cannot be read.
+    /// milliseconds; `fallback` as the life where there is none, or none that can be read, since the token may be good all
+    /// the same.
     #[must_use]
-    pub fn at(instant: Option<&NumberOrText>, fallback: Duration) -> Self {
+    pub fn from_expires_at(instant: Option<&NumberOrText>, fallback: Duration) -> Self {
         let read = match instant {
             None => None,
             Some(value) => value.number().map(epoch).or_else(|| value.text().and_then(iso8601)),
@@ -90,7 +92,7 @@ impl Expiry {
 }
 
 /// Reads a JSON value that servers send as a number or as text.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum NumberOrText {
     /// A JSON number.
@@ -99,6 +101,17 @@ pub enum NumberOrText {
     Text(String),
     /// Anything else.
     Other,
+}
+
+impl fmt::Debug for NumberOrText {
+    /// Without what the server wrote.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Number(_) => "Number",
+            Self::Text(_) => "Text",
+            Self::Other => "Other",
+        })
+    }
 }
 
 impl<'de> Deserialize<'de> for NumberOrText {
@@ -197,7 +210,7 @@ mod tests {
             ("{}", None),
         ];
         for (json, expected) in cases {
-            assert_eq!(Expiry::after(value(json).as_ref(), FALLBACK).ok(), expected, "{json}");
+            assert_eq!(Expiry::from_expires_in(value(json).as_ref(), FALLBACK).ok(), expected, "{json}");
         }
     }
 
@@ -216,17 +229,17 @@ mod tests {
             r#""1745566024""#,
             "1745566024000",
         ] {
-            assert_eq!(Expiry::at(value(json).as_ref(), FALLBACK), end, "{json}");
+            assert_eq!(Expiry::from_expires_at(value(json).as_ref(), FALLBACK), end, "{json}");
         }
         for json in ["null", r#""tomorrow""#, r#""""#, "true", r#""0000-00-00T00:00:00Z""#] {
-            assert_eq!(Expiry::at(value(json).as_ref(), FALLBACK), Expiry::Unstated(FALLBACK), "{json}");
+            assert_eq!(Expiry::from_expires_at(value(json).as_ref(), FALLBACK), Expiry::Unstated(FALLBACK), "{json}");
         }
     }
 
     #[test]
     fn f5_an_instant_out_of_reach_is_malformed() {
         for json in ["-1", "0", "-62135596800", "1e300", r#""0001-01-01T00:00:00Z""#, r#""9999-12-31T23:59:59Z""#] {
-            let end = Expiry::at(value(json).as_ref(), FALLBACK);
+            let end = Expiry::from_expires_at(value(json).as_ref(), FALLBACK);
             assert!(end.lifetime(None, Some(hours(0)), hours(0)).is_err(), "{json}: {end:?}");
         }
     }
@@ -278,15 +291,15 @@ mod tests {
         #[test]
         fn no_text_panics(text in ".*") {
             let text = NumberOrText::Text(text);
-            let _ = Expiry::at(Some(&text), FALLBACK);
-            let _ = Expiry::after(Some(&text), FALLBACK);
+            let _ = Expiry::from_expires_at(Some(&text), FALLBACK);
+            let _ = Expiry::from_expires_in(Some(&text), FALLBACK);
         }
 
         #[test]
         fn no_number_panics(number in any::<f64>(), now in any::<u32>()) {
             let number = NumberOrText::Number(number);
-            let end = Expiry::at(Some(&number), FALLBACK);
-            let _ = Expiry::after(Some(&number), FALLBACK);
+            let end = Expiry::from_expires_at(Some(&number), FALLBACK);
+            let _ = Expiry::from_expires_in(Some(&number), FALLBACK);
             if let Ok(life) = end.lifetime(None, Some(at(now.into())), at(now.into())) {
                 prop_assert!(PLAUSIBLE.contains(&life));
             }

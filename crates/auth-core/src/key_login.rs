@@ -34,10 +34,10 @@ use http::header::ACCEPT;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::message::{Request, Response};
-use crate::provider::{Failure, Grant, Provider};
+use crate::provider::{Grant, Provider};
 use crate::secret::Secret;
 use crate::settings::Profile;
 
@@ -147,9 +147,6 @@ struct Settings {
 }
 
 impl Settings {
-    const FIELDS: &[&'static str] =
-        &["base_url", "login_path", "revision", "client_id", "api_key", "scope", "client_secret", "email"];
-
     /// Checks the settings and builds the login request.
     fn into_login(self, profile: Profile, default: Revision) -> Result<Request, Error> {
         let revision = self.revision.unwrap_or(default);
@@ -171,7 +168,7 @@ impl Settings {
         required.check()?;
 
         let path = self.login_path.as_deref().unwrap_or(LOGIN_PATH);
-        let endpoint = Endpoint::new(profile.provider, &base_url, path)?;
+        let endpoint = profile.endpoint(&base_url, "login_path", path)?;
         let mut request = Request::post(&endpoint)
             .with_header(ACCEPT, HeaderValue::from_static("application/json"))
             .with_header(X_API_KEY, profile.header("api_key", &api_key)?)

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::Request;
 use crate::provider::Provider;
 use crate::retry::back_off;
-use crate::token::{RefreshToken, Token};
+use crate::token::{AccessToken, RefreshToken, Token};
 use crate::transport::Transport;
 use crate::verdict::{is_unreadable, judge};
 
@@ -76,10 +76,13 @@ impl<P: Provider, T: Transport> Login<P, T> {
     /// See [`ErrorKind`]. At most three requests are made, and more than one only after a failure that
     /// [is transient](Error::is_transient).
     pub async fn login(&self) -> Result<Token, Error> {
-        self.renew(&mut None).await
+        let mut refresh = None;
+        let access = self.renew(&mut refresh).await?;
+        Ok(Token { access, refresh })
     }
 
-    /// Gets a new token: by `refresh` where it is there, alive, and the provider has such a request; else by login.
+    /// Gets a new access token: by `refresh` where it is there, alive, and the provider has such a request; else by login.
+    /// `refresh` is left with the token for the next time.
     ///
     /// A refresh token that may have been used is taken out of `refresh` and never tried again, since a server that
     /// rotates them ends the session of one who does (RFC 9700 4.14.2). One that was not sent stays.
@@ -89,12 +92,16 @@ impl<P: Provider, T: Transport> Login<P, T> {
     ///
     /// # Cancel safety
     /// A dropped future leaves `refresh` empty where the token may have been used.
-    pub async fn renew(&self, refresh: &mut Option<RefreshToken>) -> Result<Token, Error> {
+    pub async fn renew(&self, refresh: &mut Option<RefreshToken>) -> Result<AccessToken, Error> {
         self.run(refresh, 0).await.1
     }
 
     /// As [`renew`](Self::renew), where so many attempts have failed before; gives how many were made.
-    pub(crate) async fn run(&self, refresh: &mut Option<RefreshToken>, failures: u32) -> (u32, Result<Token, Error>) {
+    pub(crate) async fn run(
+        &self,
+        refresh: &mut Option<RefreshToken>,
+        failures: u32,
+    ) -> (u32, Result<AccessToken, Error>) {
         let mut attempt = 0;
         let attempts = self.attempts(refresh, failures, &mut attempt);
         let result = match tokio::time::timeout(self.deadline, attempts).await {
@@ -109,7 +116,7 @@ impl<P: Provider, T: Transport> Login<P, T> {
         refresh: &mut Option<RefreshToken>,
         failures: u32,
         attempt: &mut u32,
-    ) -> Result<Token, Error> {
+    ) -> Result<AccessToken, Error> {
         let start = tokio::time::Instant::now();
         let mut was_unreadable = false;
         let mut sent = Vec::new();
@@ -117,7 +124,10 @@ impl<P: Provider, T: Transport> Login<P, T> {
             *attempt += 1;
             let (by, result) = self.attempt(refresh, &mut sent).await;
             let error = match result {
-                Ok(token) => return Ok(token),
+                Ok(token) => {
+                    *refresh = token.refresh;
+                    return Ok(token.access);
+                }
                 Err(error) => error,
             };
             let back_off = back_off(failures.saturating_add(*attempt), fastrand::f64());
@@ -128,6 +138,8 @@ impl<P: Provider, T: Transport> Login<P, T> {
                 return Err(error);
             }
             was_unreadable |= is_unreadable(&error);
+            let wait_ms = wait.as_millis() as u64;
+            tracing::debug!(provider = self.provider.name(), attempt, wait_ms, %error, "attempt failed");
             tokio::time::sleep(wait).await;
         }
     }

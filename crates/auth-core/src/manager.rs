@@ -23,9 +23,8 @@ use crate::source::{TokenFuture, TokenSource};
 use crate::token::{AccessToken, RefreshToken};
 use crate::transport::Transport;
 
-use flight::Flight;
+use flight::{Flight, Reason};
 
-pub use flight::Reason;
 pub use status::Status;
 
 /// Keeps the token of one [`Login`] fresh, for any number of callers.
@@ -34,8 +33,9 @@ pub use status::Status;
 /// - One login serves everybody who waits for it. It has a deadline of its own and ends on its own: a caller that is
 ///   dropped, or runs out of patience, ends its own wait alone.
 /// - A token past its refresh point is handed out while the next is fetched; an error never displaces a usable token.
-/// - A failure is remembered: refused credentials are tried again after 60, 120, 240 … seconds (15 minutes at most), an
-///   unavailable provider after a back-off, a throttling one when it says. Until then callers get the error at once.
+/// - A failure is remembered: refused credentials, and settings that the provider does not accept, are tried again after
+///   60, 120, 240 … seconds (15 minutes at most), an unavailable provider after a back-off, a throttling one when it
+///   says. Until then callers get the error at once.
 /// - Nothing runs while nobody asks.
 ///
 /// Cheap to clone; clones share everything. Building one needs no runtime, and sends nothing; waiting for a token needs
@@ -110,7 +110,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         let check = |token: AccessToken| {
             if token.lifetime() < min_validity {
                 let problem = format!("is more than the {} s that a token lives", token.lifetime().as_secs());
-                return Err(Error::misconfigured("min_validity", &problem));
+                return Err(Error::misconfigured("min_validity", &problem).with_provider(self.0.lock().login.name()));
             }
             Ok(Some(token).filter(|token| token.remaining(&self.0.clock.now()) >= min_validity))
         };
@@ -196,7 +196,8 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
         self.0.current.store(None);
         self.0.changes.send_replace(None);
         let now = self.0.clock.now();
-        state.setback.rejected(now.since(&token.issued()), now);
+        let provider = state.login.name();
+        state.setback.rejected(now.since(&token.issued()), now, provider);
         state.rejected = state.flight.is_some().then(|| token.clone());
     }
 }

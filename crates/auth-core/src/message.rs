@@ -6,9 +6,11 @@ use std::time::SystemTime;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde::Serializer;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
+use crate::failure::Failure;
 use crate::secret::Body;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -165,6 +167,18 @@ impl Response {
         self.body.as_ref()
     }
 
+    /// Reads the body as JSON, into a type whose secrets are [`Secret`](crate::Secret)s.
+    ///
+    /// # Errors
+    /// Unreadable where it is no JSON (empty, cut off, HTML); malformed where it is JSON of another form. Neither keeps a
+    /// word of it.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(self.body()).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => Failure::malformed("the answer is JSON of another form"),
+            _ => Failure::unreadable(),
+        })
+    }
+
     /// What the server's clock said (RFC 9110 6.6.1).
     #[must_use]
     pub fn date(&self) -> Option<SystemTime> {
@@ -185,10 +199,11 @@ impl fmt::Debug for Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Profile;
     use proptest::prelude::*;
 
     fn request() -> Request {
-        Request::post(&Endpoint::new("test", "https://login.example", "/token").unwrap())
+        Request::post(&Profile::new("test", "TEST").endpoint("https://login.example", "login_path", "/token").unwrap())
     }
 
     #[test]

@@ -33,13 +33,15 @@ use crate::transport::Transport;
 /// ```
 pub struct TokenPool<K, P, T> {
     transport: Arc<T>,
-    credentials: Box<dyn Fn(&K) -> Result<P, Error> + Send + Sync>,
+    credentials: Box<Credentials<K, P>>,
     capacity: usize,
     idle: Duration,
     clock: Arc<dyn Clock>,
     start: Instant,
     accounts: RwLock<HashMap<K, Account<P, T>>>,
 }
+
+type Credentials<K, P> = dyn Fn(&K) -> Result<P, Error> + Send + Sync;
 
 struct Account<P, T> {
     manager: TokenManager<P, Arc<T>>,

@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-
 use crate::expiry::Expiry;
+use crate::failure::Failure;
 use crate::message::{Request, Response};
 use crate::secret::Secret;
 use crate::token::RefreshToken;
@@ -57,7 +56,7 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
 }
 
 /// Holds what a server granted, as it said it (RFC 6749 5.1).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Grant {
     pub(crate) access_token: Secret,
     pub(crate) token_type: Option<String>,
@@ -103,79 +102,9 @@ impl Grant {
     }
 }
 
-/// Says what an answer held instead of a token.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Failure {
-    pub(crate) class: FailureClass,
-    /// As the server wrote it: shown only after it was checked against the request.
-    pub(crate) code: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FailureClass {
-    Refused,
-    Misconfigured(&'static str),
-    Status(StatusCode),
-    Unreadable,
-    Malformed(&'static str),
-}
-
-impl Failure {
-    /// The provider says in its own words that the credentials are refused.
-    #[must_use]
-    pub fn refused() -> Self {
-        FailureClass::Refused.into()
-    }
-
-    /// The provider says in its own words that the request is wrong; `setting` is the one to look at.
-    #[must_use]
-    pub fn misconfigured(setting: &'static str) -> Self {
-        FailureClass::Misconfigured(setting).into()
-    }
-
-    /// The answer holds a status of its own, to be judged as if HTTP had said it.
-    #[must_use]
-    pub fn status(status: StatusCode) -> Self {
-        FailureClass::Status(status).into()
-    }
-
-    /// The answer cannot be read at all: empty, cut off, or another language. Another attempt may give a better one.
-    #[must_use]
-    pub fn unreadable() -> Self {
-        FailureClass::Unreadable.into()
-    }
-
-    /// The answer can be read but not used; `what` says why and holds nothing of the answer.
-    #[must_use]
-    pub fn malformed(what: &'static str) -> Self {
-        FailureClass::Malformed(what).into()
-    }
-
-    /// Adds the provider's own code for what went wrong.
-    ///
-    /// It is shown only if it looks like a code and repeats nothing that was sent.
-    #[must_use]
-    pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
-        self
-    }
-
-    /// Takes the code away.
-    #[must_use]
-    pub fn without_code(mut self) -> Self {
-        self.code = None;
-        self
-    }
-}
-
-impl From<FailureClass> for Failure {
-    fn from(class: FailureClass) -> Self {
-        Self { class, code: None }
-    }
-}
-
-impl fmt::Debug for Failure {
+impl fmt::Debug for Grant {
+    /// Without what the server wrote.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.class, f)
+        f.debug_struct("Grant").field("expiry", &self.expiry).finish_non_exhaustive()
     }
 }

@@ -148,11 +148,6 @@ pub(crate) fn header_value(text: &str) -> Result<HeaderValue, HeaderProblem> {
     Ok(value)
 }
 
-/// Wipes a text that had to be held outside a [`Secret`] for a moment.
-pub(crate) fn wiped(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

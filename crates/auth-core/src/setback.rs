@@ -70,10 +70,11 @@ impl Setback {
     }
 
     /// Remembers that a server rejected a token of this age: the second young one in a row stops logins for a while.
-    pub(crate) fn rejected(&mut self, age: Duration, now: Moment) {
+    pub(crate) fn rejected(&mut self, age: Duration, now: Moment, provider: &'static str) {
         self.young_rejections = if age < YOUNG { self.young_rejections + 1 } else { 0 };
         if self.young_rejections >= 2 {
-            let error = Error::refused("two tokens in a row were rejected within a minute of their issue");
+            let error = Error::throttled("two new tokens in a row were rejected by the API, so logins pause")
+                .with_provider(provider);
             self.last = Some(Last { error, at: now, pause: REJECTION_PAUSE });
         }
     }
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn r5_a_servers_wish_is_kept() {
         let (start, mut setback) = (SystemClock.now(), Setback::default());
-        let error = Error::throttled().with_retry(Duration::from_secs(600), start.wall);
+        let error = Error::throttled("slow down").with_retry(Duration::from_secs(600), start.wall);
         setback.failed(&error, 1, start, 0.0);
         let stopped = setback.stops(&after(start, 100)).unwrap();
         assert_eq!(stopped.retry_after(), Some(Duration::from_secs(500)));
@@ -117,16 +118,16 @@ mod tests {
     #[test]
     fn r10_two_young_rejections_pause_logins() {
         let (start, mut setback) = (SystemClock.now(), Setback::default());
-        setback.rejected(Duration::from_secs(59), start);
+        setback.rejected(Duration::from_secs(59), start, "test");
         setback.succeeded();
         assert!(setback.stops(&start).is_none());
-        setback.rejected(Duration::from_secs(1), start);
+        setback.rejected(Duration::from_secs(1), start, "test");
         assert!(setback.stops(&after(start, 59)).is_some());
         assert!(setback.stops(&after(start, 60)).is_none());
 
         let mut old = Setback::default();
         for _ in 0..10 {
-            old.rejected(Duration::from_secs(60), start);
+            old.rejected(Duration::from_secs(60), start, "test");
             assert!(old.stops(&start).is_none());
         }
     }

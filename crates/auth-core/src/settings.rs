@@ -5,9 +5,10 @@ use std::ffi::OsString;
 
 use http::HeaderValue;
 use serde::de::value::{Error as ValueError, MapDeserializer, StrDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use zeroize::Zeroizing;
 
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::secret::{Secret, header_value};
 
@@ -17,7 +18,7 @@ use crate::secret::{Secret, header_value};
 pub struct Profile {
     /// The provider's name, lower case.
     pub provider: &'static str,
-    /// What its environment variables begin with, such as `VOIPEX`.
+    /// What its environment variables begin with, such as `ACME`.
     pub env_prefix: &'static str,
 }
 
@@ -33,23 +34,22 @@ impl Profile {
         Required { profile: self, missing: Vec::new() }
     }
 
-    /// Reads a settings type from the environment: the field `base_url` from `VOIPEX_BASE_URL`, and so on. Empty
-    /// variables count as unset.
+    /// Reads a settings struct from the environment: its field `base_url` from `ACME_BASE_URL`, and so on. Empty variables
+    /// count as unset.
     ///
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that is not Unicode, or holds a word that
     /// its setting does not know.
-    pub fn read_env<S: DeserializeOwned>(self, fields: &[&'static str]) -> Result<S, Error> {
-        self.read_with(fields, |name| env::var_os(name))
+    pub fn read_env<S: DeserializeOwned>(self) -> Result<S, Error> {
+        self.read_with(|name| env::var_os(name))
     }
 
-    fn read_with<S: DeserializeOwned>(
-        self,
-        fields: &[&'static str],
-        lookup: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<S, Error> {
+    fn read_with<S: DeserializeOwned>(self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<S, Error> {
+        let mut names = &[][..];
+        // Serde tells the names of the fields; this first reading has no other purpose.
+        let _ = S::deserialize(Fields(&mut names));
         let mut found = Vec::new();
-        for field in fields {
+        for field in names {
             let Some(value) = lookup(&self.variable(field)).filter(|value| !value.is_empty()) else {
                 continue;
             };
@@ -60,6 +60,23 @@ impl Profile {
             let wrong = found.iter().find(|pair| read::<S>(std::slice::from_ref(pair)).is_err());
             self.fault(wrong.map_or("*", |(field, _)| field), "holds a word that this setting does not know")
         })
+    }
+
+    /// Joins a base URL, which may carry a path prefix and a trailing slash, and a path into where a login is sent;
+    /// `path_field` names the path's setting.
+    ///
+    /// ```
+    /// let profile = auth_core::Profile::new("acme", "ACME");
+    /// let login = profile.endpoint("https://api.example.com/v2/", "login_path", "/login")?;
+    /// assert_eq!(login.uri(), "https://api.example.com/v2/login");
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting: not an absolute URL, plain http to another
+    /// machine, a user name, a query or a fragment.
+    pub fn endpoint(self, base_url: &str, path_field: &'static str, path: &str) -> Result<Endpoint, Error> {
+        Endpoint::new(base_url, path_field, path, |field, problem| self.fault(field, problem))
     }
 
     /// Turns a credential into a header value that is marked sensitive.
@@ -87,6 +104,32 @@ impl Profile {
 fn read<S: DeserializeOwned>(found: &[(&'static str, Zeroizing<String>)]) -> Result<S, ValueError> {
     let pairs = found.iter().map(|(field, value)| (*field, Text(value)));
     S::deserialize(MapDeserializer::new(pairs))
+}
+
+/// Takes note of the fields that a struct asks for, and gives it nothing.
+struct Fields<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Fields<'_> {
+    type Error = ValueError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, ValueError> {
+        Err(ValueError::custom("settings are a struct"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
 }
 
 /// A text as serde reads it, also where the field is optional.
@@ -189,7 +232,7 @@ mod tests {
     }
 
     fn read(variables: &'static [(&'static str, &'static str)]) -> Result<Settings, Error> {
-        PROFILE.read_with(&["base_url", "api_key", "mode"], |name| {
+        PROFILE.read_with(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.into())
         })

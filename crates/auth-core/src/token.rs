@@ -6,11 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment, SystemClock};
+use crate::error::Error;
+use crate::expiry::Expiry;
 use crate::jwt;
 use crate::provider::Grant;
-use crate::secret::{Secret, header_value, wiped};
+use crate::secret::{Secret, header_value};
 
 const SCHEME: &str = "Bearer ";
 
@@ -39,6 +42,15 @@ struct Inner {
 }
 
 impl AccessToken {
+    /// Makes a token of a text that was got elsewhere, issued now; for a [`TokenSource`](crate::TokenSource) of your own.
+    ///
+    /// # Errors
+    /// [`Malformed`](crate::ErrorKind::Malformed) where no header may hold it, or it has no life.
+    pub fn new(token: Secret, lifetime: Duration) -> Result<Self, Error> {
+        let grant = Grant::new(token, Expiry::After(lifetime));
+        Token::new(grant, SystemClock.now(), None, None).map(|token| token.access).map_err(Error::malformed)
+    }
+
     /// The value for the `Authorization` header (RFC 6750 2.1), marked sensitive.
     #[must_use]
     pub fn authorization(&self) -> &HeaderValue {
@@ -98,7 +110,7 @@ impl AccessToken {
 
     /// Reads the claims of a token that is a JWT (RFC 7519) into a type of yours. The signature is **not** checked.
     ///
-    /// Claims may hold secrets: Zoqq puts the client's secret there.
+    /// Claims may hold secrets, even the client's own.
     ///
     /// ```
     /// # fn example(token: auth_core::AccessToken) {
@@ -206,8 +218,7 @@ impl Token {
         if token.contains(' ') {
             return Err("the access token holds a space");
         }
-        let mut authorization = wiped("");
-        authorization.reserve_exact(SCHEME.len() + token.len());
+        let mut authorization = Zeroizing::new(String::with_capacity(SCHEME.len() + token.len()));
         authorization.push_str(SCHEME);
         authorization.push_str(token);
         let authorization =

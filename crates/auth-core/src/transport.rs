@@ -14,8 +14,8 @@ pub(crate) mod reqwest;
 /// Sends one login request.
 ///
 /// An implementation must follow no redirect, verify the server's certificate, and bound what it reads (1 MiB is
-/// enough). It retries nothing and keeps no deadline: the future is dropped when time is up. The body of an answer whose
-/// status [is passing](crate::is_passing) is never read, so it need not be fetched.
+/// enough). It retries nothing and keeps no deadline: the future is dropped when time is up. The body of a 408, 425,
+/// 429 or 5xx is never read, so it need not be fetched.
 ///
 /// ```
 /// use auth_core::{Body, Error, Request, Response, Transport, async_trait};

@@ -6,21 +6,13 @@ use http::header::LOCATION;
 use http::{StatusCode, Uri};
 
 use crate::error::{Error, ErrorKind};
+use crate::failure::{Failure, FailureClass};
 use crate::message::{Request, Response};
-use crate::provider::{Failure, FailureClass, Grant, Provider};
+use crate::provider::{Grant, Provider};
 use crate::retry::retry_after;
 
-/// Tells whether a status is passing: the server had no say about the credentials, and its body is not read.
-///
-/// ```
-/// use auth_core::is_passing;
-/// use http::StatusCode;
-///
-/// assert!(is_passing(StatusCode::TOO_MANY_REQUESTS) && is_passing(StatusCode::BAD_GATEWAY));
-/// assert!(!is_passing(StatusCode::UNAUTHORIZED));
-/// ```
-#[must_use]
-pub fn is_passing(status: StatusCode) -> bool {
+/// Tells whether a status will pass: the server had no say about the credentials, and its body is not read.
+pub(crate) fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
 }
 
@@ -57,7 +49,9 @@ fn explain(failure: &Failure, response: &Response, sent: &[Request]) -> Error {
     match failure.class {
         FailureClass::Refused => match response.status().as_u16() {
             300..=399 => Error::refused(format!("the login is refused, with a redirect to {}", target(response, sent))),
-            404 | 405 => Error::refused("the login is refused; `base_url` or `login_path` may be wrong as well"),
+            404 | 405 => {
+                Error::refused("the login is refused; `base_url` or the path (`login_path`) may be wrong as well")
+            }
             _ => Error::refused("the credentials are refused"),
         },
         FailureClass::Misconfigured(setting) => Error::misconfigured(setting, "is not accepted by the provider"),
@@ -70,10 +64,12 @@ fn explain(failure: &Failure, response: &Response, sent: &[Request]) -> Error {
 
 fn by_status(status: StatusCode, response: &Response, sent: &[Request]) -> Error {
     match status.as_u16() {
-        429 => Error::throttled(),
-        408 | 425 | 500..=599 => Error::unavailable("the provider cannot answer for the moment"),
+        429 => Error::throttled("too many logins"),
+        _ if is_passing(status) => Error::unavailable("the provider cannot answer for the moment"),
         300..=399 => Error::redirected(&target(response, sent)),
-        404 | 405 => Error::misconfigured("base_url", "or `login_path` is wrong: there is no login at that address"),
+        404 | 405 => {
+            Error::misconfigured("base_url", "or the path (`login_path`) is wrong: nothing there takes a login")
+        }
         407 => Error::misconfigured("HTTPS_PROXY", "names a proxy that asks for other credentials"),
         403 => Error::refused(
             "the login is not permitted: ask the provider about the account, its scope and allowed addresses",
@@ -149,12 +145,12 @@ pub(crate) fn is_unreadable(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::Endpoint;
     use crate::secret::Body;
+    use crate::settings::Profile;
     use http::HeaderMap;
 
     fn sent() -> [Request; 1] {
-        let endpoint = Endpoint::new("test", "https://login.example", "/token").unwrap();
+        let endpoint = Profile::new("test", "TEST").endpoint("https://login.example", "login_path", "/token").unwrap();
         [Request::post(&endpoint)
             .with_form(&[("username", "me@company.example"), ("password", "hunter22-and-much-more")])]
     }

@@ -47,8 +47,7 @@ async fn the_documents_login() {
 #[test]
 fn t4_a_base_url_that_is_not_safe_is_refused_when_built() {
     for base_url in ["http://api.example.com", "https://user:pw@api.example.com", "api.example.com"] {
-        let error =
-            Roecny::builder().with_base_url(base_url).with_client_id("c").with_api_key("k").without_scope().build();
+        let error = Roecny::builder().with_base_url(base_url).with_client_id("c").with_api_key("k").build();
         assert_eq!(error.unwrap_err().setting(), Some("base_url"), "{base_url}");
     }
 }

@@ -29,7 +29,7 @@ pub enum Fault {
     /// Answers 200 with a body of 64 MiB that states no length.
     Oversized,
     /// Answers 200 with this body instead of the real one.
-    Malformed(String),
+    Body(String),
     /// Answers this status with a `Location`.
     Redirect(u16, String),
 }
@@ -44,7 +44,7 @@ impl Fault {
             Self::Status(status) => Some(html(*status)),
             Self::RetryAfter(status, wait) => Some(with(html(*status), RETRY_AFTER, wait)),
             Self::Redirect(status, target) => Some(with(html(*status), LOCATION, target)),
-            Self::Malformed(body) => Some(answer::text(StatusCode::OK, body.clone())),
+            Self::Body(body) => Some(answer::text(StatusCode::OK, body.clone())),
             Self::Oversized => {
                 let chunk = Bytes::from(vec![b' '; CHUNK]);
                 let chunks = stream::repeat(Ok::<_, Infallible>(chunk)).take(CHUNKS);

@@ -30,7 +30,7 @@ pub use state::Counters;
 pub const CLIENT_ID: &str = "sandbox-client-id";
 /// The API key that Zoqq and Roecny know here.
 pub const API_KEY: &str = "sandbox-api-key";
-/// The client secret that Cambyopro knows here, and Zoqq in its revisions with a body.
+/// The client secret that Cambyopro knows here, and Zoqq and Roecny in the revisions with a body.
 pub const CLIENT_SECRET: &str = "sandbox-client-secret";
 /// The user that Voipex knows here.
 pub const USERNAME: &str = "user@sandbox.example";
@@ -206,7 +206,7 @@ impl Sandbox {
     }
 
     /// Revokes one access token; tells whether it was valid.
-    #[must_use]
+    #[allow(clippy::must_use_candidate, reason = "it acts, and the answer is a detail")]
     pub fn revoke(&self, token: &str) -> bool {
         self.state.with(|inner| inner.tokens.remove(token).is_some())
     }

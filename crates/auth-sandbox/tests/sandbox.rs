@@ -226,7 +226,7 @@ fn every_fault_does_what_it_says() {
     assert_eq!(fail(Fault::Status(503)).status, 503);
     let answer = fail(Fault::Redirect(307, "https://evil.example/".into()));
     assert_eq!((answer.status, answer.header("location")), (307, Some("https://evil.example/")));
-    assert_eq!(fail(Fault::Malformed("{".into())).body, b"{");
+    assert_eq!(fail(Fault::Body("{".into())).body, b"{");
     assert!(fail(Fault::Oversized).body.len() >= MOST);
 
     let start = Instant::now();

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use auth_core::http::StatusCode;
-use auth_core::{Expiry, Failure, Grant, NumberOrText, Response, Secret, json};
+use auth_core::{Expiry, Failure, Grant, NumberOrText, Response, Secret};
 use serde::Deserialize;
 
 /// The documented life of an access token, for an answer that states none.
@@ -23,10 +23,10 @@ struct Answer {
 
 pub(crate) fn read(response: &Response) -> Result<Grant, Failure> {
     check(response)?;
-    let answer: Answer = json::read(response.body())?;
+    let answer: Answer = response.json()?;
     let token = answer.access_token.ok_or(Failure::malformed("the answer holds no `access_token`"))?;
     let text = |value: Option<NumberOrText>| value.and_then(|value| value.text().map(str::to_owned));
-    let mut grant = Grant::new(token, Expiry::after(answer.expires_in.as_ref(), DOCUMENTED_LIFE)?)
+    let mut grant = Grant::new(token, Expiry::from_expires_in(answer.expires_in.as_ref(), DOCUMENTED_LIFE)?)
         .with_token_type(answer.token_type)
         .with_scope(text(answer.scope));
     if let Some(refresh_token) = answer.refresh_token {
@@ -60,7 +60,7 @@ struct Refusal {
 /// By `error`, never by 400 against 401: a wrong password was 401 before Keycloak 26.6 and is 400 since. Descriptions
 /// are for people and change.
 pub(crate) fn check(response: &Response) -> Result<(), Failure> {
-    let refusal: Refusal = json::read(response.body())?;
+    let refusal: Refusal = response.json()?;
     let http = response.status();
     let own = refusal.status_code.and_then(|code| code.number()).filter(|code| *code >= 400.0);
     let by_status = match own {

@@ -1,4 +1,4 @@
-use auth_core::{Endpoint, Error, Request, Secret};
+use auth_core::{Error, Request, Secret};
 use serde::Deserialize;
 
 use crate::{BASE_URL, PROFILE, Voipex};
@@ -19,15 +19,13 @@ pub struct Builder {
     scope: Option<String>,
 }
 
-const FIELDS: [&str; 6] = ["base_url", "login_path", "client_id", "username", "password", "scope"];
-
 impl Builder {
     /// Reads the settings from the environment, as [`Voipex::from_env`] does, to change some of them.
     ///
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.read_env(&FIELDS)
+        PROFILE.read_env()
     }
 
     /// Sets the user name, an e-mail address. Required.
@@ -78,7 +76,7 @@ impl Builder {
         required.check()?;
 
         let base_url = self.base_url.as_deref().unwrap_or(BASE_URL);
-        let endpoint = Endpoint::new(PROFILE.provider, base_url, self.login_path.as_deref().unwrap_or(LOGIN_PATH))?;
+        let endpoint = PROFILE.endpoint(base_url, "login_path", self.login_path.as_deref().unwrap_or(LOGIN_PATH))?;
         let client_id = self.client_id.unwrap_or_else(|| CLIENT_ID.into());
         let mut form = vec![
             ("client_id", &*client_id),

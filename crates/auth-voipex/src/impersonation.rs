@@ -4,8 +4,8 @@ use std::time::Duration;
 use auth_core::http::StatusCode;
 use auth_core::http::header::AUTHORIZATION;
 use auth_core::{
-    Endpoint, Error, Expiry, Failure, Grant, Login, NumberOrText, Provider, Request, Response, Secret, TokenSource,
-    Transport, async_trait, json,
+    Error, Expiry, Failure, Grant, Login, NumberOrText, Provider, Request, Response, Secret, TokenSource, Transport,
+    async_trait,
 };
 use serde::Deserialize;
 
@@ -28,7 +28,7 @@ const FALLBACK_LIFE: Duration = Duration::from_secs(300);
 /// # async fn example() -> Result<(), auth_core::Error> {
 /// let transport = ReqwestTransport::new()?;
 /// let account = Arc::new(TokenManager::new(Login::new(Voipex::from_env()?, transport.clone())));
-/// let exchange = Impersonation::builder().with_email("colleague@example.com").login(account, transport)?;
+/// let exchange = Impersonation::builder().with_impersonate_email("colleague@example.com").login(account, transport)?;
 /// let colleague = TokenManager::new(exchange);
 /// let token = colleague.token().await?;
 /// # Ok(())
@@ -57,8 +57,6 @@ pub struct ImpersonationBuilder {
     email_field: Option<String>,
 }
 
-const FIELDS: [&str; 4] = ["base_url", "exchange_path", "impersonate_email", "email_field"];
-
 impl ImpersonationBuilder {
     /// Reads the settings from the environment: `VOIPEX_BASE_URL`, `VOIPEX_EXCHANGE_PATH`, `VOIPEX_IMPERSONATE_EMAIL` and
     /// `VOIPEX_EMAIL_FIELD`.
@@ -66,11 +64,11 @@ impl ImpersonationBuilder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.read_env(&FIELDS)
+        PROFILE.read_env()
     }
 
     /// Sets whose token to ask for. Required.
-    pub fn with_email(mut self, email: impl Into<String>) -> Self {
+    pub fn with_impersonate_email(mut self, email: impl Into<String>) -> Self {
         self.impersonate_email = Some(email.into());
         self
     }
@@ -101,13 +99,13 @@ impl ImpersonationBuilder {
         self,
         account: Arc<dyn TokenSource>,
         transport: T,
-    ) -> Result<Login<Impersonation, OnBehalf<T>>, Error> {
+    ) -> Result<Login<Impersonation, impl Transport + use<T>>, Error> {
         let mut required = PROFILE.required();
         let email = required.text("impersonate_email", self.impersonate_email);
         required.check()?;
         let base_url = self.base_url.as_deref().unwrap_or(BASE_URL);
         let path = self.exchange_path.as_deref().unwrap_or(EXCHANGE_PATH);
-        let exchange = Request::post(&Endpoint::new(PROFILE.provider, base_url, path)?)
+        let exchange = Request::post(&PROFILE.endpoint(base_url, "exchange_path", path)?)
             .with_json(&[(self.email_field.as_deref().unwrap_or(EMAIL_FIELD), &email)]);
         Ok(Login::new(Impersonation { exchange }, OnBehalf { account, transport }))
     }
@@ -142,13 +140,13 @@ impl Provider for Impersonation {
     fn read(&self, response: &Response) -> Result<Grant, Failure> {
         // Whether a code repeats the account's token cannot be told here, where that token is not known.
         answer::check(response).map_err(Failure::without_code)?;
-        let answer: Answer = json::read(response.body())?;
+        let answer: Answer = response.json()?;
         let token = answer.access_token.or(answer.access_token_camel).or(answer.token);
         let token = token.ok_or(Failure::malformed("the answer holds no `access_token`"))?;
         let life = answer.expires_in.or(answer.expires_in_camel);
         let expiry = match life {
-            Some(life) => Expiry::after(Some(&life), FALLBACK_LIFE)?,
-            None => Expiry::at(answer.expires_at.or(answer.expires_at_camel).as_ref(), FALLBACK_LIFE),
+            Some(life) => Expiry::from_expires_in(Some(&life), FALLBACK_LIFE)?,
+            None => Expiry::from_expires_at(answer.expires_at.or(answer.expires_at_camel).as_ref(), FALLBACK_LIFE),
         };
         let scope = answer.scope.and_then(|scope| scope.text().map(str::to_owned));
         Ok(Grant::new(token, expiry).with_token_type(answer.token_type).with_scope(scope))
@@ -156,8 +154,8 @@ impl Provider for Impersonation {
 }
 
 /// Sends each request with the token of an account; where that token is rejected (401), once more with the next one.
-#[derive(Debug, Clone)]
-pub struct OnBehalf<T> {
+#[derive(Debug)]
+struct OnBehalf<T> {
     account: Arc<dyn TokenSource>,
     transport: T,
 }

@@ -9,7 +9,7 @@ use auth_core::{Endpoint, Error, Failure, Grant, Profile, Provider, RefreshToken
 
 pub use auth_core;
 pub use builder::Builder;
-pub use impersonation::{Impersonation, ImpersonationBuilder, OnBehalf};
+pub use impersonation::{Impersonation, ImpersonationBuilder};
 
 const PROFILE: Profile = Profile::new("voipex", "VOIPEX");
 const BASE_URL: &str = "https://auth.voipex.io";

@@ -126,7 +126,10 @@ fn exchange(account: [Answer; 2], answers: Vec<Answer>) -> (Script, Script, impl
     let account_script = Script::new(account);
     let account = Arc::new(TokenManager::new(Login::new(builder().build().unwrap(), account_script.clone())));
     let script = Script::new(answers);
-    let login = Impersonation::builder().with_email("colleague@example.com").login(account, script.clone()).unwrap();
+    let login = Impersonation::builder()
+        .with_impersonate_email("colleague@example.com")
+        .login(account, script.clone())
+        .unwrap();
     (account_script, script, TokenManager::new(login))
 }
 

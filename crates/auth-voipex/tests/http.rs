@@ -47,7 +47,7 @@ async fn the_documents_login_and_its_refresh() {
     let mut token = login.login().await.unwrap();
     assert_eq!(token.access.authorization(), "Bearer first");
     assert_eq!(token.access.lifetime().as_secs(), 3000);
-    assert_eq!(login.renew(&mut token.refresh).await.unwrap().access.expose(), "second");
+    assert_eq!(login.renew(&mut token.refresh).await.unwrap().expose(), "second");
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn impersonation_exchanges_the_accounts_token() {
         .mount(&server)
         .await;
     let account = Arc::new(TokenManager::new(login(&server)));
-    let builder = Impersonation::builder().with_email("colleague@example.com").with_base_url(server.uri());
+    let builder = Impersonation::builder().with_impersonate_email("colleague@example.com").with_base_url(server.uri());
     let exchange = builder.login(account, ReqwestTransport::new().unwrap()).unwrap();
     assert_eq!(TokenManager::new(exchange).token().await.unwrap().expose(), "theirs");
 }

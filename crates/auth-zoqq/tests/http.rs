@@ -82,7 +82,7 @@ async fn an_error_in_a_200_is_an_error() {
     let server = MockServer::start().await;
     let envelope = json!({ "code": 401, "status": "Error", "message": "fake-key is wrong" });
     post().respond_with(ResponseTemplate::new(200).set_body_json(envelope)).expect(1).mount(&server).await;
-    let error = login(builder(&server).without_scope()).await.unwrap_err();
+    let error = login(builder(&server).with_revision(Revision::Headers)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(!error.to_string().contains("fake-key"), "{error}");
 }
@@ -92,7 +92,7 @@ async fn a_refusal_carries_the_providers_code() {
     let server = MockServer::start().await;
     let body = json!({ "code": "unauthorized", "message": "Access denied, authentication failed" });
     post().respond_with(ResponseTemplate::new(401).set_body_json(body)).expect(1).mount(&server).await;
-    let error = login(builder(&server).without_scope()).await.unwrap_err();
+    let error = login(builder(&server).with_revision(Revision::Headers)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, Some("unauthorized")));
     assert_eq!(error.to_string(), "zoqq: the login is refused (HTTP 401, unauthorized)");
 }
@@ -100,8 +100,12 @@ async fn a_refusal_carries_the_providers_code() {
 #[test]
 fn t4_a_base_url_that_is_not_safe_is_refused_when_built() {
     for base_url in ["http://api.example.com", "https://user:pw@api.example.com", "api.example.com"] {
-        let error =
-            Zoqq::builder().with_base_url(base_url).with_client_id("c").with_api_key("k").without_scope().build();
+        let error = Zoqq::builder()
+            .with_base_url(base_url)
+            .with_client_id("c")
+            .with_api_key("k")
+            .with_revision(Revision::Headers)
+            .build();
         assert_eq!(error.unwrap_err().setting(), Some("base_url"), "{base_url}");
     }
 }

@@ -9,9 +9,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::expiry::{Expiry, NumberOrText};
-use crate::json;
+use crate::failure::Failure;
 use crate::message::Response;
-use crate::provider::{Failure, Grant};
+use crate::provider::Grant;
 use crate::secret::Secret;
 
 /// What the documents promise where an answer states no expiry.
@@ -19,15 +19,15 @@ pub(super) const DOCUMENTED_LIFE: Duration = Duration::from_secs(30 * 60);
 
 /// Reads either shape of answer in any revision; an envelope that says error is an error, whatever the HTTP status.
 pub(super) fn read(response: &Response) -> Result<Grant, Failure> {
-    let envelope: Envelope = json::read(response.body())?;
+    let envelope: Envelope = response.json()?;
     if let Some(failure) = envelope.failure(response.status()) {
         return Err(failure);
     }
-    let answer: Answer = json::read(response.body())?;
+    let answer: Answer = response.json()?;
     let granted = answer.data.0.unwrap_or_default();
     let token = answer.token.or(granted.access_token).ok_or(Failure::malformed("the answer holds no token"))?;
     let expiry = answer.expires_at.or(granted.expiry_time);
-    Ok(Grant::new(token, Expiry::at(expiry.as_ref(), DOCUMENTED_LIFE)))
+    Ok(Grant::new(token, Expiry::from_expires_at(expiry.as_ref(), DOCUMENTED_LIFE)))
 }
 
 /// What an answer says of itself. Read before the rest, which may have any form in an error.

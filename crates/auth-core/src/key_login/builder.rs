@@ -20,7 +20,7 @@ impl<B: Brand> Builder<B> {
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        B::PROFILE.read_env(Settings::FIELDS).map(Self::new)
+        B::PROFILE.read_env().map(Self::new)
     }
 
     fn new(settings: Settings) -> Self {
@@ -57,20 +57,11 @@ impl<B: Brand> Builder<B> {
         self
     }
 
-    /// Sets the permissions to ask for, space-separated, such as `r:awx_action:balances_view`; sent as they are.
+    /// Sets the permissions to ask for, space-separated, such as `r:accounts w:payments`; sent as they are.
     /// Required by [`Revision::HeadersAndScope`], optional in [`Revision::Headers`].
-    ///
-    /// # See also
-    /// [`without_scope`](Self::without_scope).
     pub fn with_scope(mut self, scope: impl Into<String>) -> Self {
         self.settings.scope = Some(scope.into());
         self
-    }
-
-    /// Logs in without a `scope` header; the same as [`Revision::Headers`] with no scope set.
-    pub fn without_scope(mut self) -> Self {
-        self.settings.scope = None;
-        self.with_revision(Revision::Headers)
     }
 
     /// Sets `client_secret`. Required by the two revisions with a body.

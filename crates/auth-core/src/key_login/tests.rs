@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::answer::{DOCUMENTED_LIFE, read};
 use super::*;
 use crate::expiry::Expiry;
-use crate::provider::FailureClass;
+use crate::failure::FailureClass;
 use crate::secret::Body;
 
 const PROFILE: Profile = Profile::new("test", "TEST");

@@ -1,29 +1,45 @@
 //! One login under way, on its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::{Held, Shared, State};
 use crate::error::Error;
 use crate::freshness::{Freshness, Term};
 use crate::provider::Provider;
-use crate::token::{AccessToken, RefreshToken, Token};
+use crate::token::{AccessToken, RefreshToken};
 use crate::transport::Transport;
 
 /// Says why a login was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reason {
-    /// There was no token yet, or it was rejected.
+pub(super) enum Reason {
+    /// There was no token yet.
     Cold,
+    /// The token was rejected.
+    Rejected,
     /// The token is past its refresh point.
     Stale,
     /// The token's end is too near.
     Expired,
     /// A caller wants more validity than is left.
     Manual,
+}
+
+impl Reason {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Rejected => "rejected",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+            Self::Manual => "manual",
+        }
+    }
 }
 
 type Outcome = Result<AccessToken, Error>;
@@ -66,15 +82,20 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         if let Some(error) = state.setback.stops(&self.clock.now()) {
             return Err(error);
         }
-        let no_runtime = |_| Error::misconfigured("runtime", "is missing: wait for a token inside a tokio runtime");
-        let runtime = Handle::try_current().map_err(no_runtime)?;
+        let runtime = Handle::try_current().map_err(|_| no_runtime(state.login.name()))?;
         let (sender, flight) = watch::channel(None);
         let pilot = Pilot { shared: self.clone(), sender };
         state.flight = Some(flight.clone());
-        let _ = reason;
-        runtime.spawn(pilot.fly());
+        let reason = if reason == Reason::Cold && state.generation > 0 { Reason::Rejected } else { reason };
+        let span = tracing::debug_span!("flight", provider = state.login.name(), reason = reason.name());
+        runtime.spawn(pilot.fly().instrument(span));
         Ok(flight)
     }
+}
+
+/// Waits and timers need tokio.
+pub(super) fn no_runtime(provider: &'static str) -> Error {
+    Error::misconfigured("runtime", "is missing: call this inside a tokio runtime").with_provider(provider)
 }
 
 /// Flies one flight; whatever ends it, the next caller can begin another.
@@ -85,6 +106,8 @@ struct Pilot<P: Provider, T: Transport> {
 
 impl<P: Provider, T: Transport> Pilot<P, T> {
     async fn fly(self) {
+        tracing::debug!("flight started");
+        let start = Instant::now();
         loop {
             let (login, mut refresh, failures, epoch) = {
                 let mut state = self.shared.lock();
@@ -92,8 +115,26 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
             };
             let (attempts, result) = login.run(&mut refresh, failures).await;
             if let Some(outcome) = self.land(result, attempts, refresh, epoch) {
+                self.report(&outcome, attempts, start.elapsed());
                 self.sender.send_replace(Some(outcome));
                 return;
+            }
+        }
+    }
+
+    fn report(&self, outcome: &Outcome, attempts: u32, took: Duration) {
+        let duration_ms = took.as_millis() as u64;
+        match outcome {
+            Ok(token) => {
+                let lifetime_s = token.lifetime().as_secs();
+                tracing::debug!(outcome = "ok", attempts, duration_ms, lifetime_s, "flight ended");
+            }
+            Err(error) => {
+                let stopped = self.shared.lock().setback.stops(&self.shared.clock.now());
+                let next_attempt_ms =
+                    stopped.and_then(|error| error.retry_after()).unwrap_or_default().as_millis() as u64;
+                let outcome = error.kind().name();
+                tracing::warn!(outcome, attempts, duration_ms, next_attempt_ms, %error, "flight ended");
             }
         }
     }
@@ -101,7 +142,7 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
     /// Keeps what the login gave; nothing where it must be done again.
     fn land(
         &self,
-        result: Result<Token, Error>,
+        result: Result<AccessToken, Error>,
         attempts: u32,
         refresh: Option<RefreshToken>,
         epoch: u64,
@@ -111,19 +152,13 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
         if state.epoch != epoch {
             return None;
         }
+        state.refresh = refresh;
         if let (Ok(token), Some(rejected)) = (&result, rejected)
-            && token.access.expose() == rejected.expose()
+            && token.expose() == rejected.expose()
         {
-            state.refresh = token.refresh.clone();
             return None;
         }
-        let outcome = match result {
-            Ok(token) => self.keep(&mut state, token),
-            Err(error) => {
-                state.refresh = refresh;
-                Err(error)
-            }
-        };
+        let outcome = result.and_then(|token| self.keep(&mut state, token));
         if let Err(error) = &outcome {
             state.setback.failed(error, attempts, self.shared.clock.now(), fastrand::f64());
         }
@@ -131,18 +166,17 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
         Some(outcome)
     }
 
-    fn keep(&self, state: &mut State<P, T>, token: Token) -> Outcome {
-        state.refresh = token.refresh;
-        let term = Term::draw(token.access.issued(), token.access.lifetime(), fastrand::f64());
+    fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> Outcome {
+        let term = Term::draw(token.issued(), token.lifetime(), fastrand::f64());
         if term.at(&self.shared.clock.now()) == Freshness::Expired {
-            return Err(Error::malformed("the token ended before it arrived"));
+            return Err(Error::malformed("the token ended before it arrived").with_provider(state.login.name()));
         }
         state.setback.succeeded();
         state.generation += 1;
-        let access = token.access.numbered(state.generation);
-        self.shared.current.store(Some(Arc::new(Held { token: access.clone(), term })));
-        self.shared.changes.send_replace(Some(access.clone()));
-        Ok(access)
+        let token = token.numbered(state.generation);
+        self.shared.current.store(Some(Arc::new(Held { token: token.clone(), term })));
+        self.shared.changes.send_replace(Some(token.clone()));
+        Ok(token)
     }
 }
 
@@ -152,8 +186,10 @@ impl<P: Provider, T: Transport> Drop for Pilot<P, T> {
         if self.sender.borrow().is_some() {
             return;
         }
-        self.shared.lock().flight = None;
+        let mut state = self.shared.lock();
+        state.flight = None;
         if std::thread::panicking() {
+            // Its name is not asked for: that is the provider's code, too.
             self.sender.send_replace(Some(Err(Error::internal("the provider or the transport panicked"))));
         }
     }

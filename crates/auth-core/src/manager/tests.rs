@@ -467,7 +467,9 @@ async fn r10_rejections_make_no_storm() {
         tokens.reject(&token);
     }
     for _ in 0..59 {
-        assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Refused);
+        let error = tokens.token().await.unwrap_err();
+        assert_eq!((error.kind(), error.provider()), (ErrorKind::Throttled, Some("test")));
+        assert!(error.to_string().contains("rejected by the API"), "{error}");
         sleep(seconds(1.0)).await;
     }
     assert_eq!(script.requests().len(), 2);

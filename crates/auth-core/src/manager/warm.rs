@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::flight::no_runtime;
 use super::{Shared, TokenManager};
 use crate::error::Error;
 use crate::freshness::Freshness;
@@ -13,6 +14,9 @@ use crate::transport::Transport;
 
 /// The longest sleep, so that a suspend or a wall clock that was set is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// A login that is under way tells its end by itself, unless it fails.
+const WHILE_RENEWING: Duration = Duration::from_secs(1);
 
 /// The shortest, so that a pause that is all but over does not spin.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
@@ -25,8 +29,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) outside a tokio runtime.
     pub fn keep_warm(&self) -> Result<(), Error> {
-        let no_runtime = |_| Error::misconfigured("runtime", "is missing: keep a token warm inside a tokio runtime");
-        let runtime = Handle::try_current().map_err(no_runtime)?;
+        let runtime = Handle::try_current().map_err(|_| no_runtime(self.0.lock().login.name()))?;
         let (shared, mut changes) = (Arc::downgrade(&self.0), self.subscribe());
         runtime.spawn(async move {
             while let Some(pause) = tend(&shared) {
@@ -54,5 +57,5 @@ fn tend<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Durati
     }
     let stopped = shared.lock().setback.stops(&now).and_then(|error| error.retry_after());
     let pause = if is_fresh { until_stale } else { stopped };
-    Some(pause.unwrap_or(LONGEST_SLEEP / 60).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
+    Some(pause.unwrap_or(WHILE_RENEWING).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
 }

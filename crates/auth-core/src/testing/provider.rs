@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::endpoint::Endpoint;
 use crate::expiry::{Expiry, NumberOrText};
-use crate::json;
+use crate::failure::Failure;
 use crate::message::{Request, Response};
-use crate::provider::{Failure, Grant, Provider};
+use crate::provider::{Grant, Provider};
 use crate::secret::Secret;
+use crate::settings::Profile;
 use crate::token::RefreshToken;
 
 /// A provider as plain as can be, with refresh tokens.
@@ -50,12 +50,12 @@ impl Provider for TestProvider {
             error: Option<String>,
         }
 
-        let answer: Answer = json::read(response.body())?;
+        let answer: Answer = response.json()?;
         if let Some(code) = answer.error {
             return Err(Failure::refused().with_code(code));
         }
         let token = answer.token.ok_or(Failure::malformed("the answer holds no `token`"))?;
-        let grant = Grant::new(token, Expiry::after(answer.life.as_ref(), Duration::from_secs(1800))?);
+        let grant = Grant::new(token, Expiry::from_expires_in(answer.life.as_ref(), Duration::from_secs(1800))?);
         let refresh_life = answer.refresh_life.map(Duration::from_secs);
         Ok(match answer.refresh {
             Some(refresh) => grant.with_refresh_token(refresh, refresh_life),
@@ -65,6 +65,6 @@ impl Provider for TestProvider {
 }
 
 fn post(by: &str) -> Request {
-    let endpoint = Endpoint::new("test", "https://login.example", "/token");
+    let endpoint = Profile::new("test", "TEST").endpoint("https://login.example", "login_path", "/token");
     Request::post(&endpoint.unwrap_or_else(|error| panic!("a good URL: {error}"))).with_form(&[("by", by)])
 }

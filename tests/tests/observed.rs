@@ -1,0 +1,84 @@
+//! O1: what a manager tells, by `tracing`.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use auth_core::testing::{Answer, Script};
+use auth_core::{TokenManager, TokenSource};
+use tracing_subscriber::fmt::MakeWriter;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// What came since the last look, without the time.
+    fn take(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn o1_a_flight_tells_its_start_its_attempts_and_its_end() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(lines.clone())
+        .with_ansi(false)
+        .without_time()
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let script = Script::new([Answer::status(503), Answer::token("SENTINEL", 100), Answer::refusal()]);
+    let tokens = TokenManager::new(script.login());
+    let token = tokens.token().await.unwrap();
+    let told = lines.take();
+    let span = r#"DEBUG flight{provider="test" reason="cold"}: auth_core::"#;
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(told.iter().all(|line| line.starts_with(span)), "{told:#?}");
+    assert!(told[0].ends_with("flight started"));
+    assert!(told[1].contains("attempt failed provider=\"test\" attempt=1 wait_ms=") && told[1].contains("HTTP 503"));
+    assert!(told[2].contains(r#"flight ended outcome="ok" attempts=2 duration_ms="#), "{told:#?}");
+
+    for _ in 0..1000 {
+        tokens.token().await.unwrap();
+    }
+    assert_eq!(lines.take(), [""; 0], "a hit is silent");
+
+    tokens.reject(&token);
+    tokens.token().await.unwrap_err();
+    let told = lines.take();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].contains(r#"reason="rejected""#));
+    assert!(told[1].starts_with("WARN") || told[1].starts_with(" WARN"), "{told:#?}");
+    assert!(
+        told[1].contains(r#"outcome="refused" attempts=1"#) && told[1].contains("next_attempt_ms=60000"),
+        "{told:#?}"
+    );
+
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    for _ in 0..1000 {
+        tokens.token().await.unwrap_err();
+    }
+    assert_eq!(lines.take(), [""; 0], "nor does a call that is stopped say more than the error it gets");
+}
