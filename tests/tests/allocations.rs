@@ -1,0 +1,65 @@
+//! What a hit allocates: nothing.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use auth_core::testing::{Answer, Script, TestProvider};
+use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
+
+/// How often memory was asked for in a thousand calls; the first calls may set up what stays.
+fn allocations(mut call: impl FnMut()) -> u64 {
+    (0..10).for_each(|_| call());
+    let counted = allocation_counter::measure(|| (0..1000).for_each(|_| call()));
+    counted.count_total
+}
+
+#[test]
+fn a_hit_allocates_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let script = Script::default().then_always(Answer::token("fake-token", 86_400));
+    let tokens = TokenManager::new(script.login().with_clock(SystemClock));
+    let object: Arc<dyn TokenSource> = Arc::new(tokens.clone());
+    runtime.block_on(tokens.token()).unwrap();
+
+    assert!(allocations(|| drop(black_box(Box::new(1)))) >= 1000, "the counter counts");
+    let header = |source: &dyn TokenSource| source.cached().unwrap().authorization().clone();
+    assert_eq!(allocations(|| drop(black_box(header(&tokens)))), 0);
+    assert_eq!(allocations(|| drop(black_box(header(&*object)))), 0);
+    runtime.block_on(async {
+        let mut calls = 0;
+        let mut token = None;
+        let counted = {
+            // `measure` takes a function that does not wait, and on a hit nothing does.
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            allocation_counter::measure(|| {
+                while calls < 1000 {
+                    let mut future = object.token();
+                    let polled = std::pin::Pin::new(&mut future).poll(&mut context);
+                    assert!(polled.is_ready());
+                    token = Some(polled);
+                    calls += 1;
+                }
+            })
+        };
+        assert_eq!(counted.count_total, 0, "through `dyn TokenSource`, awaited");
+    });
+
+    let pool = TokenPool::new(script, |_: &u32| Ok(TestProvider::new("p")));
+    runtime.block_on(async { pool.get(&1).unwrap().token().await }).unwrap();
+    assert_eq!(allocations(|| drop(black_box(header(&pool.get(&1).unwrap())))), 0);
+}
+
+#[test]
+fn an_account_of_a_pool_takes_less_than_two_kib() {
+    const ACCOUNTS: u64 = 10_000;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let script = Script::default().then_always(Answer::token("fake-token", 86_400));
+    let pool = TokenPool::new(script, |key: &u64| Ok(TestProvider::new(&key.to_string())));
+    // Without a login first: what an account takes beyond its token.
+    let counted = allocation_counter::measure(|| (0..ACCOUNTS).for_each(|key| drop(pool.get(&key).unwrap())));
+    let each = counted.bytes_current / ACCOUNTS as i64;
+    assert!(each <= 2048, "{each} bytes for each account");
+    runtime.block_on(async { pool.get(&1).unwrap().token().await }).unwrap();
+}
