@@ -1,4 +1,6 @@
 //! A token at hand, up to a header that is ready to be put on a request.
+//!
+//! The floor is what no cache can do without: a pointer load, a clock read, a header clone.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -6,89 +8,182 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use auth_core::testing::{Answer, Script, TestProvider};
-use auth_core::{SystemClock, TokenManager, TokenSource};
+use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
 use http::HeaderValue;
+use tokio::runtime::{Builder, Runtime};
 
-pub(crate) type Manager = TokenManager<TestProvider, Script>;
+use crate::{Result, Row, median};
 
 const ROUNDS: usize = 15;
-const CALLS: u32 = 300_000;
+const CALLS: u32 = 200_000;
+const ACCOUNTS: u32 = 10_000;
+const TASKS: u32 = 256;
 
 /// The usual hand-written cache.
 type HandWritten = tokio::sync::RwLock<Option<(String, Instant)>>;
 
-pub(crate) fn warm_manager(runtime: &tokio::runtime::Runtime) -> Result<Manager, auth_core::Error> {
-    let script = Script::default().then_always(Answer::token(&"x".repeat(700), 86_400));
-    let tokens = TokenManager::new(script.login().with_clock(SystemClock));
-    runtime.block_on(tokens.token())?;
-    Ok(tokens)
+struct Subjects {
+    tokens: TokenManager<TestProvider, Script>,
+    object: Arc<dyn TokenSource>,
+    pool: TokenPool<u32, TestProvider, Script>,
+    hand_written: HandWritten,
+    header: HeaderValue,
+    swap: ArcSwapOption<u64>,
 }
 
-/// One figure a round and a subject, in nanoseconds a call.
-pub(crate) fn measure() -> Result<Vec<(&'static str, f64)>, Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let tokens = warm_manager(&runtime)?;
-    let object: Arc<dyn TokenSource> = Arc::new(tokens.clone());
-    let bearer = format!("Bearer {}", "x".repeat(700));
-    let mut header = HeaderValue::from_str(&bearer)?;
-    header.set_sensitive(true);
-    let swap = ArcSwapOption::from_pointee(7_u64);
-    let hand_written: HandWritten =
-        tokio::sync::RwLock::new(Some((bearer, Instant::now() + Duration::from_secs(3600))));
+impl Subjects {
+    fn new(runtime: &Runtime) -> Result<Self> {
+        let bearer = format!("Bearer {}", "x".repeat(700));
+        let script = Script::default().then_always(Answer::token(&"x".repeat(700), 86_400));
+        let tokens = TokenManager::new(script.login().with_clock(SystemClock));
+        let pool = TokenPool::new(script, |key: &u32| Ok(TestProvider::new(&key.to_string())));
+        runtime.block_on(async {
+            tokens.token().await?;
+            for key in 0..ACCOUNTS {
+                pool.get(&key)?.token().await?;
+            }
+            Ok::<_, auth_core::Error>(())
+        })?;
+        let mut header = HeaderValue::from_str(&bearer)?;
+        header.set_sensitive(true);
+        Ok(Self {
+            object: Arc::new(tokens.clone()),
+            tokens,
+            pool,
+            hand_written: HandWritten::new(Some((bearer, Instant::now() + Duration::from_secs(3600)))),
+            header,
+            swap: ArcSwapOption::from_pointee(7),
+        })
+    }
 
-    let mut floor = || {
-        black_box(swap.load().as_ref().map(|value| **value));
+    fn floor(&self) {
+        black_box(self.swap.load().as_ref().map(|value| **value));
         black_box(Instant::now());
-        black_box(header.clone());
-    };
-    let mut cached = || {
-        black_box(tokens.cached().map(|token| token.authorization().clone()));
-    };
-    let mut through_dyn = || {
-        black_box(object.cached().map(|token| token.authorization().clone()));
-    };
-    let names = ["floor", "cached", "dyn cached", "dyn token().await", "RwLock by hand"];
-    let mut figures = names.map(|_| Vec::new());
+        black_box(self.header.clone());
+    }
+
+    fn cached(&self) {
+        black_box(self.tokens.cached().map(|token| token.authorization().clone()));
+    }
+
+    fn through_dyn(&self) {
+        black_box(self.object.cached().map(|token| token.authorization().clone()));
+    }
+
+    fn pooled(&self, key: u32) {
+        let token = self.pool.get(&key).ok().and_then(|tokens| tokens.cached());
+        black_box(token.map(|token| token.authorization().clone()));
+    }
+
+    async fn awaited(&self) {
+        black_box(self.object.token().await.ok().map(|token| token.authorization().clone()));
+    }
+
+    async fn by_hand(&self) {
+        let guard = self.hand_written.read().await;
+        if let Some((token, until)) = guard.as_ref()
+            && Instant::now() < *until
+        {
+            black_box(HeaderValue::from_str(token).ok());
+        }
+    }
+}
+
+/// One task on one thread.
+pub(crate) fn one_task() -> Result<Vec<Row>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let subjects = Subjects::new(&runtime)?;
+    let mut figures: [Vec<f64>; 6] = Default::default();
     for _ in 0..ROUNDS {
-        figures[0].push(time(&mut floor));
-        figures[1].push(time(&mut cached));
-        figures[2].push(time(&mut through_dyn));
+        figures[0].push(time(|_| subjects.floor()));
+        figures[1].push(time(|_| subjects.cached()));
+        figures[2].push(time(|_| subjects.through_dyn()));
         figures[3].push(runtime.block_on(async {
             let start = Instant::now();
             for _ in 0..CALLS {
-                black_box(object.token().await.ok().map(|token| token.authorization().clone()));
+                subjects.awaited().await;
             }
-            per_call(start)
+            per_call(start.elapsed(), CALLS)
         }));
-        figures[4].push(runtime.block_on(async {
+        figures[4].push(time(|call| subjects.pooled(call.wrapping_mul(7919) % ACCOUNTS)));
+        figures[5].push(runtime.block_on(async {
             let start = Instant::now();
             for _ in 0..CALLS {
-                let guard = hand_written.read().await;
-                if let Some((token, until)) = guard.as_ref()
-                    && Instant::now() < *until
-                {
-                    black_box(HeaderValue::from_str(token).ok());
-                }
+                subjects.by_hand().await;
             }
-            per_call(start)
+            per_call(start.elapsed(), CALLS)
         }));
     }
-    Ok(names.into_iter().zip(figures.map(median)).collect())
+    let [floor, cached, through_dyn, awaited, pooled, by_hand] = figures.map(median);
+    let row = |name, nanoseconds, target| Row { name, nanoseconds, floor, target };
+    Ok(vec![
+        row("hit, one task: the floor", floor, None),
+        row("hit, one task: cached()", cached, Some(1.5)),
+        row("hit, one task: dyn TokenSource, cached()", through_dyn, Some(1.7)),
+        row("hit, one task: dyn TokenSource, token().await", awaited, Some(1.7)),
+        row("hit, one task: tokio RwLock by hand", by_hand, None),
+        Row {
+            name: "hit, one of 10,000 accounts of a pool (to cached())",
+            nanoseconds: pooled,
+            floor: cached,
+            target: Some(3.0),
+        },
+    ])
 }
 
-fn time(call: &mut dyn FnMut()) -> f64 {
-    let start = Instant::now();
-    for _ in 0..CALLS {
-        call();
+/// 256 tasks on two threads, at full tilt.
+pub(crate) fn two_threads() -> Result<Vec<Row>> {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let subjects = Arc::new(Subjects::new(&runtime)?);
+    let mut figures: [Vec<f64>; 3] = Default::default();
+    for _ in 0..ROUNDS {
+        figures[0].push(at_full_tilt(&runtime, &subjects, |subjects| async move { subjects.floor() })?);
+        figures[1].push(at_full_tilt(&runtime, &subjects, |subjects| async move { subjects.awaited().await })?);
+        figures[2].push(at_full_tilt(&runtime, &subjects, |subjects| async move { subjects.by_hand().await })?);
     }
-    per_call(start)
+    let [floor, awaited, by_hand] = figures.map(median);
+    let row = |name, nanoseconds, target| Row { name, nanoseconds, floor, target };
+    Ok(vec![
+        row("hit, 256 tasks on two threads: the floor", floor, None),
+        row("hit, 256 tasks on two threads: token().await", awaited, Some(1.5)),
+        row("hit, 256 tasks on two threads: tokio RwLock by hand", by_hand, None),
+    ])
 }
 
-fn per_call(start: Instant) -> f64 {
-    start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
+fn at_full_tilt<F>(runtime: &Runtime, subjects: &Arc<Subjects>, call: fn(Arc<Subjects>) -> F) -> Result<f64>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    const CALLS_EACH: u32 = 2_000;
+
+    let elapsed = runtime.block_on(async {
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let subjects = subjects.clone();
+                tokio::spawn(async move {
+                    for _ in 0..CALLS_EACH {
+                        call(subjects.clone()).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await?;
+        }
+        Ok::<_, tokio::task::JoinError>(start.elapsed())
+    })?;
+    Ok(per_call(elapsed, TASKS * CALLS_EACH / 2))
 }
 
-pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+fn time(mut call: impl FnMut(u32)) -> f64 {
+    let start = Instant::now();
+    for number in 0..CALLS {
+        call(number);
+    }
+    per_call(start.elapsed(), CALLS)
+}
+
+fn per_call(elapsed: Duration, calls: u32) -> f64 {
+    elapsed.as_secs_f64() * 1e9 / f64::from(calls)
 }

@@ -1,0 +1,75 @@
+//! Ten thousand tasks that want the first token at once.
+//!
+//! The floor is the server's latency, and the time to wake as many tasks by hand.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth_core::testing::{Answer, Script};
+use auth_core::{TokenManager, TokenSource};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+
+use crate::{Result, Row, median};
+
+const ROUNDS: usize = 7;
+const TASKS: usize = 10_000;
+const LATENCY: Duration = Duration::from_millis(100);
+
+pub(crate) fn cold() -> Result<Vec<Row>> {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (mut by_hand, mut managed) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        by_hand.push(by_notify(&runtime)?);
+        managed.push(by_manager(&runtime)?);
+    }
+    let floor = median(by_hand);
+    let row = |name, nanoseconds, target| Row { name, nanoseconds, floor, target };
+    Ok(vec![
+        row("stampede of 10,000: latency and Notify by hand", floor, None),
+        row("stampede of 10,000: the last caller served", median(managed), Some(1.2)),
+    ])
+}
+
+fn by_notify(runtime: &Runtime) -> Result<f64> {
+    let notify = Arc::new(Notify::new());
+    runtime.block_on(async {
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let notify = notify.clone();
+                tokio::spawn(async move { notify.notified().await })
+            })
+            .collect();
+        tokio::time::sleep_until((start + LATENCY).into()).await;
+        notify.notify_waiters();
+        for task in tasks {
+            task.await?;
+        }
+        Ok(nanoseconds(start))
+    })
+}
+
+fn by_manager(runtime: &Runtime) -> Result<f64> {
+    let script = Script::new([Answer::token("fake-token", 86_400).after(LATENCY)]);
+    let tokens = TokenManager::new(script.login());
+    let elapsed = runtime.block_on(async {
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let tokens = tokens.clone();
+                tokio::spawn(async move { tokens.token().await.map(drop) })
+            })
+            .collect();
+        for task in tasks {
+            task.await??;
+        }
+        Ok::<_, Box<dyn std::error::Error>>(nanoseconds(start))
+    })?;
+    assert_eq!(script.requests().len(), 1, "one request");
+    Ok(elapsed)
+}
+
+fn nanoseconds(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e9
+}
