@@ -48,6 +48,7 @@ fn a_hit_allocates_nothing() {
     let pool = TokenPool::new(script, |_: &u32| Ok(TestProvider::new("p")));
     runtime.block_on(async { pool.get(&1).unwrap().token().await }).unwrap();
     assert_eq!(allocations(|| drop(black_box(header(&pool.get(&1).unwrap())))), 0);
+    assert_eq!(allocations(|| drop(black_box(pool.cached(&1)))), 0);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::error::Error;
 use crate::freshness::{Freshness, Term};
 use crate::login::Login;
@@ -150,6 +150,10 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 }
 
 impl<P: Provider, T: Transport> TokenManager<P, T> {
+    pub(crate) fn cached_at(&self, now: &Moment) -> Option<AccessToken> {
+        self.0.look_at(now).filter(|(_, freshness)| is_usable(*freshness)).map(|(token, _)| token)
+    }
+
     /// Whether a failure stops logins for now.
     pub(crate) fn is_paused(&self) -> bool {
         self.0.lock().setback.stops(&self.0.clock.now()).is_some()
@@ -164,16 +168,19 @@ impl<P: Provider, T: Transport> Shared<P, T> {
 
     /// The current token and what it is worth now.
     fn look(&self) -> Option<(AccessToken, Freshness)> {
+        self.look_at(&self.clock.now())
+    }
+
+    fn look_at(&self, now: &Moment) -> Option<(AccessToken, Freshness)> {
         let current = self.current.load();
         let held = current.as_ref()?;
-        let freshness = held.term.at(&self.clock.now());
-        Some((held.token.clone(), freshness))
+        Some((held.token.clone(), held.term.at(now)))
     }
 }
 
 impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
     fn cached(&self) -> Option<AccessToken> {
-        self.0.look().filter(|(_, freshness)| *freshness != Freshness::Expired).map(|(token, _)| token)
+        self.cached_at(&self.0.clock.now())
     }
 
     fn token(&self) -> TokenFuture<'_> {

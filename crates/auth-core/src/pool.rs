@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::Error;
 use crate::login::Login;
 use crate::manager::TokenManager;
 use crate::provider::Provider;
+use crate::token::AccessToken;
 use crate::transport::Transport;
 
 /// Keeps a [`TokenManager`] for each account of a provider: built when it is first asked for, forgotten when it is long
@@ -91,12 +92,22 @@ where
         self
     }
 
+    /// Gives an account's current token where it is still usable, without waiting or asking anybody.
+    #[must_use]
+    pub fn cached(&self, key: &K) -> Option<AccessToken> {
+        let now = self.clock.now();
+        let accounts = self.read();
+        let account = accounts.get(key)?;
+        account.used.store(self.since_start(&now), Ordering::Relaxed);
+        account.manager.cached_at(&now)
+    }
+
     /// Gives the manager of an account. It logs in when it is asked for a token.
     ///
     /// # Errors
     /// What `credentials` gives for an account that is not known yet.
     pub fn get(&self, key: &K) -> Result<TokenManager<P, Arc<T>>, Error> {
-        let now = self.now();
+        let now = self.since_start(&self.clock.now());
         if let Some(account) = self.read().get(key) {
             account.used.store(now, Ordering::Relaxed);
             return Ok(account.manager.clone());
@@ -147,9 +158,8 @@ where
         }
     }
 
-    fn now(&self) -> u64 {
-        let running = self.clock.now().monotonic.saturating_duration_since(self.start);
-        running.as_millis().try_into().unwrap_or(u64::MAX)
+    fn since_start(&self, now: &Moment) -> u64 {
+        now.monotonic.saturating_duration_since(self.start).as_millis().try_into().unwrap_or(u64::MAX)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<K, Account<P, T>>> {
@@ -188,9 +198,11 @@ mod tests {
         let pool = pool(&script);
         for (key, token) in [(1, "one"), (2, "two"), (1, "one"), (2, "two")] {
             assert_eq!(pool.get(&key).unwrap().token().await.unwrap().expose(), token);
+            assert_eq!(pool.cached(&key).unwrap().expose(), token);
         }
         assert_eq!(script.requests().len(), 2);
         assert_eq!(pool.get(&0).unwrap_err().setting(), Some("tenant"));
+        assert!(pool.cached(&3).is_none());
         assert_eq!(pool.len(), 2);
     }
 
