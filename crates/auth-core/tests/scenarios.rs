@@ -1,0 +1,90 @@
+//! Runs `scenarios.txt`, on a clock that waits for nobody.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use auth_core::http::header::RETRY_AFTER;
+use auth_core::testing::{Answer, Script, TestProvider, VirtualClock};
+use auth_core::{ErrorKind, TokenManager, TokenSource};
+use tokio::time::{Instant, sleep_until};
+
+const SCENARIOS: &str = include_str!("scenarios.txt");
+
+fn seconds(word: &str) -> Duration {
+    Duration::from_secs(word.parse().unwrap())
+}
+
+fn answer(words: &[&str]) -> Answer {
+    match words {
+        ["token", name, life] => Answer::token(name, life.parse().unwrap()),
+        ["token", name, life, "after", wait] => Answer::token(name, life.parse().unwrap()).after(seconds(wait)),
+        ["status", code] => Answer::status(code.parse().unwrap()),
+        ["status", code, "retry-after", wait] => Answer::status(code.parse().unwrap()).with_header(RETRY_AFTER, wait),
+        ["refusal"] => Answer::refusal(),
+        _ => panic!("what does the server say? {words:?}"),
+    }
+}
+
+fn kind(word: &str) -> ErrorKind {
+    match word {
+        "refused" => ErrorKind::Refused,
+        "throttled" => ErrorKind::Throttled,
+        "unavailable" => ErrorKind::Unavailable,
+        "malformed" => ErrorKind::Malformed,
+        _ => panic!("which error? {word}"),
+    }
+}
+
+async fn run(name: &str, lines: &[Vec<&str>]) {
+    let servers = lines.iter().filter(|words| words[0] == "server");
+    let answers: Vec<_> = servers.map(|words| answer(&words[1..])).collect();
+    let script = Script::new(answers.clone()).then_always(answers.last().unwrap().clone());
+    let clock = VirtualClock::new();
+    let tokens = TokenManager::new(script.login().with_clock(clock.clone()));
+    let start = Instant::now();
+
+    for words in lines.iter().filter(|words| words[0] == "at") {
+        sleep_until(start + seconds(words[1])).await;
+        match words[2..] {
+            ["token", token, "logins", count] => {
+                let got = tokens.token().await.unwrap_or_else(|error| panic!("{name}, {words:?}: {error}"));
+                settle().await;
+                assert_eq!(
+                    (got.expose(), script.requests().len()),
+                    (token, count.parse().unwrap()),
+                    "{name}, {words:?}"
+                );
+            }
+            ["error", error, "logins", count] => {
+                let got = tokens.token().await.map(drop).unwrap_err();
+                let expected = (kind(error), count.parse().unwrap());
+                assert_eq!((got.kind(), script.requests().len()), expected, "{name}, {words:?}");
+            }
+            ["reject"] => tokens.reject(&tokens.cached().unwrap()),
+            ["wall", shift] => clock.shift_wall(shift.parse().unwrap()),
+            ["credentials"] => tokens.replace_credentials(TestProvider::new("other")),
+            _ => panic!("what happens? {words:?}"),
+        }
+    }
+}
+
+/// Lets a login that nobody waits for make its attempts, which its back-off spreads over seconds.
+async fn settle() {
+    tokio::time::timeout(Duration::from_millis(1), std::future::pending::<()>()).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_scenario_goes_as_it_is_written() {
+    let lines = SCENARIOS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut scenarios: Vec<(&str, Vec<Vec<&str>>)> = Vec::new();
+    for line in lines {
+        match line.strip_prefix("scenario ") {
+            Some(name) => scenarios.push((name, Vec::new())),
+            None => scenarios.last_mut().unwrap().1.push(line.split(' ').collect()),
+        }
+    }
+    for (name, lines) in &scenarios {
+        run(name, lines).await;
+    }
+    assert!(scenarios.len() >= 10);
+}
