@@ -10,7 +10,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Moment};
@@ -20,7 +19,7 @@ use crate::login::Login;
 use crate::provider::Provider;
 use crate::setback::Setback;
 use crate::source::{TokenFuture, TokenSource};
-use crate::token::{AccessToken, RefreshToken};
+use crate::token::{AccessToken, RefreshToken, Slot};
 use crate::transport::Transport;
 
 use flight::{Flight, Reason};
@@ -56,15 +55,9 @@ pub struct TokenManager<P, T>(Arc<Shared<P, T>>);
 struct Shared<P, T> {
     clock: Arc<dyn Clock>,
     /// The one thing that a hit reads.
-    current: ArcSwapOption<Held>,
+    current: Slot,
     state: Mutex<State<P, T>>,
     changes: watch::Sender<Option<AccessToken>>,
-}
-
-/// A token, and when it changes its worth.
-struct Held {
-    token: AccessToken,
-    term: Term,
 }
 
 /// What only a miss reads. Never locked across an await.
@@ -87,7 +80,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     pub fn new(login: Login<P, T>) -> Self {
         Self(Arc::new(Shared {
             clock: login.clock(),
-            current: ArcSwapOption::empty(),
+            current: Slot::default(),
             changes: watch::Sender::new(None),
             state: Mutex::new(State {
                 login: Arc::new(login),
@@ -134,10 +127,10 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         state.epoch += 1;
         state.refresh = None;
         state.setback = Setback::default();
-        if let Some(held) = self.0.current.load_full() {
+        if let Some(token) = self.0.current.load() {
             // Stale at once.
-            let term = Term { refresh: held.token.issued(), ..held.term };
-            self.0.current.store(Some(Arc::new(Held { token: held.token.clone(), term })));
+            let term = Term { refresh: token.issued(), ..token.term() };
+            self.0.current.store(Some(token.with(token.generation(), term)));
         }
     }
 
@@ -172,9 +165,9 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     }
 
     fn look_at(&self, now: &Moment) -> Option<(AccessToken, Freshness)> {
-        let current = self.current.load();
-        let held = current.as_ref()?;
-        Some((held.token.clone(), held.term.at(now)))
+        let token = self.current.load()?;
+        let freshness = token.term().at(now);
+        Some((token, freshness))
     }
 }
 
@@ -197,7 +190,7 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
 
     fn reject(&self, token: &AccessToken) {
         let mut state = self.0.lock();
-        if !self.0.current.load().as_ref().is_some_and(|held| held.token.same(token)) {
+        if !self.0.current.load().is_some_and(|current| current.same(token)) {
             return;
         }
         self.0.current.store(None);

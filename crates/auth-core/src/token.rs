@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::{ArcSwapOption, Guard};
 use http::HeaderValue;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -11,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::Error;
 use crate::expiry::Expiry;
+use crate::freshness::Term;
 use crate::jwt;
 use crate::provider::Grant;
 use crate::secret::{Secret, header_value};
@@ -28,9 +30,12 @@ const SCHEME: &str = "Bearer ";
 ///     .body(());
 /// # }
 /// ```
-#[derive(Clone)]
-pub struct AccessToken(Arc<Inner>);
+pub struct AccessToken(
+    /// Never empty. A guard, because taking one out of a [`Slot`] writes to nothing that other threads read.
+    Guard<Option<Arc<Inner>>>,
+);
 
+#[derive(Clone)]
 struct Inner {
     /// `Bearer ` and the token, in one buffer that is wiped with the last clone.
     authorization: HeaderValue,
@@ -38,6 +43,7 @@ struct Inner {
     issued: Moment,
     lifetime: Duration,
     extras: Vec<(&'static str, String)>,
+    term: Term,
     generation: u64,
 }
 
@@ -54,14 +60,14 @@ impl AccessToken {
     /// The value for the `Authorization` header (RFC 6750 2.1), marked sensitive.
     #[must_use]
     pub fn authorization(&self) -> &HeaderValue {
-        &self.0.authorization
+        &self.inner().authorization
     }
 
     /// Shows the token itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         // Checked to be visible ASCII when it was built.
-        let value = self.0.authorization.to_str().unwrap_or_default();
+        let value = self.inner().authorization.to_str().unwrap_or_default();
         value.strip_prefix(SCHEME).unwrap_or_default()
     }
 
@@ -74,37 +80,37 @@ impl AccessToken {
     /// The scope as the server granted it, space-separated, where it said so.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
-        self.0.scope.as_deref()
+        self.inner().scope.as_deref()
     }
 
     /// The instant just before the login request left, from which the lifetime counts.
     #[must_use]
     pub fn issued(&self) -> Moment {
-        self.0.issued
+        self.inner().issued
     }
 
     /// How long the token lives from [`issued`](Self::issued).
     #[must_use]
     pub fn lifetime(&self) -> Duration {
-        self.0.lifetime
+        self.inner().lifetime
     }
 
     /// When the token ends, by the wall clock; for display, since that clock can be set.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.0.issued.wall + self.0.lifetime
+        self.inner().issued.wall + self.inner().lifetime
     }
 
     /// How much of the lifetime is left at `now`, by whichever clock says less.
     #[must_use]
     pub fn remaining(&self, now: &Moment) -> Duration {
-        self.0.lifetime.saturating_sub(now.since(&self.0.issued))
+        self.inner().lifetime.saturating_sub(now.since(&self.inner().issued))
     }
 
     /// What else the provider says of this token, by the provider's own name for it: each provider lists its names.
     #[must_use]
     pub fn extra(&self, name: &str) -> Option<&str> {
-        let mut extras = self.0.extras.iter();
+        let mut extras = self.inner().extras.iter();
         extras.find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
@@ -130,31 +136,67 @@ impl AccessToken {
     /// The number of this token among those of its manager, from 1 on; 0 where no manager has counted it.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.0.generation
+        self.inner().generation
     }
 
-    /// Gives it its number; to be called before there is a clone.
-    pub(crate) fn numbered(mut self, generation: u64) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.generation = generation;
+    /// When it changes its worth.
+    pub(crate) fn term(&self) -> Term {
+        self.inner().term
+    }
+
+    /// The same token with another number and term.
+    pub(crate) fn with(&self, generation: u64, term: Term) -> Self {
+        Inner { generation, term, ..self.inner().clone() }.into()
+    }
+
+    fn inner(&self) -> &Inner {
+        match &*self.0 {
+            Some(inner) => inner,
+            None => unreachable!("a token is made of something"),
         }
-        self
     }
 
     /// Tells whether both are the same login's token, not merely equal text.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        std::ptr::eq(self.authorization().as_bytes(), other.authorization().as_bytes())
+    }
+}
+
+impl From<Inner> for AccessToken {
+    fn from(inner: Inner) -> Self {
+        Self(Guard::from_inner(Some(Arc::new(inner))))
+    }
+}
+
+impl Clone for AccessToken {
+    fn clone(&self) -> Self {
+        Self(Guard::from_inner(self.0.clone()))
     }
 }
 
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken")
-            .field("authorization", &self.0.authorization)
-            .field("issued", &self.0.issued.wall)
-            .field("lifetime", &self.0.lifetime)
+            .field("authorization", &self.inner().authorization)
+            .field("issued", &self.inner().issued.wall)
+            .field("lifetime", &self.inner().lifetime)
             .finish_non_exhaustive()
+    }
+}
+
+/// The place of a manager's current token: read without a lock, and without a write that readers would share.
+#[derive(Default)]
+pub(crate) struct Slot(ArcSwapOption<Inner>);
+
+impl Slot {
+    pub(crate) fn load(&self) -> Option<AccessToken> {
+        let current = self.0.load();
+        current.is_some().then_some(AccessToken(current))
+    }
+
+    pub(crate) fn store(&self, token: Option<AccessToken>) {
+        self.0.store(token.and_then(|token| Guard::into_inner(token.0)));
     }
 }
 
@@ -233,14 +275,15 @@ impl Token {
             login_lifetime,
         });
         Ok(Self {
-            access: AccessToken(Arc::new(Inner {
+            access: AccessToken::from(Inner {
                 authorization,
                 scope: grant.scope,
                 issued,
                 lifetime,
                 extras: grant.extras,
+                term: Term::draw(issued, lifetime, fastrand::f64()),
                 generation: 0,
-            })),
+            }),
             refresh: refresh.or(used),
         })
     }

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Held, Shared, State};
+use super::{Shared, State};
 use crate::error::Error;
-use crate::freshness::{Freshness, Term};
+use crate::freshness::Freshness;
 use crate::provider::Provider;
 use crate::token::{AccessToken, RefreshToken};
 use crate::transport::Transport;
@@ -167,14 +167,13 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
     }
 
     fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> Outcome {
-        let term = Term::draw(token.issued(), token.lifetime(), fastrand::f64());
-        if term.at(&self.shared.clock.now()) == Freshness::Expired {
+        if token.term().at(&self.shared.clock.now()) == Freshness::Expired {
             return Err(Error::malformed("the token ended before it arrived").with_provider(state.login.name()));
         }
         state.setback.succeeded();
         state.generation += 1;
-        let token = token.numbered(state.generation);
-        self.shared.current.store(Some(Arc::new(Held { token: token.clone(), term })));
+        let token = token.with(state.generation, token.term());
+        self.shared.current.store(Some(token.clone()));
         self.shared.changes.send_replace(Some(token.clone()));
         Ok(token)
     }

@@ -6,6 +6,7 @@ use super::{Shared, TokenManager};
 use crate::error::Error;
 use crate::freshness::Freshness;
 use crate::provider::Provider;
+use crate::token::AccessToken;
 use crate::transport::Transport;
 
 /// Holds one look at a [`TokenManager`]; there is no secret in it.
@@ -44,15 +45,15 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     pub(super) fn status(&self) -> Status {
         let state = self.lock();
         let now = self.clock.now();
-        let held = self.current.load();
-        let held = held.as_ref();
+        let token = self.current.load();
+        let token = token.as_ref();
         Status {
             provider: state.login.name(),
-            freshness: held.map(|held| held.term.at(&now)),
+            freshness: token.map(|token| token.term().at(&now)),
             generation: state.generation,
-            issued_at: held.map(|held| held.token.issued().wall),
-            refresh_at: held.map(|held| held.term.refresh.wall),
-            expires_at: held.map(|held| held.token.expires_at()),
+            issued_at: token.map(|token| token.issued().wall),
+            refresh_at: token.map(|token| token.term().refresh.wall),
+            expires_at: token.map(AccessToken::expires_at),
             is_renewing: state.flight.is_some(),
             last_error: state.setback.last_error().cloned(),
             next_attempt_at: state.setback.stops(&now).and_then(|error| error.retry_at()),

@@ -47,10 +47,8 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 fn tend<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Duration> {
     let shared = shared.upgrade()?;
     let now = shared.clock.now();
-    let until_stale = {
-        let current = shared.current.load();
-        current.as_ref().map(|held| held.term.refresh.monotonic.saturating_duration_since(now.monotonic))
-    };
+    let token = shared.current.load();
+    let until_stale = token.map(|token| token.term().refresh.monotonic.saturating_duration_since(now.monotonic));
     let is_fresh = shared.look().is_some_and(|(_, freshness)| freshness == Freshness::Fresh);
     if !is_fresh {
         shared.renew_behind();
