@@ -253,7 +253,11 @@ impl Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error({:?}: {self})", self.kind())
+        // With the cause, which `Display` leaves to the chain: this is what a `main` that fails prints.
+        match &self.0.cause {
+            Some(cause) => write!(f, "Error({:?}: {self}: {cause})", self.kind()),
+            None => write!(f, "Error({:?}: {self})", self.kind()),
+        }
     }
 }
 
@@ -319,7 +323,8 @@ mod tests {
         let cause = error.source().unwrap().to_string();
         assert!(cause.starts_with("outer[31m: xxx"), "{cause}");
         assert_eq!(cause.chars().count(), LONGEST_CAUSE);
-        assert!(!error.to_string().contains("outer"), "a cause stands in the chain only");
+        assert!(!error.to_string().contains("outer"), "a cause stands in the chain, and in `Debug`");
+        assert!(format!("{error:?}").starts_with("Error(Unavailable: the answer broke off: outer"));
     }
 
     #[test]
