@@ -8,7 +8,7 @@ const WIDTH: f64 = 900.0;
 const LABELS: f64 = 380.0;
 const LINE: f64 = 26.0;
 /// So many pixels for a ratio of 1.
-const UNIT: f64 = 110.0;
+const UNIT: f64 = 95.0;
 
 /// Draws a bar for each row, as long as its ratio, and a mark where its target stands.
 pub(crate) fn draw(rows: &[Row]) -> String {

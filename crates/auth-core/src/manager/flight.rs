@@ -50,16 +50,10 @@ pub(super) type Flight = watch::Receiver<Option<Outcome>>;
 impl<P: Provider, T: Transport> Shared<P, T> {
     /// Waits for a token, by the flight that is under way or a new one, unless the current token `is_enough`.
     pub(super) async fn renewed(self: Arc<Self>, is_enough: fn(Freshness) -> bool, reason: Reason) -> Outcome {
-        loop {
-            let mut flight = {
-                let mut state = self.lock();
-                // Another flight may have landed since the caller looked.
-                if let Some((token, freshness)) = self.look()
-                    && is_enough(freshness)
-                {
-                    return Ok(token);
-                }
-                self.join(&mut state, reason)?
+        for _ in 0..MOST_LOST {
+            let mut flight = match self.board(is_enough, reason)? {
+                Boarding::Needless(token) => return Ok(token),
+                Boarding::Flight(flight) => flight,
             };
             if let Ok(outcome) = flight.wait_for(Option::is_some).await
                 && let Some(outcome) = outcome.clone()
@@ -67,30 +61,48 @@ impl<P: Provider, T: Transport> Shared<P, T> {
                 return outcome;
             }
         }
+        Err(Error::unavailable("the runtime of the login went down").with_provider(self.lock().login.name()))
     }
 
     /// Begins a flight that nobody waits for, where none is under way and nothing stops it.
     pub(super) fn renew_behind(self: &Arc<Self>) {
         // Whatever stops it, the caller has a usable token.
-        let _ = self.join(&mut self.lock(), Reason::Stale);
+        let _ = self.board(|freshness| freshness == Freshness::Fresh, Reason::Stale);
     }
 
-    fn join(self: &Arc<Self>, state: &mut State<P, T>, reason: Reason) -> Result<Flight, Error> {
+    fn board(self: &Arc<Self>, is_enough: fn(Freshness) -> bool, reason: Reason) -> Result<Boarding, Error> {
+        let mut state = self.lock();
+        // Another flight may have landed since the caller looked.
+        if let Some((token, freshness)) = self.look()
+            && is_enough(freshness)
+        {
+            return Ok(Boarding::Needless(token));
+        }
         if let Some(flight) = &state.flight {
-            return Ok(flight.clone());
+            return Ok(Boarding::Flight(flight.clone()));
         }
         if let Some(error) = state.setback.stops(&self.clock.now()) {
             return Err(error);
         }
         let runtime = Handle::try_current().map_err(|_| no_runtime(state.login.name()))?;
         let (sender, flight) = watch::channel(None);
-        let pilot = Pilot { shared: self.clone(), sender };
         state.flight = Some(flight.clone());
         let reason = if reason == Reason::Cold && state.generation > 0 { Reason::Rejected } else { reason };
         let span = tracing::debug_span!("flight", provider = state.login.name(), reason = reason.name());
-        runtime.spawn(pilot.fly().instrument(span));
-        Ok(flight)
+        // A runtime that is going down drops at once what it is given, and the end of a pilot takes the lock.
+        drop(state);
+        runtime.spawn(Pilot { shared: self.clone(), sender }.fly().instrument(span));
+        Ok(Boarding::Flight(flight))
     }
+}
+
+/// How many runtimes may go down under a caller before it gives up; its own may be one of them.
+const MOST_LOST: u32 = 3;
+
+enum Boarding {
+    /// The current token is enough.
+    Needless(AccessToken),
+    Flight(Flight),
 }
 
 /// Waits and timers need tokio.

@@ -292,6 +292,20 @@ fn s8_a_waiter_outlives_the_runtime_of_the_flight() {
 }
 
 #[test]
+fn s8_a_runtime_that_is_going_down_neither_blocks_nor_spins() {
+    let tokens = manager(&Script::default().then_always(Answer::token("one", 1000)));
+    let gone = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = gone.handle().clone();
+    drop(gone);
+    {
+        let _inside = handle.enter();
+        assert_eq!(futures_executor(tokens.token()).unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    let next = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(next.block_on(tokens.token()).unwrap().expose(), "one");
+}
+
+#[test]
 fn s8_without_a_runtime_the_error_says_so() {
     let tokens = manager(&Script::default());
     let future = tokens.token();
