@@ -22,3 +22,30 @@ impl Brand for RoecnyBrand {
     const PROFILE: Profile = Profile::new("roecny", "ROECNY");
     const REVISION: Revision = Revision::Headers;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auth_core::Provider;
+
+    fn builder() -> Builder {
+        let builder = Roecny::builder().with_base_url("https://api.example.com").with_client_id("fake-client");
+        builder.with_api_key("fake-key")
+    }
+
+    #[test]
+    fn the_login_is_the_documents() {
+        let request = builder().build().unwrap().login();
+        assert_eq!(request.uri(), "https://api.example.com/api/v1/authentication/login");
+        let mut names: Vec<_> = request.headers().keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept", "content-type", "x-api-key", "x-client-id"]);
+        assert!(request.body().is_empty());
+    }
+
+    #[test]
+    fn no_scope_is_required() {
+        let builder = builder();
+        assert_eq!(builder.build().unwrap().name(), "roecny");
+    }
+}
