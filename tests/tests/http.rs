@@ -151,7 +151,7 @@ async fn t5_a_base_url_may_carry_a_prefix() {
     for subject in SUBJECTS {
         for base_url in [format!("http://{server}/gateway/v2"), format!("http://{server}/gateway/v2/")] {
             subject.login(&base_url).unwrap().login().await.unwrap_err();
-            let request = seen.recv().unwrap();
+            let request = seen.recv_timeout(Duration::from_secs(5)).unwrap();
             let path = match subject.api {
                 Api::Zoqq | Api::Roecny => "/api/v1/authentication/login",
                 Api::Cambyopro => "/api/no-auth/authentication/v1/login",
@@ -167,7 +167,7 @@ async fn t7_an_empty_post_states_its_length_on_the_wire() {
     let (server, seen) = recorder(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
     for subject in SUBJECTS.iter().filter(|subject| subject.secret_in == SecretIn::Header) {
         subject.login(&format!("http://{server}")).unwrap().login().await.unwrap_err();
-        let request = seen.recv().unwrap().to_ascii_lowercase();
+        let request = seen.recv_timeout(Duration::from_secs(5)).unwrap().to_ascii_lowercase();
         assert_eq!(request.matches("\r\ncontent-length: 0\r\n").count(), 1, "{request}");
         assert!(request.contains("\r\ncontent-type: application/json\r\n"), "{request}");
         assert!(request.ends_with("\r\n\r\n") && !request.contains("transfer-encoding"), "{request}");

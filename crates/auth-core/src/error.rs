@@ -34,7 +34,7 @@ pub enum ErrorKind {
     /// The provider refused the login: the credentials are wrong, locked or not permitted. Correct them before another
     /// try; repeated refusals can lock an account.
     Refused,
-    /// Too many logins. Wait until [`Error::retry_at`].
+    /// Too many logins, or new tokens that the API rejects. Wait until [`Error::retry_at`].
     Throttled,
     /// The provider could not be reached or could not answer. A later try can succeed unchanged.
     Unavailable,

@@ -149,7 +149,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 
     /// Whether a failure stops logins for now.
     pub(crate) fn is_paused(&self) -> bool {
-        self.0.lock().setback.stops(&self.0.clock.now()).is_some()
+        self.0.lock().setback.left(&self.0.clock.now()).is_some()
     }
 }
 

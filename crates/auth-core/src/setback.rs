@@ -34,9 +34,14 @@ struct Last {
 impl Setback {
     /// What stops an attempt at `now`: the error, with the time that is left in it.
     pub(crate) fn stops(&self, now: &Moment) -> Option<Error> {
+        let left = self.left(now)?;
+        self.last_error().map(|error| error.clone().with_retry(left, now.wall + left))
+    }
+
+    /// How long no attempt is made from `now` on.
+    pub(crate) fn left(&self, now: &Moment) -> Option<Duration> {
         let last = self.last.as_ref()?;
-        let left = last.pause.checked_sub(now.since(&last.at)).filter(|left| !left.is_zero())?;
-        Some(last.error.clone().with_retry(left, now.wall + left))
+        last.pause.checked_sub(now.since(&last.at)).filter(|left| !left.is_zero())
     }
 
     /// How many attempts have failed since the last success, for the next one's back-off.
@@ -63,16 +68,17 @@ impl Setback {
         self.last = Some(Last { error: error.clone(), at: now, pause: pause.max(asked) });
     }
 
-    /// Remembers that a login succeeded. What is known of rejections stays: the server that takes a login may not be the
-    /// one that takes the token.
-    pub(crate) fn succeeded(&mut self) {
-        *self = Self { young_rejections: self.young_rejections, ..Self::default() };
+    /// Remembers that a login succeeded. Where it replaces a token that was rejected, what is known of rejections stays:
+    /// the server that takes a login may not be the one that takes the token.
+    pub(crate) fn succeeded(&mut self, was_rejected: bool) {
+        let young_rejections = if was_rejected { self.young_rejections } else { 0 };
+        *self = Self { young_rejections, ..Self::default() };
     }
 
     /// Remembers that a server rejected a token of this age: the second young one in a row stops logins for a while.
     pub(crate) fn rejected(&mut self, age: Duration, now: Moment, provider: &'static str) {
         self.young_rejections = if age < YOUNG { self.young_rejections + 1 } else { 0 };
-        if self.young_rejections >= 2 {
+        if self.young_rejections >= 2 && self.left(&now) < Some(REJECTION_PAUSE) {
             let error = Error::throttled("two new tokens in a row were rejected by the API, so logins pause")
                 .with_provider(provider);
             self.last = Some(Last { error, at: now, pause: REJECTION_PAUSE });
@@ -119,11 +125,16 @@ mod tests {
     fn r10_two_young_rejections_pause_logins() {
         let (start, mut setback) = (SystemClock.now(), Setback::default());
         setback.rejected(Duration::from_secs(59), start, "test");
-        setback.succeeded();
+        setback.succeeded(true);
         assert!(setback.stops(&start).is_none());
         setback.rejected(Duration::from_secs(1), start, "test");
         assert!(setback.stops(&after(start, 59)).is_some());
         assert!(setback.stops(&after(start, 60)).is_none());
+
+        setback.failed(&Error::refused("no"), 1, start, 1.0);
+        setback.failed(&Error::refused("no"), 1, start, 1.0);
+        setback.rejected(Duration::from_secs(1), start, "test");
+        assert!(setback.stops(&after(start, 119)).is_some(), "the longer pause of a refusal stays");
 
         let mut old = Setback::default();
         for _ in 0..10 {

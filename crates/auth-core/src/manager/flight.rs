@@ -66,6 +66,10 @@ impl<P: Provider, T: Transport> Shared<P, T> {
 
     /// Begins a flight that nobody waits for, where none is under way and nothing stops it.
     pub(super) fn renew_behind(self: &Arc<Self>) {
+        // Asked first, because every caller comes here while an outage lasts.
+        if self.lock().setback.left(&self.clock.now()).is_some() {
+            return;
+        }
         // Whatever stops it, the caller has a usable token.
         let _ = self.board(|freshness| freshness == Freshness::Fresh, Reason::Stale);
     }
@@ -142,9 +146,8 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
                 tracing::debug!(outcome = "ok", attempts, duration_ms, lifetime_s, "flight ended");
             }
             Err(error) => {
-                let stopped = self.shared.lock().setback.stops(&self.shared.clock.now());
-                let next_attempt_ms =
-                    stopped.and_then(|error| error.retry_after()).unwrap_or_default().as_millis() as u64;
+                let left = self.shared.lock().setback.left(&self.shared.clock.now());
+                let next_attempt_ms = left.unwrap_or_default().as_millis() as u64;
                 let outcome = error.kind().name();
                 tracing::warn!(outcome, attempts, duration_ms, next_attempt_ms, %error, "flight ended");
             }
@@ -182,7 +185,7 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
         if token.term().at(&self.shared.clock.now()) == Freshness::Expired {
             return Err(Error::malformed("the token ended before it arrived").with_provider(state.login.name()));
         }
-        state.setback.succeeded();
+        state.setback.succeeded(self.shared.current.load().is_none());
         state.generation += 1;
         let token = token.with(state.generation, token.term());
         self.shared.current.store(Some(token.clone()));

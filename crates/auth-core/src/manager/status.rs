@@ -56,7 +56,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
             expires_at: token.map(AccessToken::expires_at),
             is_renewing: state.flight.is_some(),
             last_error: state.setback.last_error().cloned(),
-            next_attempt_at: state.setback.stops(&now).and_then(|error| error.retry_at()),
+            next_attempt_at: state.setback.left(&now).map(|left| now.wall + left),
         }
     }
 }

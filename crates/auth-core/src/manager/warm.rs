@@ -47,13 +47,14 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 fn tend<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Duration> {
     let shared = shared.upgrade()?;
     let now = shared.clock.now();
-    let token = shared.current.load();
-    let until_stale = token.map(|token| token.term().refresh.monotonic.saturating_duration_since(now.monotonic));
-    let is_fresh = shared.look().is_some_and(|(_, freshness)| freshness == Freshness::Fresh);
-    if !is_fresh {
-        shared.renew_behind();
-    }
-    let stopped = shared.lock().setback.stops(&now).and_then(|error| error.retry_after());
-    let pause = if is_fresh { until_stale } else { stopped };
+    let pause = match shared.look_at(&now) {
+        Some((token, Freshness::Fresh)) => {
+            Some(token.term().refresh.monotonic.saturating_duration_since(now.monotonic))
+        }
+        _ => {
+            shared.renew_behind();
+            shared.lock().setback.left(&now)
+        }
+    };
     Some(pause.unwrap_or(WHILE_RENEWING).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
 }
