@@ -1,6 +1,11 @@
 //! Keeps one credential's token fresh.
 
 mod flight;
+#[cfg(feature = "metrics")]
+mod meter;
+#[cfg(not(feature = "metrics"))]
+#[path = "manager/meter/absent.rs"]
+mod meter;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -23,6 +28,7 @@ use crate::token::{AccessToken, RefreshToken, Slot};
 use crate::transport::Transport;
 
 use flight::{Flight, Reason};
+use meter::Meter;
 
 pub use status::Status;
 
@@ -58,6 +64,7 @@ struct Shared<P, T> {
     current: Slot,
     state: Mutex<State<P, T>>,
     changes: watch::Sender<Option<AccessToken>>,
+    meter: Meter,
 }
 
 /// What only a miss reads. Never locked across an await.
@@ -82,6 +89,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
             clock: login.clock(),
             current: Slot::default(),
             changes: watch::Sender::new(None),
+            meter: Meter::new(login.name()),
             state: Mutex::new(State {
                 login: Arc::new(login),
                 epoch: 0,
@@ -144,7 +152,9 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 
 impl<P: Provider, T: Transport> TokenManager<P, T> {
     pub(crate) fn cached_at(&self, now: &Moment) -> Option<AccessToken> {
-        self.0.look_at(now).filter(|(_, freshness)| is_usable(*freshness)).map(|(token, _)| token)
+        let (token, freshness) = self.0.look_at(now).filter(|(_, freshness)| is_usable(*freshness))?;
+        self.0.meter.served(&token, freshness, now);
+        Some(token)
     }
 
     /// Whether a failure stops logins for now.
@@ -177,13 +187,16 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
     }
 
     fn token(&self) -> TokenFuture<'_> {
-        match self.0.look() {
-            Some((token, Freshness::Fresh)) => TokenFuture::ready(Ok(token)),
-            Some((token, Freshness::Stale)) => {
-                self.0.renew_behind();
+        let now = self.0.clock.now();
+        match self.0.look_at(&now) {
+            Some((_, Freshness::Expired)) => TokenFuture::wait(self.0.clone().renewed(is_usable, Reason::Expired)),
+            Some((token, freshness)) => {
+                self.0.meter.served(&token, freshness, &now);
+                if freshness == Freshness::Stale {
+                    self.0.renew_behind(&now);
+                }
                 TokenFuture::ready(Ok(token))
             }
-            Some((_, Freshness::Expired)) => TokenFuture::wait(self.0.clone().renewed(is_usable, Reason::Expired)),
             None => TokenFuture::wait(self.0.clone().renewed(is_usable, Reason::Cold)),
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{Shared, State};
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::freshness::Freshness;
 use crate::provider::Provider;
@@ -31,7 +32,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Cold => "cold",
             Self::Rejected => "rejected",
@@ -42,7 +43,7 @@ impl Reason {
     }
 }
 
-type Outcome = Result<AccessToken, Error>;
+pub(super) type Outcome = Result<AccessToken, Error>;
 
 /// Where the result of a flight will be; nothing ever comes where its runtime is gone.
 pub(super) type Flight = watch::Receiver<Option<Outcome>>;
@@ -50,6 +51,13 @@ pub(super) type Flight = watch::Receiver<Option<Outcome>>;
 impl<P: Provider, T: Transport> Shared<P, T> {
     /// Waits for a token, by the flight that is under way or a new one, unless the current token `is_enough`.
     pub(super) async fn renewed(self: Arc<Self>, is_enough: fn(Freshness) -> bool, reason: Reason) -> Outcome {
+        let start = Instant::now();
+        let outcome = self.flown(is_enough, reason).await;
+        self.meter.waited(&outcome, start.elapsed());
+        outcome
+    }
+
+    async fn flown(self: &Arc<Self>, is_enough: fn(Freshness) -> bool, reason: Reason) -> Outcome {
         for _ in 0..MOST_LOST {
             let mut flight = match self.board(is_enough, reason)? {
                 Boarding::Needless(token) => return Ok(token),
@@ -65,9 +73,10 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     }
 
     /// Begins a flight that nobody waits for, where none is under way and nothing stops it.
-    pub(super) fn renew_behind(self: &Arc<Self>) {
+    pub(super) fn renew_behind(self: &Arc<Self>, now: &Moment) {
         // Asked first, because every caller comes here while an outage lasts.
-        if self.lock().setback.left(&self.clock.now()).is_some() {
+        if self.lock().setback.left(now).is_some() {
+            self.meter.suppressed();
             return;
         }
         // Whatever stops it, the caller has a usable token.
@@ -86,6 +95,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
             return Ok(Boarding::Flight(flight.clone()));
         }
         if let Some(error) = state.setback.stops(&self.clock.now()) {
+            self.meter.suppressed();
             return Err(error);
         }
         let runtime = Handle::try_current().map_err(|_| no_runtime(state.login.name()))?;
@@ -95,7 +105,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         let span = tracing::debug_span!("flight", provider = state.login.name(), reason = reason.name());
         // A runtime that is going down drops at once what it is given, and the end of a pilot takes the lock.
         drop(state);
-        runtime.spawn(Pilot { shared: self.clone(), sender }.fly().instrument(span));
+        runtime.spawn(Pilot { shared: self.clone(), sender, reason }.fly().instrument(span));
         Ok(Boarding::Flight(flight))
     }
 }
@@ -118,6 +128,7 @@ pub(super) fn no_runtime(provider: &'static str) -> Error {
 struct Pilot<P: Provider, T: Transport> {
     shared: Arc<Shared<P, T>>,
     sender: watch::Sender<Option<Outcome>>,
+    reason: Reason,
 }
 
 impl<P: Provider, T: Transport> Pilot<P, T> {
@@ -139,6 +150,7 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
     }
 
     fn report(&self, outcome: &Outcome, attempts: u32, took: Duration) {
+        self.shared.meter.flown(self.reason, outcome.as_ref().map_or_else(|error| error.kind().name(), |_| "ok"), took);
         let duration_ms = took.as_millis() as u64;
         match outcome {
             Ok(token) => {

@@ -52,7 +52,7 @@ fn tend<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Durati
             Some(token.term().refresh.monotonic.saturating_duration_since(now.monotonic))
         }
         _ => {
-            shared.renew_behind();
+            shared.renew_behind(&now);
             shared.lock().setback.left(&now)
         }
     };

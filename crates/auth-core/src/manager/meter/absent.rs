@@ -1,0 +1,24 @@
+//! What a manager counts without the feature `metrics`: nothing.
+
+use std::time::Duration;
+
+use super::flight::{Outcome, Reason};
+use crate::clock::Moment;
+use crate::freshness::Freshness;
+use crate::token::AccessToken;
+
+pub(super) struct Meter;
+
+impl Meter {
+    pub(super) fn new(_: &'static str) -> Self {
+        Self
+    }
+
+    pub(super) fn served(&self, _: &AccessToken, _: Freshness, _: &Moment) {}
+
+    pub(super) fn waited(&self, _: &Outcome, _: Duration) {}
+
+    pub(super) fn suppressed(&self) {}
+
+    pub(super) fn flown(&self, _: Reason, _: &'static str, _: Duration) {}
+}

@@ -1,0 +1,95 @@
+//! O2: what a manager counts, by the `metrics` facade.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use auth_core::testing::{Answer, Script};
+use auth_core::{TokenManager, TokenSource};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+
+/// What has come since the last look, as `name{label=value,…}`: a counter's sum, a gauge's value, or how many values a
+/// histogram has got.
+fn counted(snapshotter: &Snapshotter) -> BTreeMap<String, u64> {
+    let line = |key: &metrics::Key| {
+        let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        format!("{}{{{}}}", key.name(), labels.join(","))
+    };
+    let snapshot = snapshotter.snapshot().into_vec().into_iter();
+    let counted = snapshot.map(|(key, _, _, value)| {
+        let value = match value {
+            DebugValue::Counter(sum) => sum,
+            DebugValue::Gauge(value) => value.0 as u64,
+            DebugValue::Histogram(values) => values.len() as u64,
+        };
+        (line(key.key()), value)
+    });
+    counted.filter(|(_, value)| *value > 0).collect()
+}
+
+#[track_caller]
+fn assert_counted(snapshotter: &Snapshotter, expected: &[(&str, u64)]) {
+    let expected = expected.iter().map(|(line, value)| ((*line).to_owned(), *value)).collect();
+    assert_eq!(counted(snapshotter), expected);
+}
+
+#[test]
+fn o2_requests_flights_and_waits_are_counted_without_a_secret() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(scenario(&snapshotter)));
+}
+
+async fn scenario(snapshotter: &Snapshotter) {
+    let script = Script::new([Answer::token("SENTINEL", 100), Answer::refusal()]).then_always(Answer::status(503));
+    let tokens = TokenManager::new(script.login());
+
+    tokens.token().await.unwrap();
+    assert_counted(
+        snapshotter,
+        &[
+            ("auth_flight_seconds{provider=test,outcome=ok}", 1),
+            ("auth_flights_total{provider=test,reason=cold,outcome=ok}", 1),
+            ("auth_token_requests_total{provider=test,result=wait}", 1),
+            ("auth_token_wait_seconds{provider=test}", 1),
+        ],
+    );
+
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokens.token().await.unwrap();
+    tokens.cached().unwrap();
+    assert_counted(
+        snapshotter,
+        &[
+            ("auth_token_requests_total{provider=test,result=hit}", 2),
+            ("auth_token_seconds_to_expiry{provider=test}", 90),
+        ],
+    );
+
+    tokio::time::advance(Duration::from_secs(75)).await;
+    tokens.token().await.unwrap(); // begins a flight that is refused
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokens.token().await.unwrap(); // begins none
+    assert_counted(
+        snapshotter,
+        &[
+            ("auth_flight_seconds{provider=test,outcome=refused}", 1),
+            ("auth_flights_total{provider=test,reason=stale,outcome=refused}", 1),
+            ("auth_suppressed_attempts_total{provider=test}", 1),
+            ("auth_token_requests_total{provider=test,result=stale}", 2),
+            ("auth_token_seconds_to_expiry{provider=test}", 14),
+        ],
+    );
+
+    tokio::time::advance(Duration::from_secs(20)).await;
+    tokens.token().await.unwrap_err();
+    assert_counted(
+        snapshotter,
+        &[
+            ("auth_suppressed_attempts_total{provider=test}", 1),
+            ("auth_token_requests_total{provider=test,result=error}", 1),
+            ("auth_token_wait_seconds{provider=test}", 1),
+        ],
+    );
+}
