@@ -12,9 +12,13 @@ mod tests;
 mod warm;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+#[cfg(not(shuttle))]
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+#[cfg(shuttle)]
+use shuttle::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Moment};
@@ -88,7 +92,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         Self(Arc::new(Shared {
             clock: login.clock(),
             current: Slot::default(),
-            changes: watch::Sender::new(None),
+            changes: watch::channel(None).0,
             meter: Meter::new(login.name()),
             state: Mutex::new(State {
                 login: Arc::new(login),

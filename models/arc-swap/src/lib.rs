@@ -1,0 +1,58 @@
+//! What auth-core uses of the crate `arc-swap`, over a lock of shuttle's: each load and store is one step.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use shuttle::sync::Mutex;
+
+/// A place for a pointer, or none.
+pub struct ArcSwapOption<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Default for ArcSwapOption<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> ArcSwapOption<T> {
+    /// Reads the pointer.
+    pub fn load(&self) -> Guard<Option<Arc<T>>> {
+        Guard(self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone())
+    }
+
+    /// Replaces the pointer.
+    pub fn store(&self, value: Option<Arc<T>>) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = value;
+    }
+}
+
+/// What was loaded.
+pub struct Guard<T>(T);
+
+impl<T> Guard<T> {
+    /// Wraps a value.
+    pub fn from_inner(value: T) -> Self {
+        Self(value)
+    }
+
+    /// Takes the value out.
+    pub fn into_inner(guard: Self) -> T {
+        guard.0
+    }
+}
+
+impl<T> Deref for Guard<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Guard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
