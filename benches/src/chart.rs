@@ -1,27 +1,37 @@
-//! The table as a picture.
+//! The figures as pictures.
 
 use std::fmt::Write;
+use std::time::Duration;
 
+use crate::expiry::{Latencies, RUN, STEP};
 use crate::{Row, duration};
 
 const WIDTH: f64 = 900.0;
-const LABELS: f64 = 380.0;
-const LINE: f64 = 26.0;
-/// So many pixels for a ratio of 1.
-const UNIT: f64 = 95.0;
+const OURS: &str = "#2f6db5";
+const OTHERS: &str = "#b9c4d0";
+const LIMIT: &str = "#c0392b";
 
-/// Draws a bar for each row, as long as its ratio, and a mark where its target stands.
-pub(crate) fn draw(rows: &[Row]) -> String {
-    let height = LINE * (rows.len() as f64 + 2.0);
-    let mut svg = format!(
+fn picture(height: f64, title: &str) -> String {
+    format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"10\" y=\"20\" font-weight=\"bold\">Cost as a ratio to the bare parts; the red mark is the most that it may be</text>\n"
-    );
+         <text x=\"10\" y=\"20\" font-weight=\"bold\">{title}</text>\n"
+    )
+}
+
+/// Draws a bar for each row, as long as its ratio, and a mark where its target stands.
+pub(crate) fn costs(rows: &[Row]) -> String {
+    const LABELS: f64 = 380.0;
+    const LINE: f64 = 26.0;
+    /// So many pixels for a ratio of 1.
+    const UNIT: f64 = 95.0;
+
+    let title = "Cost as a ratio to the bare parts; the red mark is the most that it may be";
+    let mut svg = picture(LINE * (rows.len() as f64 + 2.0), title);
     for (number, row) in rows.iter().enumerate() {
         let y = LINE * (number as f64 + 1.5);
         let length = row.ratio() * UNIT;
-        let colour = if row.target.is_some() { "#2f6db5" } else { "#b9c4d0" };
+        let colour = if row.target.is_some() { OURS } else { OTHERS };
         let text = y + 15.0;
         let _ = writeln!(
             svg,
@@ -38,11 +48,53 @@ pub(crate) fn draw(rows: &[Row]) -> String {
             let x = LABELS + target * UNIT;
             let _ = writeln!(
                 svg,
-                "<line x1=\"{x}\" x2=\"{x}\" y1=\"{}\" y2=\"{}\" stroke=\"#c0392b\" stroke-width=\"2\"/>",
+                "<line x1=\"{x}\" x2=\"{x}\" y1=\"{}\" y2=\"{}\" stroke=\"{LIMIT}\" stroke-width=\"2\"/>",
                 y - 1.0,
                 y + 21.0
             );
         }
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// Draws the slowest caller of each step, on a logarithmic scale.
+pub(crate) fn latencies(latencies: &Latencies) -> String {
+    let (left, right, top, bottom) = (70.0, WIDTH - 20.0, 60.0, 340.0);
+    // Powers of ten of a second.
+    let (least, most) = (-7.0, 0.0);
+
+    let x = |time: Duration| left + (right - left) * time.div_duration_f64(RUN);
+    let y = |power: f64| bottom - (bottom - top) * (power.clamp(least, most) - least) / (most - least);
+    let title = "The slowest of 64 callers, every 20 ms, while tokens of 2 s end; a login takes 200 ms";
+    let mut svg = picture(bottom + 45.0, title);
+    for power in least as i32..=most as i32 {
+        let (y, label) = (y(power.into()), duration(1e9 * 10_f64.powi(power)));
+        let _ = writeln!(
+            svg,
+            "<line x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#e3e7eb\"/>\
+             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+            left - 8.0,
+            y + 4.0
+        );
+    }
+    for second in 0..=RUN.as_secs() {
+        let x = x(Duration::from_secs(second));
+        let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{second} s</text>", bottom + 20.0);
+    }
+    let series = [(&latencies.by_hand, "#8796a5", "tokio RwLock by hand"), (&latencies.managed, OURS, "TokenManager")];
+    for (number, (steps, colour, name)) in series.into_iter().enumerate() {
+        let points = steps.iter().enumerate().filter(|(_, latency)| !latency.is_zero()).map(|(step, latency)| {
+            format!("{:.1},{:.1}", x(STEP.mul_f64(step as f64)), y(latency.as_secs_f64().log10()))
+        });
+        let points: Vec<_> = points.collect();
+        let legend = left + 200.0 * number as f64;
+        let _ = writeln!(
+            svg,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>\
+             <text x=\"{legend}\" y=\"44\" fill=\"{colour}\" font-weight=\"bold\">{name}</text>",
+            points.join(" ")
+        );
     }
     svg.push_str("</svg>\n");
     svg

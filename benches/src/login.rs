@@ -1,29 +1,55 @@
-//! A login over real HTTP, beside the same `POST` by bare reqwest.
+//! A login over real HTTP, beside the same `POST` by bare reqwest: over TLS, as every provider has it, and over plain
+//! loopback, where nothing but the processor's time is seen.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use auth_core::{Login, Provider, ReqwestTransport};
-use auth_sandbox::{Api, PASSWORD, Sandbox, USERNAME};
 use auth_voipex::Voipex;
-use tokio::runtime::Builder;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use reqwest::{Certificate, ClientBuilder};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::{Result, Row, median};
 
 const LOGINS: u32 = 5_000;
 
 pub(crate) fn overhead() -> Result<Vec<Row>> {
-    let sandbox = Sandbox::start()?;
-    let builder = Voipex::builder().with_base_url(sandbox.base_url(Api::Voipex)).with_username(USERNAME);
-    let voipex = builder.with_password(PASSWORD).build()?;
+    let certificate = generate_simple_self_signed(["localhost".to_owned()])?;
+    let root = Certificate::from_der(certificate.cert.der())?;
+    let server = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let tls = serve(&server, Some(acceptor(&certificate)?))?;
+    let plain = serve(&server, None)?;
+
+    let row = |name, nanoseconds, floor, target| Row { name, nanoseconds, floor, target };
+    let (bare, ours) = compare(&format!("https://localhost:{}", tls.port()), &root)?;
+    let (bare_plain, ours_plain) = compare(&format!("http://127.0.0.1:{}", plain.port()), &root)?;
+    Ok(vec![
+        row("login over TLS: the same POST by bare reqwest", bare, bare, None),
+        row("login over TLS: Login::login", ours, bare, Some(1.05)),
+        row("login over plain loopback: by bare reqwest", bare_plain, bare_plain, None),
+        row("login over plain loopback: Login::login", ours_plain, bare_plain, None),
+    ])
+}
+
+/// The medians of bare reqwest and of a login, with a new connection each time, as for one that comes once in half an hour.
+fn compare(base_url: &str, root: &Certificate) -> Result<(f64, f64)> {
+    let voipex =
+        Voipex::builder().with_base_url(base_url).with_username("me@example.com").with_password("not-a-real-one");
+    let voipex = voipex.build()?;
     let request = voipex.login();
     let (url, form) = (request.uri().to_string(), request.body().to_vec());
-    let login = Login::new(voipex, ReqwestTransport::new()?);
-    // A new connection each time, as for a login that comes once in half an hour.
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-
+    let client = || ClientBuilder::new().no_proxy().tls_certs_only([root.clone()]);
+    let login = Login::new(voipex, ReqwestTransport::from_client_builder(client())?);
+    let client = client().pool_max_idle_per_host(0).build()?;
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
-    runtime.block_on(async {
+    Builder::new_current_thread().enable_all().build()?.block_on(async {
         // In turn, call by call, and each as often first: a loopback round trip depends most of all on what the other
         // processor has just done.
         for number in 0..2 * LOGINS {
@@ -39,12 +65,46 @@ pub(crate) fn overhead() -> Result<Vec<Row>> {
         }
         Ok::<_, Box<dyn std::error::Error>>(())
     })?;
-    let floor = median(bare);
-    let row = |name, nanoseconds, target| Row { name, nanoseconds, floor, target };
-    Ok(vec![
-        row("login over loopback: the same POST by bare reqwest", floor, None),
-        row("login over loopback: Login::login", median(ours), Some(1.05)),
-    ])
+    Ok((median(bare), median(ours)))
+}
+
+fn acceptor(certificate: &CertifiedKey<rcgen::KeyPair>) -> Result<TlsAcceptor> {
+    let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der())?;
+    let config = ServerConfig::builder().with_no_client_auth();
+    Ok(TlsAcceptor::from(Arc::new(config.with_single_cert(vec![certificate.cert.der().clone()], key)?)))
+}
+
+/// Answers each connection's request with a token.
+fn serve(runtime: &Runtime, acceptor: Option<TlsAcceptor>) -> Result<SocketAddr> {
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+    let address = listener.local_addr()?;
+    runtime.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = match &acceptor {
+                Some(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => answer(stream).await,
+                    Err(error) => Err(error),
+                },
+                None => answer(stream).await,
+            };
+        }
+    });
+    Ok(address)
+}
+
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
+    let token = "x".repeat(700);
+    let body =
+        format!(r#"{{"access_token":"{token}","expires_in":3000,"token_type":"Bearer","scope":"profile email"}}"#);
+    let mut request = Vec::new();
+    while !request.ends_with(b"grant_type=password") {
+        if stream.read_buf(&mut request).await? == 0 {
+            return Ok(());
+        }
+    }
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all((head + &body).as_bytes()).await?;
+    stream.shutdown().await
 }
 
 fn nanoseconds(start: Instant) -> f64 {

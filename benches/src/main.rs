@@ -1,9 +1,11 @@
 //! What a token costs, beside the bare parts it is made of: `cargo run --release -p auth-benches`.
 //!
 //! Each figure is the median of several rounds, and those of one group are measured in turn, so that a machine whose
-//! speed drifts slows all of them. It prints the table, and writes it as a chart to `docs/speed.svg`.
+//! speed drifts slows all of them. It prints the table, and draws it to `docs/speed.svg`; what callers wait while tokens end
+//! goes to `docs/expiry.svg`.
 
 mod chart;
+mod expiry;
 mod hit;
 mod login;
 mod stampede;
@@ -45,7 +47,14 @@ fn main() -> Result<()> {
         let target = row.target.map_or("-".into(), |target| format!("{target:.2}"));
         println!("{:<52} {:>14} {:>8.2} {target:>8}", row.name, duration(row.nanoseconds), row.ratio());
     }
-    fs::write("docs/speed.svg", chart::draw(&rows))?;
+    fs::write("docs/speed.svg", chart::costs(&rows))?;
+
+    let latencies = expiry::under_load()?;
+    for (name, steps) in [("TokenManager", &latencies.managed), ("tokio RwLock by hand", &latencies.by_hand)] {
+        let slowest = steps.iter().max().map_or(0.0, |slowest| slowest.as_secs_f64() * 1e9);
+        println!("slowest caller while tokens end: {name}, {}", duration(slowest));
+    }
+    fs::write("docs/expiry.svg", chart::latencies(&latencies))?;
     Ok(())
 }
 

@@ -146,7 +146,7 @@ fn s1_s4_one_login_although_a_caller_leaves() {
         let leaver = tokens.clone();
         let leaver = spawn(async move {
             let mut call = pin!(leaver.token());
-            poll_fn(|context| Poll::Ready(drop(call.as_mut().poll(context)))).await;
+            poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_ready())).await;
         });
         let callers = [call(&tokens), call(&tokens)];
         leaver.await.unwrap();

@@ -67,7 +67,7 @@ impl Expiry {
     /// wrong, and the shorter life cannot hand out a dead token.
     pub(crate) fn lifetime(
         self,
-        jwt: Option<Duration>,
+        jwt: impl FnOnce() -> Option<Duration>,
         date: Option<SystemTime>,
         sent: SystemTime,
     ) -> Result<Duration, &'static str> {
@@ -76,18 +76,20 @@ impl Expiry {
             life => Ok(life.min(LONGEST)),
         };
         let plausible = |life: &Duration| PLAUSIBLE.contains(life);
-        let jwt = jwt.filter(plausible);
         let until = match self {
             Self::After(life) => return check(life),
-            Self::Unstated(fallback) => return check(jwt.unwrap_or(fallback)),
+            Self::Unstated(fallback) => return check(jwt().filter(plausible).unwrap_or(fallback)),
             Self::At(until) => until,
         };
+        if let Some(life) = jwt().filter(plausible) {
+            return Ok(life);
+        }
         let by = |clock: SystemTime| until.duration_since(clock).ok().filter(plausible);
         let by_server_or_local = match (date.and_then(by), by(sent)) {
             (Some(server), Some(local)) if server.abs_diff(local) > CLOCKS_DISAGREE => Some(server.min(local)),
             (server, local) => server.or(local),
         };
-        jwt.or(by_server_or_local).ok_or("the token's expiry lies in the past or over a day ahead by every clock")
+        by_server_or_local.ok_or("the token's expiry lies in the past or over a day ahead by every clock")
     }
 }
 
@@ -240,15 +242,15 @@ mod tests {
     fn f5_an_instant_out_of_reach_is_malformed() {
         for json in ["-1", "0", "-62135596800", "1e300", r#""0001-01-01T00:00:00Z""#, r#""9999-12-31T23:59:59Z""#] {
             let end = Expiry::from_expires_at(value(json).as_ref(), FALLBACK);
-            assert!(end.lifetime(None, Some(hours(0)), hours(0)).is_err(), "{json}: {end:?}");
+            assert!(end.lifetime(|| None, Some(hours(0)), hours(0)).is_err(), "{json}: {end:?}");
         }
     }
 
     #[test]
     fn f7_a_providers_own_mistake_is_bounded_too() {
-        assert!(Expiry::After(Duration::ZERO).lifetime(None, None, hours(0)).is_err());
-        assert!(Expiry::Unstated(Duration::ZERO).lifetime(None, None, hours(0)).is_err());
-        assert_eq!(Expiry::After(Duration::MAX).lifetime(None, None, hours(0)), Ok(LONGEST));
+        assert!(Expiry::After(Duration::ZERO).lifetime(|| None, None, hours(0)).is_err());
+        assert!(Expiry::Unstated(Duration::ZERO).lifetime(|| None, None, hours(0)).is_err());
+        assert_eq!(Expiry::After(Duration::MAX).lifetime(|| None, None, hours(0)), Ok(LONGEST));
     }
 
     #[test]
@@ -257,11 +259,11 @@ mod tests {
         let end = Expiry::At(hours(0) + life);
         let longer = Some(Duration::from_secs(3600));
         for off in [-2, 0, 2] {
-            assert_eq!(end.lifetime(None, Some(hours(0)), hours(off)), Ok(life), "local clock {off} h off");
-            assert_eq!(end.lifetime(None, Some(hours(off)), hours(0)), Ok(life), "Date {off} h off");
-            assert_eq!(end.lifetime(longer, Some(hours(off)), hours(off)), Ok(Duration::from_secs(3600)));
+            assert_eq!(end.lifetime(|| None, Some(hours(0)), hours(off)), Ok(life), "local clock {off} h off");
+            assert_eq!(end.lifetime(|| None, Some(hours(off)), hours(0)), Ok(life), "Date {off} h off");
+            assert_eq!(end.lifetime(|| longer, Some(hours(off)), hours(off)), Ok(Duration::from_secs(3600)));
         }
-        assert_eq!(end.lifetime(None, None, hours(0)), Ok(life));
+        assert_eq!(end.lifetime(|| None, None, hours(0)), Ok(life));
     }
 
     #[test]
@@ -269,22 +271,22 @@ mod tests {
         let end = Expiry::At(hours(0) + Duration::from_secs(1800));
         for off in [-1500, -60, 60, 1500] {
             let local = SystemTime::UNIX_EPOCH + Duration::from_secs((NOW.as_secs() as i64 + off) as u64);
-            assert_eq!(end.lifetime(None, Some(hours(0)), local), Ok(Duration::from_secs(1800)), "{off}");
+            assert_eq!(end.lifetime(|| None, Some(hours(0)), local), Ok(Duration::from_secs(1800)), "{off}");
         }
     }
 
     #[test]
     fn f5_missing_is_the_fallback_and_implausible_is_malformed() {
-        assert_eq!(Expiry::Unstated(FALLBACK).lifetime(None, None, hours(0)), Ok(FALLBACK));
+        assert_eq!(Expiry::Unstated(FALLBACK).lifetime(|| None, None, hours(0)), Ok(FALLBACK));
         let jwt = Some(Duration::from_secs(60));
-        assert_eq!(Expiry::Unstated(FALLBACK).lifetime(jwt, None, hours(0)), Ok(Duration::from_secs(60)));
+        assert_eq!(Expiry::Unstated(FALLBACK).lifetime(|| jwt, None, hours(0)), Ok(Duration::from_secs(60)));
         let absurd = Some(Duration::from_secs(25 * 3600));
-        assert_eq!(Expiry::Unstated(FALLBACK).lifetime(absurd, None, hours(0)), Ok(FALLBACK));
+        assert_eq!(Expiry::Unstated(FALLBACK).lifetime(|| absurd, None, hours(0)), Ok(FALLBACK));
 
         for end in [hours(-1), hours(0), hours(25), at(0)] {
-            assert!(Expiry::At(end).lifetime(None, Some(hours(0)), hours(0)).is_err());
+            assert!(Expiry::At(end).lifetime(|| None, Some(hours(0)), hours(0)).is_err());
         }
-        assert_eq!(Expiry::At(hours(-1)).lifetime(jwt, Some(hours(0)), hours(0)), Ok(Duration::from_secs(60)));
+        assert_eq!(Expiry::At(hours(-1)).lifetime(|| jwt, Some(hours(0)), hours(0)), Ok(Duration::from_secs(60)));
     }
 
     proptest! {
@@ -300,7 +302,7 @@ mod tests {
             let number = NumberOrText::Number(number);
             let end = Expiry::from_expires_at(Some(&number), FALLBACK);
             let _ = Expiry::from_expires_in(Some(&number), FALLBACK);
-            if let Ok(life) = end.lifetime(None, Some(at(now.into())), at(now.into())) {
+            if let Ok(life) = end.lifetime(|| None, Some(at(now.into())), at(now.into())) {
                 prop_assert!(PLAUSIBLE.contains(&life));
             }
         }

@@ -12,7 +12,7 @@ mod tests;
 mod warm;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 #[cfg(not(shuttle))]
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -67,7 +67,8 @@ struct Shared<P, T> {
     /// The one thing that a hit reads.
     current: Slot,
     state: Mutex<State<P, T>>,
-    changes: watch::Sender<Option<AccessToken>>,
+    /// None before the first subscriber: a channel is nearly half of what an account takes. Written under the lock.
+    changes: OnceLock<watch::Sender<Option<AccessToken>>>,
     meter: Meter,
 }
 
@@ -92,7 +93,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         Self(Arc::new(Shared {
             clock: login.clock(),
             current: Slot::default(),
-            changes: watch::channel(None).0,
+            changes: OnceLock::new(),
             meter: Meter::new(login.name()),
             state: Mutex::new(State {
                 login: Arc::new(login),
@@ -150,7 +151,8 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// of this manager.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Option<AccessToken>> {
-        self.0.changes.subscribe()
+        let _state = self.0.lock();
+        self.0.changes.get_or_init(|| watch::channel(self.0.current.load()).0).subscribe()
     }
 }
 
@@ -176,6 +178,15 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     /// The current token and what it is worth now.
     fn look(&self) -> Option<(AccessToken, Freshness)> {
         self.look_at(&self.clock.now())
+    }
+
+    /// Puts another token in place, or none, and tells the subscribers. Called under the lock, so that they hear of it in
+    /// order.
+    fn replace(&self, token: Option<AccessToken>) {
+        self.current.store(token.clone());
+        if let Some(changes) = self.changes.get() {
+            changes.send_replace(token);
+        }
     }
 
     fn look_at(&self, now: &Moment) -> Option<(AccessToken, Freshness)> {
@@ -210,8 +221,7 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
         if !self.0.current.load().is_some_and(|current| current.same(token)) {
             return;
         }
-        self.0.current.store(None);
-        self.0.changes.send_replace(None);
+        self.0.replace(None);
         let now = self.0.clock.now();
         let provider = state.login.name();
         state.setback.rejected(now.since(&token.issued()), now, provider);

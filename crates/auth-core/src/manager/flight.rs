@@ -200,8 +200,7 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
         state.setback.succeeded(self.shared.current.load().is_none());
         state.generation += 1;
         let token = token.with(state.generation, token.term());
-        self.shared.current.store(Some(token.clone()));
-        self.shared.changes.send_replace(Some(token.clone()));
+        self.shared.replace(Some(token.clone()));
         Ok(token)
     }
 }

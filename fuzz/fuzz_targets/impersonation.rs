@@ -1,0 +1,32 @@
+//! What Voipex may answer to a token exchange.
+#![no_main]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_all::voipex::Impersonation;
+use auth_core::{AccessToken, TokenFuture, TokenSource};
+use auth_fuzz::{Fixed, SECRET, check};
+
+/// An account whose token is at hand.
+#[derive(Debug)]
+struct Account(AccessToken);
+
+impl TokenSource for Account {
+    fn cached(&self) -> Option<AccessToken> {
+        Some(self.0.clone())
+    }
+
+    fn token(&self) -> TokenFuture<'_> {
+        TokenFuture::ready(Ok(self.0.clone()))
+    }
+
+    fn reject(&self, _: &AccessToken) {}
+}
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let Some(answer) = Fixed::read(bytes) else { return };
+    let account = AccessToken::new(SECRET.into(), Duration::from_secs(3600)).expect("a good token");
+    let builder = Impersonation::builder().with_impersonate_email("colleague@example.com");
+    check(|| builder.login(Arc::new(Account(account)), answer).expect("good settings"));
+});

@@ -1,0 +1,12 @@
+//! What Voipex may answer to a login, and to a refresh.
+#![no_main]
+
+use auth_all::voipex::Voipex;
+use auth_core::Login;
+use auth_fuzz::{Fixed, SECRET, check};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let Some(answer) = Fixed::read(bytes) else { return };
+    let builder = Voipex::builder().with_username("me@example.com").with_password(SECRET);
+    check(|| Login::new(builder.build().expect("good settings"), answer));
+});

@@ -1,0 +1,16 @@
+//! What Zoqq may answer to a login.
+#![no_main]
+
+use auth_all::zoqq::Zoqq;
+use auth_core::Login;
+use auth_fuzz::{Fixed, SECRET, check};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let Some(answer) = Fixed::read(bytes) else { return };
+    let builder = Zoqq::builder()
+        .with_base_url("https://api.example.com")
+        .with_client_id("client")
+        .with_api_key(SECRET)
+        .with_scope("r:all");
+    check(|| Login::new(builder.build().expect("good settings"), answer));
+});
