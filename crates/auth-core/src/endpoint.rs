@@ -39,7 +39,7 @@ impl Endpoint {
     }
 }
 
-fn check_base(base_url: &str) -> Result<Uri, &'static str> {
+pub(crate) fn check_base(base_url: &str) -> Result<Uri, &'static str> {
     // `Uri` drops a fragment without a word.
     if base_url.contains('#') {
         return Err("has a fragment; give scheme, host and an optional path prefix");

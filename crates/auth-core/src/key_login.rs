@@ -41,6 +41,7 @@ use crate::provider::{Grant, Provider};
 use crate::secret::Secret;
 use crate::settings::Profile;
 
+pub use answer::is_rejection;
 pub use builder::Builder;
 
 /// The path of the login in every revision.
@@ -122,7 +123,10 @@ impl<B: Brand> Provider for KeyLogin<B> {
     }
 
     fn read(&self, response: &Response) -> Result<Grant, Failure> {
-        answer::read(response)
+        // The API wants the key again with each call.
+        let key = self.login.headers().get(&X_API_KEY).cloned();
+        let grant = answer::read(response)?;
+        Ok(key.into_iter().fold(grant, |grant, key| grant.with_api_header(X_API_KEY, key)))
     }
 }
 

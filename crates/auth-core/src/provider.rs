@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::expiry::Expiry;
 use crate::failure::Failure;
 use crate::message::{Request, Response};
@@ -64,13 +66,22 @@ pub struct Grant {
     pub(crate) expiry: Expiry,
     pub(crate) refresh: Option<(Secret, Option<Duration>)>,
     pub(crate) extras: Vec<(&'static str, String)>,
+    pub(crate) api_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Grant {
     /// Starts from the two things that every login gives.
     #[must_use]
     pub fn new(access_token: Secret, expiry: Expiry) -> Self {
-        Self { access_token, token_type: None, scope: None, expiry, refresh: None, extras: Vec::new() }
+        Self {
+            access_token,
+            token_type: None,
+            scope: None,
+            expiry,
+            refresh: None,
+            extras: Vec::new(),
+            api_headers: Vec::new(),
+        }
     }
 
     /// Adds the token's type; none means `Bearer`.
@@ -98,6 +109,14 @@ impl Grant {
     #[must_use]
     pub fn with_extra(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.extras.push((name, value.into()));
+        self
+    }
+
+    /// Adds a header that the API's later calls need beside `Authorization`.
+    #[must_use]
+    pub fn with_api_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        self.api_headers.push((name, value));
         self
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapOption, Guard};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
@@ -46,6 +46,7 @@ struct Inner {
     issued: Moment,
     lifetime: Duration,
     extras: Vec<(&'static str, String)>,
+    api_headers: Vec<(HeaderName, HeaderValue)>,
     generation: u64,
 }
 
@@ -63,6 +64,12 @@ impl AccessToken {
     #[must_use]
     pub fn authorization(&self) -> &HeaderValue {
         &self.inner().authorization
+    }
+
+    /// The headers that the API's calls need beside `Authorization`, marked sensitive: `x-api-key` for Zoqq and Roecny.
+    #[must_use]
+    pub fn api_headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.inner().api_headers
     }
 
     /// Shows the token itself.
@@ -283,6 +290,7 @@ impl Token {
                 issued,
                 lifetime,
                 extras: grant.extras,
+                api_headers: grant.api_headers,
                 term: Term::draw(issued, lifetime, fastrand::f64()),
                 generation: 0,
             }),

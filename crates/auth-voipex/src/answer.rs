@@ -47,6 +47,19 @@ fn stated_end(seconds: Option<&NumberOrText>) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
+/// Tells whether the body of an API's answer says that the token is rejected, whatever the HTTP status: `{"statusCode": 401}`,
+/// by which Voipex's own app knows it.
+#[must_use]
+pub fn is_rejection(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(rename = "statusCode")]
+        status_code: NumberOrText,
+    }
+
+    serde_json::from_slice(body).is_ok_and(|said: Said| said.status_code.number() == Some(401.0))
+}
+
 /// Keycloak's error body, or that of the proxy before it: `{statusCode, error, message}`.
 #[derive(Deserialize)]
 struct Refusal {

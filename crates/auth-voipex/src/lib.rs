@@ -7,6 +7,7 @@ mod impersonation;
 
 use auth_core::{Endpoint, Error, Failure, Grant, Profile, Provider, RefreshToken, Request, Response};
 
+pub use answer::is_rejection;
 pub use auth_core;
 pub use builder::Builder;
 pub use impersonation::{Impersonation, ImpersonationBuilder};

@@ -6,7 +6,7 @@ use auth_core::testing::{Answer, Script, VirtualClock};
 use auth_core::{Body, Error, ErrorKind, Login, Provider, Response, Token, TokenManager, TokenSource};
 use proptest::prelude::*;
 
-use crate::{Builder, Impersonation, Voipex};
+use crate::{Builder, Impersonation, Voipex, is_rejection};
 
 const GRANTED: &str = r#"{"access_token":"fake-access","expires_in":3000,"refresh_expires_in":7200,
     "refresh_token":"fake-refresh","token_type":"Bearer","not-before-policy":0,
@@ -208,5 +208,18 @@ proptest! {
             let response = Response::new(status, HeaderMap::new(), Body::from(body.into_bytes()));
             let _ = builder().build().unwrap().read(&response);
         }
+    }
+}
+
+#[test]
+fn an_apis_answer_says_in_its_body_that_the_token_is_rejected() {
+    for (body, expected) in [
+        (r#"{"statusCode":401,"error":"Unauthorized","message":"expired"}"#, true),
+        (r#"{"statusCode":"401"}"#, true),
+        (r#"{"statusCode":403}"#, false),
+        (r#"{"calls":[],"code":401}"#, false),
+        ("<html>401", false),
+    ] {
+        assert_eq!(is_rejection(body.as_bytes()), expected, "{body}");
     }
 }

@@ -5,7 +5,7 @@ use auth_core::Profile;
 use auth_core::key_login::{self, Brand, KeyLogin};
 
 pub use auth_core;
-pub use auth_core::key_login::Revision;
+pub use auth_core::key_login::{Revision, is_rejection};
 
 /// Logs in to Zoqq; see the [crate's page](crate) for the wire and the settings.
 pub type Zoqq = KeyLogin<ZoqqBrand>;

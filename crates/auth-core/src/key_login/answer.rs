@@ -30,6 +30,19 @@ pub(super) fn read(response: &Response) -> Result<Grant, Failure> {
     Ok(Grant::new(token, Expiry::from_expires_at(expiry.as_ref(), DOCUMENTED_LIFE)))
 }
 
+/// Tells whether the body of an API's answer says that the token is rejected, whatever the HTTP status:
+/// `{"code": "unauthorized"}`, or 401 for a code.
+#[must_use]
+pub fn is_rejection(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Said {
+        code: NumberOrText,
+    }
+
+    let is_so = |said: Said| said.code.text() == Some("unauthorized") || said.code.number() == Some(401.0);
+    serde_json::from_slice(body).is_ok_and(is_so)
+}
+
 /// What an answer says of itself. Read before the rest, which may have any form in an error.
 #[derive(Deserialize)]
 struct Envelope {

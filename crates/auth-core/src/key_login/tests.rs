@@ -160,3 +160,34 @@ proptest! {
         let _ = answer(200, &format!(r#"{{"data":{data}}}"#));
     }
 }
+
+#[test]
+fn an_apis_answer_says_in_its_body_that_the_token_is_rejected() {
+    for (body, expected) in [
+        (r#"{"code":"unauthorized","message":"Access denied, authentication failed"}"#, true),
+        (r#"{"code":401,"status":"error"}"#, true),
+        (r#"{"code":"forbidden"}"#, false),
+        (r#"{"code":200,"status":"success","data":[]}"#, false),
+        ("", false),
+    ] {
+        assert_eq!(is_rejection(body.as_bytes()), expected, "{body}");
+    }
+}
+
+#[test]
+fn the_apis_later_calls_get_the_key_beside_the_token() {
+    #[derive(Debug)]
+    struct Test;
+
+    impl Brand for Test {
+        const PROFILE: Profile = PROFILE;
+        const REVISION: Revision = Revision::Headers;
+    }
+
+    let login = KeyLogin::<Test>::builder().with_base_url("https://api.example.com").with_client_id("fake-client");
+    let login = login.with_api_key("fake-key").build().unwrap();
+    let response = Response::new(StatusCode::OK, HeaderMap::new(), Body::from(br#"{"token":"t"}"#.to_vec()));
+    let grant = login.read(&response).unwrap();
+    assert_eq!(grant.api_headers[0].0, "x-api-key");
+    assert!(grant.api_headers[0].1.is_sensitive());
+}

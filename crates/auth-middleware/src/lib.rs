@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(not(any(feature = "reqwest", feature = "tower")), allow(dead_code, reason = "the adapters use it"))]
+
+mod bearer;
+mod copy;
+mod outcome;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
+#[cfg(feature = "tower")]
+pub mod tower;
+
+pub use bearer::Bearer;
+pub use outcome::{NoReplay, NotReplayed, Outcome};

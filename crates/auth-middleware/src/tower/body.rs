@@ -1,0 +1,89 @@
+//! The body of an answer, of which some may have been read to look for a rejection.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Buf;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+
+use super::BoxError;
+use crate::bearer::{Bearer, Verdict};
+
+pin_project_lite::pin_project! {
+    /// Gives an answer's body as the service gave it, trailers and all.
+    #[derive(Debug)]
+    pub struct AnswerBody<R: Body> {
+        // What was read to look for a rejection.
+        read: VecDeque<Frame<R::Data>>,
+        is_read_to_its_end: bool,
+        #[pin]
+        rest: R,
+    }
+}
+
+impl<R: Body> AnswerBody<R> {
+    pub(super) fn new(body: R) -> Self {
+        Self { read: VecDeque::new(), is_read_to_its_end: false, rest: body }
+    }
+}
+
+impl<R: Body> Body for AnswerBody<R> {
+    type Data = R::Data;
+    type Error = R::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
+        let body = self.project();
+        match body.read.pop_front() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None if *body.is_read_to_its_end => Poll::Ready(None),
+            None => body.rest.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_empty() && (self.is_read_to_its_end || self.rest.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.read.iter().filter_map(Frame::data_ref).map(|data| data.remaining() as u64).sum::<u64>();
+        let rest = if self.is_read_to_its_end { SizeHint::with_exact(0) } else { self.rest.size_hint() };
+        let mut hint = SizeHint::new();
+        hint.set_lower(read + rest.lower());
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(read + upper);
+        }
+        hint
+    }
+}
+
+/// Tells whether an answer rejects the token; its body is read where the rule needs it, and still there after.
+pub(super) async fn judge<R>(
+    bearer: &Bearer,
+    mut answer: Response<AnswerBody<R>>,
+) -> Result<(Response<AnswerBody<R>>, bool), BoxError>
+where
+    R: Body<Error: Into<BoxError>> + Unpin,
+{
+    let rule = match bearer.judge(answer.status(), answer.headers()) {
+        Verdict::Taken => return Ok((answer, false)),
+        Verdict::Rejected => return Ok((answer, true)),
+        Verdict::Body(rule) => rule,
+    };
+    let body = answer.body_mut();
+    let mut bytes = Vec::new();
+    while bytes.len() <= bearer.body_limit() {
+        let Some(frame) = poll_fn(|context| Pin::new(&mut body.rest).poll_frame(context)).await else {
+            body.is_read_to_its_end = true;
+            break;
+        };
+        let frame = frame.map_err(Into::into)?;
+        // Data in one piece, as HTTP clients give it; in several, it is no short answer.
+        bytes.extend_from_slice(frame.data_ref().map_or(&[], Buf::chunk));
+        body.read.push_back(frame);
+    }
+    let is_rejected = body.is_read_to_its_end && rule(&bytes);
+    Ok((answer, is_rejected))
+}

@@ -1,0 +1,316 @@
+//! A1 to A6 over real HTTP, by reqwest-middleware.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
+#![cfg(feature = "reqwest")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_core::testing::{Answer, Script};
+use auth_core::{ErrorKind, Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_middleware::{Bearer, NoReplay, NotReplayed, Outcome};
+use auth_sandbox::Sandbox;
+use auth_zoqq::Zoqq;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use futures::future::join_all;
+use reqwest_middleware::ClientWithMiddleware;
+use support::{Api, Arrived, manager, no_tokens, tokens};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn client(source: impl TokenSource, origins: &[String]) -> ClientWithMiddleware {
+    with(Bearer::new(source, origins).unwrap())
+}
+
+fn with(bearer: Bearer) -> ClientWithMiddleware {
+    auth_middleware::reqwest::client(reqwest::Client::builder().no_proxy(), bearer).unwrap()
+}
+
+#[tokio::test]
+async fn a1_a_rejected_request_is_sent_again_with_the_next_token() {
+    let api = Api::taking(&["second"]).await;
+    let (tokens, script) = tokens();
+    let client = client(tokens, &[api.origin()]);
+    let answer = client.post(api.url("/calls")).header("x-own", "kept").body("a body").send().await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Replayed);
+    assert_eq!((answer.status(), &*answer.text().await.unwrap()), (StatusCode::OK, "welcome"));
+    assert_eq!(api.authorizations(), ["Bearer first", "Bearer second"]);
+    let arrived = api.arrived();
+    assert!(arrived.iter().all(|request| request.body == "a body" && request.headers["x-own"] == "kept"));
+    assert_eq!(arrived[0].headers.len(), arrived[1].headers.len());
+    assert_eq!(script.requests().len(), 2);
+
+    let answer = client.get(api.url("/calls")).send().await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Attached);
+    assert_eq!(api.authorizations().len(), 3);
+}
+
+#[tokio::test]
+async fn a1_a_newer_token_is_used_without_a_login() {
+    let (tokens, script) = tokens();
+    let renewed = tokens.clone();
+    // While the request is under way, another caller's rejection has brought the next token.
+    let api = Api::start_async(move |request: Arrived| {
+        let renewed = renewed.clone();
+        async move {
+            if request.authorization() != "Bearer first" {
+                return StatusCode::OK;
+            }
+            renewed.reject(&renewed.cached().unwrap());
+            renewed.token().await.unwrap();
+            StatusCode::UNAUTHORIZED
+        }
+    })
+    .await;
+    let answer = client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap();
+    assert_eq!((answer.status(), api.authorizations().len()), (StatusCode::OK, 2));
+    assert_eq!(script.requests().len(), 2, "the login of the other caller, and no third");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
+    let sandbox = Sandbox::start().unwrap();
+    let zoqq = Zoqq::builder()
+        .with_base_url(sandbox.base_url(auth_sandbox::Api::Zoqq))
+        .with_client_id(auth_sandbox::CLIENT_ID)
+        .with_api_key(auth_sandbox::API_KEY)
+        .with_scope(auth_sandbox::SCOPE);
+    let tokens = TokenManager::new(Login::new(zoqq.build().unwrap(), ReqwestTransport::new().unwrap()));
+    let url = sandbox.protected_url();
+    let origin: String = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    let client = client(tokens.clone(), &[origin]);
+    assert_eq!(client.get(&url).send().await.unwrap().status(), StatusCode::OK);
+    assert!(sandbox.revoke(tokens.cached().unwrap().expose()));
+
+    let calls = (0..500).map(|_| {
+        let call = client.get(&url).send();
+        tokio::spawn(call)
+    });
+    for call in join_all(calls).await {
+        assert_eq!(call.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    let counters = sandbox.counters(auth_sandbox::Api::Zoqq);
+    assert_eq!(counters.requests, 2, "one login, and one more");
+    assert_eq!(counters.served, 501);
+}
+
+#[tokio::test]
+async fn a3_a_second_rejection_goes_to_the_caller_untouched() {
+    let api = Api::taking(&[]).await;
+    let (tokens, script) = tokens();
+    let answer = client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Replayed);
+    assert_eq!((answer.status(), &*answer.text().await.unwrap()), (StatusCode::UNAUTHORIZED, "no"));
+    assert_eq!((api.arrived().len(), script.requests().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a3_no_permission_causes_no_login() {
+    let api = Api::start(|request| match &*request.path {
+        "/forbidden" => StatusCode::FORBIDDEN.into_response(),
+        _ => (StatusCode::UNAUTHORIZED, [("www-authenticate", r#"Bearer error="insufficient_scope""#)]).into_response(),
+    })
+    .await;
+    let (tokens, script) = tokens();
+    let client = client(tokens, &[api.origin()]);
+    for path in ["/forbidden", "/scope"] {
+        let answer = client.get(api.url(path)).send().await.unwrap();
+        assert_eq!(Outcome::of(answer.extensions()), Outcome::Attached);
+    }
+    assert_eq!((api.arrived().len(), script.requests().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a4_what_cannot_be_sent_again_is_told_and_the_token_rejected() {
+    let api = Api::taking(&["second", "third"]).await;
+    let (tokens, _) = tokens();
+    let client = with(Bearer::new(tokens.clone(), [api.origin()]).unwrap().with_body_limit(10));
+
+    let stream = futures::stream::iter([Ok::<_, std::io::Error>("a "), Ok("stream")]);
+    let answer = client.post(api.url("/")).body(reqwest::Body::wrap_stream(stream)).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::Body));
+    assert_eq!((api.arrived().len(), &*api.arrived()[0].body), (1, &b"a stream"[..]));
+    assert!(tokens.cached().is_none(), "the token was rejected");
+    assert_eq!(client.get(api.url("/")).send().await.unwrap().status(), StatusCode::OK);
+
+    let api = Api::taking(&[]).await;
+    let (tokens, _) = support::tokens();
+    let client = with(Bearer::new(tokens, [api.origin()]).unwrap().with_body_limit(10));
+    let answer = client.post(api.url("/")).body("eleven bytes").send().await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::Body));
+    assert_eq!(&*api.arrived()[0].body, b"eleven bytes");
+}
+
+#[tokio::test]
+async fn a4_a_request_can_ask_not_to_be_sent_again() {
+    let api = Api::taking(&["second"]).await;
+    let (tokens, _) = tokens();
+    let answer = client(tokens, &[api.origin()]).get(api.url("/")).with_extension(NoReplay).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::SwitchedOff));
+    assert_eq!(api.authorizations(), ["Bearer first"]);
+}
+
+#[tokio::test]
+async fn a5_the_callers_own_header_is_left_alone() {
+    let api = Api::taking(&["first"]).await;
+    let (tokens, script) = tokens();
+    let client = client(tokens, &[api.origin()]);
+    let answer = client.get(api.url("/")).bearer_auth("mine").send().await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::OwnAuthorization);
+    assert_eq!((answer.status(), api.authorizations()), (StatusCode::UNAUTHORIZED, vec!["Bearer mine".to_owned()]));
+    assert_eq!(script.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a5_no_other_origin_sees_a_token_or_a_key() {
+    let other = Api::start(|_| StatusCode::OK).await;
+    let target = other.url("/landed");
+    let api = Api::start(move |request| match &*request.path {
+        "/away" => Redirect::temporary(&target).into_response(),
+        "/near" => Redirect::temporary("/away").into_response(),
+        _ => StatusCode::OK.into_response(),
+    })
+    .await;
+    let (tokens, _) = tokens();
+    let client = client(tokens, &[api.origin()]);
+    for path in ["/away", "/near"] {
+        let answer = client.get(api.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT, "{path}");
+    }
+    assert_eq!(other.arrived().len(), 0, "a redirect to another origin is the caller's to follow");
+    let answer = client.get(other.url("/")).send().await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::OtherOrigin);
+    assert_eq!(other.authorizations(), [""]);
+    assert_eq!(api.authorizations(), ["Bearer first"; 3]);
+}
+
+#[tokio::test]
+async fn a5_redirects_within_an_origin_end() {
+    let api = Api::start(|_| Redirect::temporary("/again")).await;
+    let (tokens, _) = tokens();
+    client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap_err();
+    assert!(api.arrived().len() < 15);
+}
+
+#[tokio::test]
+async fn a6_without_a_token_nothing_is_sent() {
+    let api = Api::taking(&["first"]).await;
+    let error = client(no_tokens(), &[api.origin()]).get(api.url("/")).send().await.unwrap_err();
+    let reqwest_middleware::Error::Middleware(error) = error else { panic!("{error}") };
+    assert_eq!(error.downcast_ref::<auth_core::Error>().unwrap().kind(), ErrorKind::Unavailable);
+    assert_eq!(api.arrived().len(), 0);
+}
+
+#[tokio::test]
+async fn a6_a_rejected_request_fails_where_there_is_no_next_token() {
+    let api = Api::taking(&[]).await;
+    let tokens = manager(&Script::new([Answer::token("first", 3600)]).then_always(Answer::refusal()));
+    let error = client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap_err();
+    let reqwest_middleware::Error::Middleware(error) = error else { panic!("{error}") };
+    assert_eq!(error.downcast_ref::<auth_core::Error>().unwrap().kind(), ErrorKind::Refused);
+    assert_eq!(api.arrived().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_caller_leaves_the_login_to_the_others() {
+    let api = Api::taking(&["first"]).await;
+    let script = Script::new([Answer::token("first", 3600).after(Duration::from_millis(200))]);
+    let client = client(manager(&script), &[api.origin()]);
+    let impatient = tokio::time::timeout(Duration::from_millis(50), client.get(api.url("/")).send()).await;
+    assert!(impatient.is_err());
+    assert_eq!(client.get(api.url("/")).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!((script.requests().len(), api.arrived().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_provider_says_what_its_api_wants_beside_the_token() {
+    let sandbox = Sandbox::start().unwrap();
+    let zoqq = Zoqq::builder()
+        .with_base_url(sandbox.base_url(auth_sandbox::Api::Zoqq))
+        .with_client_id(auth_sandbox::CLIENT_ID)
+        .with_api_key(auth_sandbox::API_KEY)
+        .with_scope(auth_sandbox::SCOPE);
+    let tokens = TokenManager::new(Login::new(zoqq.build().unwrap(), ReqwestTransport::new().unwrap()));
+    let (api, other) = (Api::start(|_| StatusCode::OK).await, Api::start(|_| StatusCode::OK).await);
+    let client = client(tokens, &[api.origin()]);
+    client.get(api.url("/")).send().await.unwrap();
+    client.get(api.url("/")).header("x-api-key", "another").send().await.unwrap();
+    client.get(other.url("/")).send().await.unwrap();
+    let keys: Vec<_> = api.arrived().iter().map(|request| request.headers["x-api-key"].clone()).collect();
+    assert_eq!(keys, [auth_sandbox::API_KEY, "another"]);
+    assert!(!other.arrived()[0].headers.contains_key("x-api-key"));
+}
+
+#[tokio::test]
+async fn a_rejection_may_stand_in_the_body() {
+    let api = Api::start(|request| match request.authorization() {
+        "Bearer first" => (StatusCode::OK, r#"{"statusCode":401,"message":"expired"}"#),
+        _ => (StatusCode::OK, r#"{"calls":[]}"#),
+    })
+    .await;
+    let (tokens, script) = tokens();
+    let bearer = Bearer::new(tokens, [api.origin()]).unwrap().with_rejection_in_body(auth_voipex::is_rejection);
+    let client = with(bearer);
+    let answer = client.get(api.url("/a/path")).send().await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Replayed);
+    assert_eq!(answer.text().await.unwrap(), r#"{"calls":[]}"#);
+    let answer = client.get(api.url("/a/path")).send().await.unwrap();
+    assert_eq!(answer.url().path(), "/a/path");
+    assert_eq!((answer.content_length(), &*answer.text().await.unwrap()), (Some(12), r#"{"calls":[]}"#));
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_proxy_sees_no_token() {
+    use rcgen::generate_simple_self_signed;
+    use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
+
+    let certificate = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![certificate.cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let api = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = api.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let mut stream = acceptor.accept(api.accept().await.unwrap().0).await.unwrap();
+        let mut request = vec![0; 4096];
+        let length = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8(request[..length].to_vec()).unwrap()
+    });
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy_url = format!("http://{}", proxy.local_addr().unwrap());
+    let seen = tokio::spawn(async move {
+        let (mut client, _) = proxy.accept().await.unwrap();
+        let mut head = vec![0; 4096];
+        let length = client.read(&mut head).await.unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let mut server = tokio::net::TcpStream::connect(address).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        String::from_utf8(head[..length].to_vec()).unwrap()
+    });
+
+    let (tokens, _) = tokens();
+    let origin = format!("https://localhost:{}", address.port());
+    let root = reqwest::Certificate::from_der(certificate.cert.der()).unwrap();
+    let builder = reqwest::Client::builder().proxy(reqwest::Proxy::all(proxy_url).unwrap()).tls_certs_only([root]);
+    let client = auth_middleware::reqwest::client(builder, Bearer::new(tokens, [&origin]).unwrap()).unwrap();
+    assert_eq!(client.get(format!("{origin}/calls")).send().await.unwrap().status(), StatusCode::OK);
+    drop(client);
+    let (served, seen) = (served.await.unwrap(), seen.await.unwrap());
+    assert!(served.contains("Bearer first"), "{served}");
+    assert!(seen.starts_with("CONNECT localhost:") && !seen.contains("first"), "{seen}");
+}
+
+#[test]
+fn a5_an_allow_list_is_required() {
+    let (tokens, _) = tokens();
+    for origins in [&[][..], &["http://api.example.com"], &["https://api.example.com", "https://api.example.com/v1"]] {
+        let error = Bearer::new(tokens.clone(), origins).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misconfigured, "{origins:?}");
+    }
+}
