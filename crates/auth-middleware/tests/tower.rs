@@ -1,0 +1,223 @@
+//! A1 to A6 over real HTTP, by tower and hyper-util's client; HTTP/2 with trailers among it.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
+#![cfg(feature = "tower")]
+
+mod support;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use auth_core::http::{HeaderMap, HeaderValue, Request, Response};
+use auth_core::{ErrorKind, TokenSource};
+use auth_middleware::tower::{AuthLayer, BoxError};
+use auth_middleware::{Bearer, NoReplay, NotReplayed, Outcome};
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use support::{Api, no_tokens, tokens};
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_http::follow_redirect::FollowRedirectLayer;
+
+fn hyper() -> Client<HttpConnector, Body> {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+fn get(url: &str) -> Request<Body> {
+    Request::get(url).body(Body::empty()).unwrap()
+}
+
+fn layer(source: impl TokenSource, origins: &[String]) -> AuthLayer {
+    AuthLayer::new(Bearer::new(source, origins).unwrap())
+}
+
+async fn text(body: impl http_body::Body<Data = Bytes, Error: std::fmt::Debug>) -> String {
+    String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a1_a_rejected_request_is_sent_again_with_the_next_token() {
+    let api = Api::taking(&["second"]).await;
+    let (tokens, script) = tokens();
+    let mut service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
+    let request = Request::post(api.url("/calls")).header("x-own", "kept").body(Body::from("a body")).unwrap();
+    let answer = service.ready().await.unwrap().call(request).await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Replayed);
+    assert_eq!((answer.status(), text(answer.into_body()).await), (StatusCode::OK, "welcome".into()));
+    assert_eq!(api.authorizations(), ["Bearer first", "Bearer second"]);
+    assert!(api.arrived().iter().all(|request| request.body == "a body" && request.headers["x-own"] == "kept"));
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
+    let api = Api::taking(&["second"]).await;
+    let (tokens, script) = tokens();
+    let service = ServiceBuilder::new().layer(layer(tokens.clone(), &[api.origin()])).service(hyper());
+    tokens.token().await.unwrap();
+    let calls = (0..500).map(|_| service.clone().oneshot(get(&api.url("/"))));
+    for answer in futures::future::join_all(calls).await {
+        assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a3_a_second_rejection_goes_to_the_caller_untouched() {
+    let api = Api::taking(&[]).await;
+    let (tokens, _) = tokens();
+    let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
+    let answer = service.oneshot(get(&api.url("/"))).await.unwrap();
+    assert_eq!((answer.status(), text(answer.into_body()).await), (StatusCode::UNAUTHORIZED, "no".into()));
+    assert_eq!(api.arrived().len(), 2);
+}
+
+#[tokio::test]
+async fn a4_streams_and_marked_requests_are_not_sent_again() {
+    let api = Api::taking(&[]).await;
+    let (first, _) = tokens();
+    let service = ServiceBuilder::new().layer(layer(first.clone(), &[api.origin()])).service(hyper());
+    let stream = futures::stream::iter([Ok::<_, Infallible>("a "), Ok("stream")]);
+    let request = Request::post(api.url("/")).body(Body::from_stream(stream)).unwrap();
+    let answer = service.oneshot(request).await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::Body));
+    assert_eq!(&*api.arrived()[0].body, b"a stream");
+    assert!(first.cached().is_none(), "the token was rejected");
+
+    let (tokens, _) = tokens();
+    let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
+    let mut request = get(&api.url("/"));
+    request.extensions_mut().insert(NoReplay);
+    let answer = service.oneshot(request).await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::SwitchedOff));
+    assert_eq!(api.arrived().len(), 2);
+}
+
+#[tokio::test]
+async fn a5_each_hop_of_a_redirect_is_decided_by_its_origin() {
+    let api = Api::start(|_| StatusCode::OK).await;
+    let home = api.url("/home");
+    let other = Api::start(move |_| Redirect::temporary(&home)).await;
+    let away = other.url("/away");
+    let start = Api::start(move |request| match &*request.path {
+        "/start" => Redirect::temporary(&away).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    })
+    .await;
+    let (tokens, _) = tokens();
+    let service = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(layer(tokens, &[start.origin(), api.origin()]))
+        .service(hyper());
+    assert_eq!(service.oneshot(get(&start.url("/start"))).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(start.authorizations(), ["Bearer first"]);
+    assert_eq!(other.authorizations(), [""], "the hop between is of another origin");
+    assert_eq!(api.authorizations(), ["Bearer first"]);
+}
+
+#[tokio::test]
+async fn a5_the_callers_own_header_is_left_alone() {
+    let api = Api::taking(&["first"]).await;
+    let (tokens, script) = tokens();
+    let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
+    let request = Request::get(api.url("/")).header("authorization", "Basic bWU6bWU=").body(Body::empty()).unwrap();
+    let answer = service.oneshot(request).await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::OwnAuthorization);
+    assert_eq!((api.authorizations(), script.requests().len()), (vec!["Basic bWU6bWU=".to_owned()], 0));
+}
+
+#[tokio::test]
+async fn a6_without_a_token_nothing_is_sent() {
+    let api = Api::taking(&["first"]).await;
+    let service = ServiceBuilder::new().layer(layer(no_tokens(), &[api.origin()])).service(hyper());
+    let error: BoxError = service.oneshot(get(&api.url("/"))).await.unwrap_err();
+    assert_eq!(error.downcast::<auth_core::Error>().unwrap().kind(), ErrorKind::Unavailable);
+    assert_eq!(api.arrived().len(), 0);
+}
+
+#[tokio::test]
+async fn a_dropped_caller_leaves_its_request_alone() {
+    let api = Api::taking(&["second"]).await;
+    let (tokens, script) = tokens();
+    let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
+    for milliseconds in 0..5 {
+        let call = service.clone().oneshot(get(&api.url("/")));
+        let _ = tokio::time::timeout(Duration::from_millis(milliseconds), call).await;
+    }
+    assert_eq!(service.oneshot(get(&api.url("/"))).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_rejection_may_stand_in_the_body() {
+    let api = Api::start(|request| match request.authorization() {
+        "Bearer first" => r#"{"code":"unauthorized"}"#,
+        _ => r#"{"data":[]}"#,
+    })
+    .await;
+    let (tokens, script) = tokens();
+    let bearer = Bearer::new(tokens, [api.origin()]).unwrap().with_rejection_in_body(auth_zoqq::is_rejection);
+    let service = ServiceBuilder::new().layer(AuthLayer::new(bearer)).service(hyper());
+    for outcome in [Outcome::Replayed, Outcome::Attached] {
+        let answer = service.clone().oneshot(get(&api.url("/"))).await.unwrap();
+        assert_eq!(Outcome::of(answer.extensions()), outcome);
+        assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(11));
+        assert_eq!(text(answer.into_body()).await, r#"{"data":[]}"#);
+    }
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn reqwests_client_is_a_service_too() {
+    let api = Api::taking(&["second"]).await;
+    let (tokens, _) = tokens();
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client = tower::service_fn(move |request: Request<reqwest::Body>| {
+        let client = client.clone();
+        async move { client.execute(request.try_into()?).await.map(Response::<reqwest::Body>::from) }
+    });
+    let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(client);
+    let request = Request::post(api.url("/")).body(reqwest::Body::from("a body")).unwrap();
+    let answer = service.oneshot(request).await.unwrap();
+    assert_eq!((answer.status(), api.arrived().len()), (StatusCode::OK, 2));
+}
+
+/// Answers as a gRPC server does: over HTTP/2, with a body in frames, and trailers.
+async fn grpc() -> SocketAddr {
+    let answer = async |headers: HeaderMap, message: Bytes| {
+        let knows = headers.get("authorization").is_some_and(|value| value == "Bearer second");
+        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))]);
+        let frames = [Frame::data(Bytes::from("frame ")), Frame::data(message), Frame::trailers(trailers)];
+        let body = Body::new(StreamBody::new(futures::stream::iter(frames.map(Ok::<_, Infallible>))));
+        (if knows { StatusCode::OK } else { StatusCode::UNAUTHORIZED }, body)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    address
+}
+
+#[tokio::test]
+async fn trailers_of_http2_pass_untouched() {
+    let address = grpc().await;
+    let (tokens, _) = tokens();
+    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let service = ServiceBuilder::new().layer(layer(tokens, &[format!("http://{address}")])).service(client);
+    for outcome in [Outcome::Replayed, Outcome::Attached] {
+        let request = Request::post(format!("http://{address}/service/method"))
+            .header("te", "trailers")
+            .header("content-type", "application/grpc")
+            .body(Body::from("message"))
+            .unwrap();
+        let answer = service.clone().oneshot(request).await.unwrap();
+        assert_eq!((answer.status(), Outcome::of(answer.extensions())), (StatusCode::OK, outcome));
+        let body = answer.into_body().collect().await.unwrap();
+        assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+        assert_eq!(body.to_bytes(), "frame message");
+    }
+}
