@@ -4,6 +4,7 @@
 //! speed drifts slows all of them. It prints the table, and draws it to `docs/speed.svg`; what callers wait while tokens end
 //! goes to `docs/expiry.svg`.
 
+mod call;
 mod chart;
 mod expiry;
 mod hit;
@@ -40,6 +41,7 @@ fn main() -> Result<()> {
     let mut rows = hit::one_task()?;
     rows.extend(hit::two_threads()?);
     rows.extend(stampede::cold()?);
+    rows.extend(call::with_a_token()?);
     rows.extend(login::overhead()?);
 
     println!("{:<52} {:>14} {:>8} {:>8}", "", "median", "ratio", "target");

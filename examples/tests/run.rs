@@ -93,3 +93,19 @@ fn test_your_app_is_as_it_says() {
     let (is_ok, text) = run("test_your_app", &[], &[]);
     assert!(is_ok && text.starts_with("all as expected"), "{text}");
 }
+
+#[test]
+fn calls_heal_a_revoked_token() {
+    for name in ["call_by_reqwest", "call_by_hyper"] {
+        let (is_ok, text) = run(name, &[], &[]);
+        assert!(is_ok, "{name}: {text}");
+        assert_eq!(text, "200 OK, Attached\nafter the token was revoked: 200 OK, Replayed\n", "{name}");
+    }
+}
+
+#[test]
+fn axum_service_passes_on_what_its_provider_says() {
+    let (is_ok, text) = run("axum_service", &[], &[]);
+    assert!(is_ok, "{text}");
+    assert_eq!(text, "200 OK: {\"provider\":\"zoqq\"}\n503 Service Unavailable, retry-after: 7\n");
+}

@@ -1,11 +1,18 @@
-//! What a hit allocates: nothing.
+//! What a hit allocates: nothing; and what a call with a token adds.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use auth_core::testing::{Answer, Script, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
+use auth_middleware::Bearer;
+use auth_middleware::tower::AuthLayer;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service};
 
 /// How often memory was asked for in a thousand calls; the first calls may set up what stays.
 fn allocations(mut call: impl FnMut()) -> u64 {
@@ -63,4 +70,28 @@ fn an_account_of_a_pool_takes_less_than_two_kib() {
     let each = counted.bytes_current / ACCOUNTS as i64;
     assert!(each <= 2048, "{each} bytes for each account");
     runtime.block_on(async { pool.get(&1).unwrap().token().await }).unwrap();
+}
+
+#[test]
+fn a_call_with_a_token_takes_one_allocation_more_than_with_a_constant_header() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let script = Script::new([Answer::token("fake-token", 86_400)]);
+    let tokens = TokenManager::new(script.login().with_clock(SystemClock));
+    let token = runtime.block_on(tokens.token()).unwrap();
+    let answer =
+        |request: Request<Full<Bytes>>| std::future::ready(Ok::<_, Infallible>(Response::new(request.into_body())));
+    let mut service = tower::service_fn(answer);
+    let bearer = Bearer::new(tokens, ["https://api.example.com"]).unwrap();
+    let mut with_layer = AuthLayer::new(bearer).layer(service);
+    let request = || {
+        let request = Request::get("https://api.example.com/v1/calls").header("accept", "application/json");
+        request.header("x-request-id", "4711").body(Full::default()).unwrap()
+    };
+    let constant = allocation_counter::measure(|| {
+        let mut request = request();
+        request.headers_mut().insert("authorization", token.authorization().clone());
+        runtime.block_on(service.call(request)).unwrap();
+    });
+    let attached = allocation_counter::measure(|| drop(runtime.block_on(with_layer.call(request())).unwrap()));
+    assert!(attached.count_total <= constant.count_total + 1, "{attached:?}, {constant:?}");
 }

@@ -53,6 +53,12 @@ impl Origin {
             && port.unwrap_or(default_port(self.is_https)) == self.port
     }
 
+    /// Tells whether it is https; else it is http to this machine.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.is_https
+    }
+
     fn scheme(&self) -> &'static str {
         if self.is_https { "https" } else { "http" }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use auth_core::{AccessToken, Error, Origin, TokenSource};
+use auth_core::{AccessToken, Error, Origin, TokenFuture, TokenSource};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 
@@ -58,7 +58,7 @@ impl Bearer {
         self.with(|settings| settings.body_limit = bytes)
     }
 
-    /// Sets a rule that finds a rejection in the body of an answer that is not 401: some APIs say it there. Only bodies
+    /// Sets a rule that finds a rejection in the body of an answer that is neither 401 nor 403: some APIs say it there. Only bodies
     /// of a stated length within the limit are read.
     #[must_use]
     pub fn with_rejection_in_body(self, rule: fn(&[u8]) -> bool) -> Self {
@@ -73,16 +73,21 @@ impl Bearer {
 }
 
 impl Bearer {
+    /// Whether a URL's origin is on the list.
+    pub(crate) fn lists(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
+        self.0.origins.iter().any(|origin| origin.matches(scheme, host, port))
+    }
+
     /// Why a request is to be left as it is, if it is.
     pub(crate) fn leaves(&self, scheme: &str, host: &str, port: Option<u16>, headers: &HeaderMap) -> Option<Outcome> {
-        if !self.0.origins.iter().any(|origin| origin.matches(scheme, host, port)) {
+        if !self.lists(scheme, host, port) {
             return Some(Outcome::OtherOrigin);
         }
         headers.contains_key(AUTHORIZATION).then_some(Outcome::OwnAuthorization)
     }
 
-    pub(crate) async fn token(&self) -> Result<AccessToken, Error> {
-        self.0.source.token().await
+    pub(crate) fn token(&self) -> TokenFuture<'_> {
+        self.0.source.token()
     }
 
     /// Takes note that `token` was rejected, and gives the next one to send the copy with, or why it is not sent.
@@ -108,6 +113,11 @@ impl Bearer {
         Ok(next)
     }
 
+    /// Whether every origin is plain http, which is this machine alone.
+    pub(crate) fn is_local(&self) -> bool {
+        !self.0.origins.iter().any(Origin::is_https)
+    }
+
     pub(crate) fn body_limit(&self) -> usize {
         self.0.body_limit
     }
@@ -116,6 +126,9 @@ impl Bearer {
     pub(crate) fn judge(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
         if is_rejection(status, headers) {
             return Verdict::Rejected;
+        }
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Verdict::Taken;
         }
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         match self.0.rejected_in_body {

@@ -3,52 +3,86 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 
+use auth_core::Error;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;
 use smallvec::SmallVec;
 
-/// Most requests have fewer headers, and then their copy takes no allocation of its own.
-const USUAL: usize = 12;
+use crate::BoxError;
 
-/// A copy of headers without their map, which is only made where it is needed.
-pub(crate) struct Headers(SmallVec<[(HeaderName, HeaderValue); USUAL]>);
+/// Most requests' heads are shorter, and have fewer headers: then their copy takes no allocation of its own.
+const USUAL_LENGTH: usize = 384;
+const USUAL_HEADERS: usize = 12;
 
-impl Headers {
-    pub(crate) fn keep(headers: &HeaderMap) -> Self {
-        Self(headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+/// The URL and the headers of a request as plain text. Clones of the parts themselves would each take an allocation, for
+/// a copy that is hardly ever needed.
+pub(crate) struct Head {
+    text: SmallVec<[u8; USUAL_LENGTH]>,
+    url: [u32; 2],
+    headers: SmallVec<[Span; USUAL_HEADERS]>,
+}
+
+/// How long a header's name and value are.
+struct Span {
+    name: u32,
+    value: u32,
+    is_sensitive: bool,
+}
+
+impl Head {
+    /// Keeps a URL, which is given in two pieces, and headers.
+    pub(crate) fn keep(url: [&str; 2], headers: &HeaderMap) -> Self {
+        let mut text = SmallVec::new();
+        url.iter().for_each(|piece| text.extend_from_slice(piece.as_bytes()));
+        let url = url.map(|piece| piece.len() as u32);
+        let headers = headers.iter().map(|(name, value)| {
+            text.extend_from_slice(name.as_str().as_bytes());
+            text.extend_from_slice(value.as_bytes());
+            Span { name: name.as_str().len() as u32, value: value.len() as u32, is_sensitive: value.is_sensitive() }
+        });
+        let headers = headers.collect();
+        Self { text, url, headers }
     }
 
-    pub(crate) fn into_map(self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(self.0.len() + 2);
-        for (name, value) in self.0 {
-            headers.append(name, value);
+    /// Whether the URL, which was kept in one piece, is this one.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn is_of(&self, url: &str) -> bool {
+        self.text[..self.url[0] as usize] == *url.as_bytes()
+    }
+
+    /// Gives back the pieces of the URL, and the headers.
+    pub(crate) fn restore(self) -> ([Bytes; 2], HeaderMap) {
+        let mut text = Bytes::copy_from_slice(&self.text);
+        let url = self.url.map(|length| text.split_to(length as usize));
+        let mut headers = HeaderMap::new();
+        for span in self.headers {
+            let (name, value) = (text.split_to(span.name as usize), text.split_to(span.value as usize));
+            // They were a name and a value before.
+            if let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(&name), HeaderValue::from_maybe_shared(value)) {
+                value.set_sensitive(span.is_sensitive);
+                headers.append(name, value);
+            }
         }
-        headers
+        (url, headers)
     }
 }
 
 /// Gives a body back with a copy of its bytes; without one where its length is unknown, or over `limit`.
-pub(crate) async fn keep_body<B>(body: B, limit: usize) -> Result<(B, Option<Bytes>), B::Error>
+pub(crate) async fn keep_body<B>(mut body: B, limit: usize) -> Result<(B, Option<Bytes>), BoxError>
 where
-    B: Body + From<Bytes> + Unpin,
+    B: Body<Error: Into<BoxError>> + From<Bytes> + Unpin,
 {
     if body.is_end_stream() {
         return Ok((body, Some(Bytes::new())));
     }
-    match body.size_hint().exact() {
-        Some(length) if length <= limit as u64 => {
-            let bytes = read(body).await?;
-            Ok((B::from(bytes.clone()), Some(bytes)))
-        }
-        _ => Ok((body, None)),
-    }
-}
-
-async fn read<B: Body + Unpin>(mut body: B) -> Result<Bytes, B::Error> {
+    let Some(length) = body.size_hint().exact().filter(|length| *length <= limit as u64) else {
+        return Ok((body, None));
+    };
     let mut bytes = Bytes::new();
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let Ok(mut data) = frame?.into_data() else { continue };
+        // What cannot be made again of bytes alone must not be lost.
+        let mut data = frame.map_err(Into::into)?.into_data().map_err(|_| other_than_stated())?;
         if bytes.is_empty() {
             // The usual body is one piece, which is taken without a copy.
             bytes = data.copy_to_bytes(data.remaining());
@@ -57,6 +91,39 @@ async fn read<B: Body + Unpin>(mut body: B) -> Result<Bytes, B::Error> {
             more.put(data);
             bytes = more.freeze();
         }
+        if bytes.len() as u64 > length {
+            return Err(other_than_stated().into());
+        }
     }
-    Ok(bytes)
+    Ok((B::from(bytes.clone()), Some(bytes)))
+}
+
+fn other_than_stated() -> Error {
+    Error::misconfigured(
+        "body_limit",
+        "is too much: a body has trailers, or more bytes than it states; set 0 to pass it on",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_comes_back_as_it_was() {
+        let mut headers = HeaderMap::new();
+        for number in 0..40 {
+            headers.append("x-many", HeaderValue::from(number));
+        }
+        headers.insert("x-empty", HeaderValue::from_static(""));
+        headers.insert("x-bytes", HeaderValue::from_bytes(b"\xf6 \t\xff").unwrap());
+        let mut secret = HeaderValue::from_static("secret");
+        secret.set_sensitive(true);
+        headers.insert("cookie", secret);
+
+        let (url, restored) = Head::keep(["api.example.com", "/a?b"], &headers).restore();
+        assert_eq!(url, ["api.example.com", "/a?b"]);
+        assert_eq!(restored, headers);
+        assert!(restored["cookie"].is_sensitive() && !restored["x-empty"].is_sensitive());
+    }
 }

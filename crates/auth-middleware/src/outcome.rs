@@ -33,6 +33,8 @@ pub enum NotReplayed {
     SwitchedOff,
     /// The source gave the rejected token again.
     SameToken,
+    /// It went on by a redirect after a server had taken it, and is not safe to repeat (RFC 9110 9.2.1).
+    Redirected,
 }
 
 impl Outcome {
@@ -45,10 +47,8 @@ impl Outcome {
 
     /// Writes it into an answer's extensions.
     pub(crate) fn write(self, answer: &mut Extensions) {
-        if self == Self::Attached {
-            // What a middleware below has written is of its own request.
-            answer.remove::<Self>();
-        } else {
+        // Of two in a row, each for its own API, the one that has attached a token speaks.
+        if self != Self::Attached && (self != Self::OtherOrigin || answer.get::<Self>().is_none()) {
             answer.insert(self);
         }
     }

@@ -7,14 +7,16 @@
 use std::time::Duration;
 
 use ::reqwest::redirect::Policy;
-use ::reqwest::{Body, Client, ClientBuilder, Request, Response, Url};
+use ::reqwest::{Body, Client, ClientBuilder, Request, Response, ResponseBuilderExt, Url};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Extensions, Method, Version};
 use reqwest_middleware::{ClientWithMiddleware, Error, Middleware, Next, Result};
 
+use crate::BoxError;
+use crate::answer::{AnswerBody, ask};
 use crate::bearer::{Bearer, Verdict, attach};
-use crate::copy::{Headers, keep_body};
+use crate::copy::{Head, keep_body};
 use crate::outcome::{NoReplay, NotReplayed, Outcome};
 
 /// So many redirects are followed, as reqwest does by itself.
@@ -34,6 +36,7 @@ const MOST_REDIRECTS: usize = 10;
 /// # Errors
 /// What reqwest says where the client cannot be built.
 pub fn client(builder: ClientBuilder, bearer: Bearer) -> ::reqwest::Result<ClientWithMiddleware> {
+    let builder = if bearer.is_local() { builder.no_proxy() } else { builder };
     let client: Client = builder.redirect(within_origin()).build()?;
     Ok(reqwest_middleware::ClientBuilder::new(client).with(AuthMiddleware::new(bearer)).build())
 }
@@ -69,22 +72,29 @@ impl AuthMiddleware {
     }
 
     async fn judge(&self, answer: Response) -> Result<(Response, bool)> {
+        if !self.is_listed(answer.url()) {
+            // Where a redirect has led, another server speaks: not of this token.
+            return Ok((answer, false));
+        }
         match self.0.judge(answer.status(), answer.headers()) {
             Verdict::Taken => Ok((answer, false)),
             Verdict::Rejected => Ok((answer, true)),
             Verdict::Body(rule) => {
                 let url = answer.url().clone();
-                let (head, body) = http::Response::<Body>::from(answer).into_parts();
-                let (body, bytes) = keep_body(body, self.0.body_limit()).await?;
-                let is_rejected = bytes.is_some_and(|bytes| rule(&bytes));
-                let mut answer = http::Response::from_parts(head, body);
-                ::reqwest::ResponseBuilderExt::url(http::response::Builder::new(), url)
+                let answer = http::Response::<Body>::from(answer).map(AnswerBody::new);
+                let (mut answer, is_rejected) = ask(answer, rule, self.0.body_limit()).await?;
+                http::response::Builder::new()
+                    .url(url)
                     .body(())
                     .map(|with_url| answer.extensions_mut().extend(with_url.into_parts().0.extensions))
                     .map_err(Error::middleware)?;
-                Ok((Response::from(answer), is_rejected))
+                Ok((Response::from(answer.map(Body::wrap)), is_rejected))
             }
         }
+    }
+
+    fn is_listed(&self, url: &Url) -> bool {
+        self.0.lists(url.scheme(), url.host_str().unwrap_or_default(), url.port())
     }
 }
 
@@ -97,21 +107,37 @@ impl Middleware for AuthMiddleware {
             return next.run(request, extensions).await.map(|answer| with(outcome, answer));
         }
         let token = self.0.token().await.map_err(Error::middleware)?;
+        let is_safe = request.method().is_safe();
         let (mut request, copy) = keep(request, extensions, self.0.body_limit()).await?;
         attach(&token, request.headers_mut());
         let (answer, is_rejected) = self.judge(next.clone().run(request, extensions).await?).await?;
         if !is_rejected {
             return Ok(with(Outcome::Attached, answer));
         }
+        // The server has taken what it redirects, and must not get it twice.
+        let copy = copy.and_then(|copy| {
+            let is_repeatable = is_safe || copy.head.is_of(answer.url().as_str());
+            if is_repeatable { Ok(copy) } else { Err(NotReplayed::Redirected) }
+        });
         match self.0.after_rejection(&token, copy).await.map_err(Error::middleware)? {
             Ok((newer, copy)) => {
                 drop(answer);
-                let mut request = copy.into_request();
+                let mut request = copy.into_request()?;
                 attach(&newer, request.headers_mut());
                 next.run(request, extensions).await.map(|answer| with(Outcome::Replayed, answer))
             }
             Err(why) => Ok(with(Outcome::Rejected(why), answer)),
         }
+    }
+}
+
+fn explain(error: BoxError) -> Error {
+    match error.downcast() {
+        Ok(error) => Error::Reqwest(*error),
+        Err(error) => match error.downcast::<auth_core::Error>() {
+            Ok(error) => Error::middleware(*error),
+            Err(_) => Error::middleware(auth_core::Error::malformed("the body of the request cannot be read")),
+        },
     }
 }
 
@@ -123,9 +149,8 @@ fn with(outcome: Outcome, mut answer: Response) -> Response {
 /// What is needed to send a request again.
 struct Copy {
     method: Method,
-    url: Url,
     version: Version,
-    headers: Headers,
+    head: Head,
     timeout: Option<Duration>,
     body: Option<Bytes>,
 }
@@ -141,7 +166,7 @@ async fn keep(
     let body = match request.body_mut().take() {
         None => None,
         Some(body) => {
-            let (body, bytes) = keep_body(body, limit).await?;
+            let (body, bytes) = keep_body(body, limit).await.map_err(explain)?;
             *request.body_mut() = Some(body);
             let Some(bytes) = bytes else { return Ok((request, Err(NotReplayed::Body))) };
             Some(bytes)
@@ -149,9 +174,8 @@ async fn keep(
     };
     let copy = Copy {
         method: request.method().clone(),
-        url: request.url().clone(),
         version: request.version(),
-        headers: Headers::keep(request.headers()),
+        head: Head::keep([request.url().as_str(), ""], request.headers()),
         timeout: request.timeout().copied(),
         body,
     };
@@ -159,12 +183,14 @@ async fn keep(
 }
 
 impl Copy {
-    fn into_request(self) -> Request {
-        let mut request = Request::new(self.method, self.url);
+    fn into_request(self) -> Result<Request> {
+        let ([url, _], headers) = self.head.restore();
+        let url = Url::parse(&String::from_utf8_lossy(&url)).map_err(Error::middleware)?;
+        let mut request = Request::new(self.method, url);
         *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers.into_map();
+        *request.headers_mut() = headers;
         *request.timeout_mut() = self.timeout;
         *request.body_mut() = self.body.map(Body::from);
-        request
+        Ok(request)
     }
 }

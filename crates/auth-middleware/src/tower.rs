@@ -5,26 +5,26 @@
 //! `FollowRedirect`), so that the token is decided for each hop. Over a client that follows redirects by itself, such as
 //! reqwest unless told otherwise, the token and the API's own headers go where that client takes them.
 
-mod body;
-
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use auth_core::AccessToken;
 use bytes::Bytes;
+use http::request::Parts;
+use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{Extensions, Method, Request, Response, Uri, Version};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::bearer::{Bearer, attach};
-use crate::copy::{Headers, keep_body};
+use crate::answer::ask;
+use crate::bearer::{Bearer, Verdict, attach};
+use crate::copy::{Head, keep_body};
 use crate::outcome::{NoReplay, NotReplayed, Outcome};
 
-pub use body::AnswerBody;
-
-/// Any error: of the service, of a body, or [`auth_core::Error`] where there was no token.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub use crate::BoxError;
+pub use crate::answer::AnswerBody;
 
 /// Makes an [`AuthService`] of a service.
 ///
@@ -99,33 +99,53 @@ where
     let uri = request.uri();
     let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
     if let Some(outcome) = bearer.leaves(scheme, host, uri.port_u16(), request.headers()) {
-        return send(&mut service, request).await.map(|answer| with(outcome, answer));
+        let answer = service.call(request).await.map_err(Into::into)?;
+        return Ok(with(outcome, answer.map(AnswerBody::new)));
     }
     let token = bearer.token().await?;
-    let (mut request, copy) = keep(request, bearer.body_limit()).await?;
-    attach(&token, request.headers_mut());
-    let (answer, is_rejected) = body::judge(&bearer, send(&mut service, request).await?).await?;
+    let (mut head, body) = request.into_parts();
+    let (body, copy) = if head.extensions.get::<NoReplay>().is_some() {
+        (body, Err(NotReplayed::SwitchedOff))
+    } else {
+        let (body, bytes) = keep_body(body, bearer.body_limit()).await?;
+        (body, bytes.ok_or(NotReplayed::Body).map(|body| Copy::of(&head, body)))
+    };
+    attach(&token, &mut head.headers);
+    let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?.map(AnswerBody::new);
+    let (answer, is_rejected) = match bearer.judge(answer.status(), answer.headers()) {
+        Verdict::Taken => (answer, false),
+        Verdict::Rejected => (answer, true),
+        Verdict::Body(rule) => Box::pin(ask(answer, rule, bearer.body_limit())).await.map_err(Into::into)?,
+    };
     if !is_rejected {
         return Ok(with(Outcome::Attached, answer));
     }
-    match bearer.after_rejection(&token, copy).await? {
-        Ok((next, copy)) => {
-            drop(answer);
-            let mut request = copy.into_request();
-            attach(&next, request.headers_mut());
-            poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
-            send(&mut service, request).await.map(|answer| with(Outcome::Replayed, answer))
-        }
-        Err(why) => Ok(with(Outcome::Rejected(why), answer)),
-    }
+    // In a box of its own, since all of this future is moved for each request.
+    Box::pin(replay(bearer, service, token, copy, answer)).await
 }
 
-async fn send<S, B, R>(service: &mut S, request: Request<B>) -> Result<Response<AnswerBody<R>>, BoxError>
+async fn replay<S, B, R>(
+    bearer: Bearer,
+    mut service: S,
+    token: AccessToken,
+    copy: Result<Copy, NotReplayed>,
+    answer: Response<AnswerBody<R>>,
+) -> Result<Response<AnswerBody<R>>, BoxError>
 where
     S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>,
+    B: From<Bytes>,
     R: Body,
 {
-    service.call(request).await.map(|answer| answer.map(AnswerBody::new)).map_err(Into::into)
+    let (next, copy) = match bearer.after_rejection(&token, copy).await? {
+        Ok(next) => next,
+        Err(why) => return Ok(with(Outcome::Rejected(why), answer)),
+    };
+    drop(answer);
+    let mut request = copy.into_request()?;
+    attach(&next, request.headers_mut());
+    poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
+    let answer = service.call(request).await.map_err(Into::into)?;
+    Ok(with(Outcome::Replayed, answer.map(AnswerBody::new)))
 }
 
 fn with<R>(outcome: Outcome, mut answer: Response<R>) -> Response<R> {
@@ -136,41 +156,40 @@ fn with<R>(outcome: Outcome, mut answer: Response<R>) -> Response<R> {
 /// What is needed to send a request again.
 struct Copy {
     method: Method,
-    uri: Uri,
+    scheme: Option<Scheme>,
     version: Version,
-    headers: Headers,
+    head: Head,
     extensions: Extensions,
     body: Bytes,
 }
 
-async fn keep<B>(request: Request<B>, limit: usize) -> Result<(Request<B>, Result<Copy, NotReplayed>), BoxError>
-where
-    B: Body<Error: Into<BoxError>> + From<Bytes> + Unpin,
-{
-    if request.extensions().get::<NoReplay>().is_some() {
-        return Ok((request, Err(NotReplayed::SwitchedOff)));
-    }
-    let (head, body) = request.into_parts();
-    let (body, bytes) = keep_body(body, limit).await.map_err(Into::into)?;
-    let copy = bytes.ok_or(NotReplayed::Body).map(|body| Copy {
-        method: head.method.clone(),
-        uri: head.uri.clone(),
-        version: head.version,
-        headers: Headers::keep(&head.headers),
-        extensions: head.extensions.clone(),
-        body,
-    });
-    Ok((Request::from_parts(head, body), copy))
-}
-
 impl Copy {
-    fn into_request<B: From<Bytes>>(self) -> Request<B> {
+    fn of(request: &Parts, body: Bytes) -> Self {
+        let authority = request.uri.authority().map_or("", Authority::as_str);
+        let path = request.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        Self {
+            method: request.method.clone(),
+            scheme: request.uri.scheme().cloned(),
+            version: request.version,
+            head: Head::keep([authority, path], &request.headers),
+            extensions: request.extensions.clone(),
+            body,
+        }
+    }
+
+    fn into_request<B: From<Bytes>>(self) -> Result<Request<B>, BoxError> {
+        let ([authority, path], headers) = self.head.restore();
+        // Of its parts: what was a path must not be read as more of a host.
+        let mut url = uri::Parts::default();
+        url.scheme = self.scheme;
+        url.authority = Some(Authority::from_maybe_shared(authority)?);
+        url.path_and_query = Some(PathAndQuery::from_maybe_shared(path)?);
         let mut request = Request::new(B::from(self.body));
         *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
+        *request.uri_mut() = Uri::from_parts(url)?;
         *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers.into_map();
+        *request.headers_mut() = headers;
         *request.extensions_mut() = self.extensions;
-        request
+        Ok(request)
     }
 }

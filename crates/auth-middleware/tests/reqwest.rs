@@ -78,8 +78,7 @@ async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
         .with_scope(auth_sandbox::SCOPE);
     let tokens = TokenManager::new(Login::new(zoqq.build().unwrap(), ReqwestTransport::new().unwrap()));
     let url = sandbox.protected_url();
-    let origin: String = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-    let client = client(tokens.clone(), &[origin]);
+    let client = client(tokens.clone(), &[sandbox.origin()]);
     assert_eq!(client.get(&url).send().await.unwrap().status(), StatusCode::OK);
     assert!(sandbox.revoke(tokens.cached().unwrap().expose()));
 
@@ -312,5 +311,79 @@ fn a5_an_allow_list_is_required() {
     for origins in [&[][..], &["http://api.example.com"], &["https://api.example.com", "https://api.example.com/v1"]] {
         let error = Bearer::new(tokens.clone(), origins).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misconfigured, "{origins:?}");
+    }
+}
+
+#[tokio::test]
+async fn a3_no_permission_causes_no_login_whatever_the_body_says() {
+    let body = r#"{"statusCode":401,"code":"unauthorized"}"#;
+    let api = Api::start(move |request| match &*request.path {
+        "/forbidden" => (StatusCode::FORBIDDEN, body).into_response(),
+        _ => (StatusCode::UNAUTHORIZED, [("www-authenticate", r#"Bearer error="insufficient_scope""#)], body)
+            .into_response(),
+    })
+    .await;
+    let (tokens, script) = tokens();
+    let client = with(Bearer::new(tokens, [api.origin()]).unwrap().with_rejection_in_body(auth_voipex::is_rejection));
+    for path in ["/forbidden", "/scope"] {
+        client.get(api.url(path)).send().await.unwrap();
+    }
+    assert_eq!((api.arrived().len(), script.requests().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a1_what_a_server_has_taken_is_not_sent_twice() {
+    let api = Api::start(|request| match &*request.path {
+        "/make" => Redirect::to("/made").into_response(),
+        _ => StatusCode::UNAUTHORIZED.into_response(),
+    })
+    .await;
+    let (tokens, _) = tokens();
+    let answer = client(tokens.clone(), &[api.origin()]).post(api.url("/make")).body("a payment").send().await.unwrap();
+    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::Redirected));
+    assert_eq!(api.arrived().iter().filter(|request| request.path == "/make").count(), 1);
+    assert!(tokens.cached().is_none(), "the token was rejected");
+}
+
+#[tokio::test]
+async fn a1_another_origin_rejects_no_token() {
+    let other = Api::start(|_| StatusCode::UNAUTHORIZED).await;
+    let target = other.url("/");
+    let api = Api::start(move |_| Redirect::temporary(&target)).await;
+    let (tokens, script) = tokens();
+    // A client that follows redirects wherever they lead.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let bearer = Bearer::new(tokens.clone(), [api.origin()]).unwrap();
+    let client = reqwest_middleware::ClientBuilder::new(client);
+    let client = client.with(auth_middleware::reqwest::AuthMiddleware::new(bearer)).build();
+    for _ in 0..3 {
+        assert_eq!(client.get(api.url("/")).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!((script.requests().len(), tokens.cached().is_some()), (1, true));
+    assert_eq!(other.authorizations(), [""; 3]);
+}
+
+#[tokio::test]
+async fn a5_a_token_for_this_machine_passes_no_proxy() {
+    let (api, proxy) = (Api::taking(&["first"]).await, Api::start(|_| StatusCode::OK).await);
+    let (tokens, _) = tokens();
+    let builder = reqwest::Client::builder().proxy(reqwest::Proxy::all(proxy.origin()).unwrap());
+    let client = auth_middleware::reqwest::client(builder, Bearer::new(tokens, [api.origin()]).unwrap()).unwrap();
+    assert_eq!(client.get(api.url("/")).send().await.unwrap().text().await.unwrap(), "welcome");
+    assert_eq!(proxy.arrived().len(), 0);
+}
+
+#[tokio::test]
+async fn a_middleware_for_each_of_two_apis() {
+    let (one, two) = (Api::taking(&["second"]).await, Api::taking(&["second"]).await);
+    let bearer = |api: &Api| Bearer::new(tokens().0, [api.origin()]).unwrap();
+    let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::builder().no_proxy().build().unwrap())
+        .with(auth_middleware::reqwest::AuthMiddleware::new(bearer(&one)))
+        .with(auth_middleware::reqwest::AuthMiddleware::new(bearer(&two)))
+        .build();
+    for api in [&one, &two] {
+        let answer = client.get(api.url("/")).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(api.authorizations(), ["Bearer first", "Bearer second"]);
     }
 }

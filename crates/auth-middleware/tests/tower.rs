@@ -221,3 +221,52 @@ async fn trailers_of_http2_pass_untouched() {
         assert_eq!(body.to_bytes(), "frame message");
     }
 }
+
+#[tokio::test]
+async fn a5_a_path_is_never_read_as_more_of_a_host() {
+    let (tokens, _) = tokens();
+    let hosts = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = hosts.clone();
+    let server = tower::service_fn(move |request: Request<Body>| {
+        seen.lock().unwrap().push(request.uri().clone());
+        std::future::ready(Ok::<_, Infallible>(Response::builder().status(401).body(Body::empty()).unwrap()))
+    });
+    let service = ServiceBuilder::new().layer(layer(tokens, &["https://api.example.com".into()])).service(server);
+    let mut parts = axum::http::uri::Parts::default();
+    parts.scheme = Some("https".parse().unwrap());
+    parts.authority = Some("api.example.com".parse().unwrap());
+    parts.path_and_query = Some("*".parse().unwrap());
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = axum::http::Uri::from_parts(parts).unwrap();
+    let _ = service.oneshot(request).await;
+    for uri in hosts.lock().unwrap().iter() {
+        assert_eq!(uri.host(), Some("api.example.com"), "{uri}");
+    }
+    assert_eq!(hosts.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_body_with_trailers_is_not_robbed_of_them() {
+    let api = Api::taking(&["first"]).await;
+    let (tokens, _) = tokens();
+    let service = ServiceBuilder::new().layer(layer(tokens.clone(), &[api.origin()])).service(hyper());
+    let trailers = || async { Some(Ok(HeaderMap::new())) };
+    let body = || Body::new(http_body_util::Full::new(Bytes::from("a body")).with_trailers(trailers()));
+    let error = service.oneshot(Request::post(api.url("/")).body(body()).unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains("body_limit"), "{error}");
+    let bearer = Bearer::new(tokens, [api.origin()]).unwrap().with_body_limit(0);
+    let service = ServiceBuilder::new().layer(AuthLayer::new(bearer)).service(hyper());
+    let answer = service.oneshot(Request::post(api.url("/")).body(body()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn k1_an_answer_does_not_print_what_was_read_of_it() {
+    let api = Api::start(|request| request.authorization().to_owned()).await;
+    let (tokens, _) = tokens();
+    let bearer = Bearer::new(tokens, [api.origin()]).unwrap().with_rejection_in_body(|_| false);
+    let service = ServiceBuilder::new().layer(AuthLayer::new(bearer)).service(hyper());
+    let answer = service.oneshot(get(&api.url("/"))).await.unwrap();
+    assert!(!format!("{answer:?}").contains("first"));
+    assert_eq!(text(answer.into_body()).await, "Bearer first");
+}

@@ -128,6 +128,12 @@ impl Sandbox {
         format!("http://{}{}", self.address, api.prefix())
     }
 
+    /// The origin of all of it, such as `http://127.0.0.1:40123`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The URL of a resource that takes any token issued here: `GET` answers 200, or 401 without a valid one.
     #[must_use]
     pub fn protected_url(&self) -> String {

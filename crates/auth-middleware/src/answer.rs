@@ -1,6 +1,7 @@
 //! The body of an answer, of which some may have been read to look for a rejection.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,12 +10,8 @@ use bytes::Buf;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 
-use super::BoxError;
-use crate::bearer::{Bearer, Verdict};
-
 pin_project_lite::pin_project! {
     /// Gives an answer's body as the service gave it, trailers and all.
-    #[derive(Debug)]
     pub struct AnswerBody<R: Body> {
         // What was read to look for a rejection.
         read: VecDeque<Frame<R::Data>>,
@@ -25,8 +22,15 @@ pin_project_lite::pin_project! {
 }
 
 impl<R: Body> AnswerBody<R> {
-    pub(super) fn new(body: R) -> Self {
+    pub(crate) fn new(body: R) -> Self {
         Self { read: VecDeque::new(), is_read_to_its_end: false, rest: body }
+    }
+}
+
+impl<R: Body> fmt::Debug for AnswerBody<R> {
+    /// Without what was read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerBody").finish_non_exhaustive()
     }
 }
 
@@ -59,30 +63,29 @@ impl<R: Body> Body for AnswerBody<R> {
     }
 }
 
-/// Tells whether an answer rejects the token; its body is read where the rule needs it, and still there after.
-pub(super) async fn judge<R>(
-    bearer: &Bearer,
+/// Tells whether the body of an answer rejects the token, by a rule; the body is still there after.
+pub(crate) async fn ask<R>(
     mut answer: Response<AnswerBody<R>>,
-) -> Result<(Response<AnswerBody<R>>, bool), BoxError>
+    rule: fn(&[u8]) -> bool,
+    limit: usize,
+) -> Result<(Response<AnswerBody<R>>, bool), R::Error>
 where
-    R: Body<Error: Into<BoxError>> + Unpin,
+    R: Body + Unpin,
 {
-    let rule = match bearer.judge(answer.status(), answer.headers()) {
-        Verdict::Taken => return Ok((answer, false)),
-        Verdict::Rejected => return Ok((answer, true)),
-        Verdict::Body(rule) => rule,
-    };
     let body = answer.body_mut();
     let mut bytes = Vec::new();
-    while bytes.len() <= bearer.body_limit() {
+    while bytes.len() <= limit {
         let Some(frame) = poll_fn(|context| Pin::new(&mut body.rest).poll_frame(context)).await else {
             body.is_read_to_its_end = true;
             break;
         };
-        let frame = frame.map_err(Into::into)?;
+        let frame = frame?;
         // Data in one piece, as HTTP clients give it; in several, it is no short answer.
-        bytes.extend_from_slice(frame.data_ref().map_or(&[], Buf::chunk));
-        body.read.push_back(frame);
+        let data = frame.data_ref().map_or(&[][..], Buf::chunk);
+        bytes.extend_from_slice(data);
+        if !data.is_empty() || frame.is_trailers() {
+            body.read.push_back(frame);
+        }
     }
     let is_rejected = body.is_read_to_its_end && rule(&bytes);
     Ok((answer, is_rejected))

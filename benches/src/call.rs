@@ -1,0 +1,166 @@
+//! A call with a token attached, beside the same call with a constant header; nothing is sent in either.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::hint::black_box;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use auth_core::testing::{Answer, Script};
+use auth_core::{SystemClock, TokenManager, TokenSource};
+use auth_middleware::Bearer;
+use auth_middleware::reqwest::AuthMiddleware;
+use auth_middleware::tower::AuthLayer;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderValue, Request, Response};
+use http_body_util::Full;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use tokio::runtime::{Builder, Runtime};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{Result, Row, median};
+
+const ROUNDS: usize = 15;
+const CALLS: u32 = 50_000;
+/// So much may be added to a call.
+const MOST_ADDED: f64 = 250.0;
+
+pub(crate) fn with_a_token() -> Result<Vec<Row>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let script = Script::new([Answer::token(&"x".repeat(700), 86_400)]);
+    let tokens = TokenManager::new(script.login().with_clock(SystemClock));
+    let token = runtime.block_on(tokens.token())?;
+    let header = token.authorization().clone();
+    let bearer = Bearer::new(tokens, ["https://api.example.com"])?;
+
+    let (by_tower, with_layer) = (Constant(header.clone(), Echo), AuthLayer::new(bearer.clone()).layer(Echo));
+    let by_reqwest = client(ConstantHeader(header));
+    let with_middleware = client(AuthMiddleware::new(bearer));
+    let mut figures: [Vec<f64>; 4] = Default::default();
+    for _ in 0..ROUNDS {
+        figures[0].push(by_service(&runtime, &by_tower)?);
+        figures[1].push(by_service(&runtime, &with_layer)?);
+        figures[2].push(by_client(&runtime, &by_reqwest)?);
+        figures[3].push(by_client(&runtime, &with_middleware)?);
+    }
+    let [tower, layer, reqwest, middleware] = figures.map(median);
+    let row = |name, nanoseconds, floor, target| Row { name, nanoseconds, floor, target };
+    let most = |floor: f64| Some((floor + MOST_ADDED) / floor);
+    Ok(vec![
+        row("call by tower: with a constant header", tower, tower, None),
+        row("call by tower: AuthLayer", layer, tower, most(tower)),
+        row("call by reqwest-middleware: with a constant header", reqwest, reqwest, None),
+        row("call by reqwest-middleware: AuthMiddleware", middleware, reqwest, most(reqwest)),
+    ])
+}
+
+fn request() -> Result<Request<Full<Bytes>>> {
+    let request = Request::get("https://api.example.com/v1/calls").header("accept", "application/json");
+    Ok(request.header("user-agent", "bench").header("x-request-id", "4711").body(Full::default())?)
+}
+
+fn by_service<S>(runtime: &Runtime, service: &S) -> Result<f64>
+where
+    S: Service<Request<Full<Bytes>>, Error: std::fmt::Debug> + Clone,
+{
+    let request = request()?;
+    let mut service = service.clone();
+    Ok(runtime.block_on(async {
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            black_box(service.call(request.clone()).await.is_ok());
+        }
+        per_call(start)
+    }))
+}
+
+fn by_client(runtime: &Runtime, client: &ClientWithMiddleware) -> Result<f64> {
+    let request = reqwest::Request::try_from(request()?.map(|_| reqwest::Body::default()))?;
+    Ok(runtime.block_on(async {
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            if let Some(request) = request.try_clone() {
+                black_box(client.execute(request).await.is_ok());
+            }
+        }
+        per_call(start)
+    }))
+}
+
+fn per_call(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
+}
+
+/// Answers at once.
+#[derive(Clone)]
+struct Echo;
+
+impl Service<Request<Full<Bytes>>> for Echo {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<std::result::Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        ready(Ok(Response::new(request.into_body())))
+    }
+}
+
+/// Adds a header that never changes.
+#[derive(Clone)]
+struct Constant<S>(HeaderValue, S);
+
+impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Constant<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<std::result::Result<(), S::Error>> {
+        self.1.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Full<Bytes>>) -> Self::Future {
+        request.headers_mut().insert(AUTHORIZATION, self.0.clone());
+        self.1.call(request)
+    }
+}
+
+fn client(middleware: impl Middleware) -> ClientWithMiddleware {
+    ClientBuilder::new(reqwest::Client::new()).with(middleware).with(Answering).build()
+}
+
+struct ConstantHeader(HeaderValue);
+
+#[async_trait]
+impl Middleware for ConstantHeader {
+    async fn handle(
+        &self,
+        mut request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        request.headers_mut().insert(AUTHORIZATION, self.0.clone());
+        next.run(request, extensions).await
+    }
+}
+
+struct Answering;
+
+#[async_trait]
+impl Middleware for Answering {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        drop(request);
+        Ok(Response::new("").into())
+    }
+}

@@ -1,0 +1,40 @@
+//! The same by tower, over hyper-util's client: `cargo run --example call_by_hyper`.
+
+use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_all::zoqq::Zoqq;
+use auth_middleware::tower::{AuthLayer, BoxError};
+use auth_middleware::{Bearer, Outcome};
+use auth_sandbox::{API_KEY, Api, CLIENT_ID, SCOPE, Sandbox};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_http::follow_redirect::FollowRedirectLayer;
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let sandbox = Sandbox::start()?;
+    let zoqq = Zoqq::builder().with_base_url(sandbox.base_url(Api::Zoqq)).with_client_id(CLIENT_ID);
+    let zoqq = zoqq.with_api_key(API_KEY).with_scope(SCOPE).build()?;
+    let tokens = TokenManager::new(Login::new(zoqq, ReqwestTransport::new()?));
+
+    let bearer = Bearer::new(tokens.clone(), [sandbox.origin()])?;
+    // Redirects are followed above the layer, so that the token is decided for each hop.
+    let mut client = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(AuthLayer::new(bearer))
+        .service(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
+
+    let request = Request::get(sandbox.protected_url()).body(Full::default())?;
+    let answer = client.ready().await?.call(request.clone()).await?;
+    println!("{}, {:?}", answer.status(), Outcome::of(answer.extensions()));
+
+    if let Some(token) = tokens.cached() {
+        sandbox.revoke(token.expose());
+    }
+    let answer = client.ready().await?.call(request).await?;
+    println!("after the token was revoked: {}, {:?}", answer.status(), Outcome::of(answer.extensions()));
+    Ok(())
+}
