@@ -13,7 +13,7 @@ use auth_sandbox::{Api, Fault, Sandbox};
 use auth_tests::{SUBJECTS, SecretIn};
 
 /// Fetches the sandbox's resource with a token, as an application would.
-async fn fetch(sandbox: &Sandbox, authorization: &auth_core::http::HeaderValue) -> u16 {
+async fn fetch(sandbox: &Sandbox, authorization: &http::HeaderValue) -> u16 {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let request = client.get(sandbox.protected_url()).header("authorization", authorization);
     request.send().await.unwrap().status().as_u16()

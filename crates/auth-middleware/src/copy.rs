@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 use crate::BoxError;
 
 /// Most requests' heads are shorter, and have fewer headers: then their copy takes no allocation of its own.
-const USUAL_LENGTH: usize = 384;
-const USUAL_HEADERS: usize = 12;
+const USUAL_LENGTH: usize = 256;
+const USUAL_HEADERS: usize = 8;
 
 /// The URL and the headers of a request as plain text. Clones of the parts themselves would each take an allocation, for
 /// a copy that is hardly ever needed.

@@ -82,28 +82,29 @@ where
         // The clone is not ready; the one that was asked is.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
-        Box::pin(exchange(self.bearer.clone(), inner, request))
+        let (head, body) = request.into_parts();
+        Box::pin(exchange(self.bearer.clone(), inner, head, body))
     }
 }
 
 async fn exchange<S, B, R>(
     bearer: Bearer,
     mut service: S,
-    request: Request<B>,
+    mut head: Parts,
+    body: B,
 ) -> Result<Response<AnswerBody<R>>, BoxError>
 where
     S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>,
     B: Body<Error: Into<BoxError>> + From<Bytes> + Unpin,
     R: Body<Error: Into<BoxError>> + Unpin,
 {
-    let uri = request.uri();
+    let uri = &head.uri;
     let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
-    if let Some(outcome) = bearer.leaves(scheme, host, uri.port_u16(), request.headers()) {
-        let answer = service.call(request).await.map_err(Into::into)?;
+    if let Some(outcome) = bearer.leaves(scheme, host, uri.port_u16(), &head.headers) {
+        let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?;
         return Ok(with(outcome, answer.map(AnswerBody::new)));
     }
     let token = bearer.token().await?;
-    let (mut head, body) = request.into_parts();
     let (body, copy) = if head.extensions.get::<NoReplay>().is_some() {
         (body, Err(NotReplayed::SwitchedOff))
     } else {

@@ -1,6 +1,5 @@
 //! A1 to A6 over real HTTP, by reqwest-middleware.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
-#![cfg(feature = "reqwest")]
 
 mod support;
 
@@ -386,4 +385,33 @@ async fn a_middleware_for_each_of_two_apis() {
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(api.authorizations(), ["Bearer first", "Bearer second"]);
     }
+}
+
+#[test]
+fn o2_replays_are_counted() {
+    let recorder = metrics_util::debugging::DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let api = Api::taking(&["second"]).await;
+            for mark in [false, true] {
+                let client = client(tokens().0, &[api.origin()]);
+                let request = client.get(api.url("/"));
+                let request = if mark { request.with_extension(NoReplay) } else { request };
+                request.send().await.unwrap();
+            }
+        });
+    });
+    let mut counted: Vec<_> = snapshotter
+        .snapshot()
+        .into_vec()
+        .into_iter()
+        .filter(|(key, ..)| key.key().name() == "auth_replays_total")
+        .map(|(key, _, _, value)| (key.key().labels().map(|label| label.value().to_owned()).collect::<String>(), value))
+        .map(|(labels, value)| format!("{labels} {value:?}"))
+        .collect();
+    counted.sort();
+    assert_eq!(counted.len(), 2, "{counted:?}");
+    assert!(counted.iter().all(|line| line.ends_with("Counter(1)")), "{counted:?}");
 }

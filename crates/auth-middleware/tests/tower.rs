@@ -1,6 +1,5 @@
 //! A1 to A6 over real HTTP, by tower and hyper-util's client; HTTP/2 with trailers among it.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
-#![cfg(feature = "tower")]
 
 mod support;
 
@@ -232,12 +231,12 @@ async fn a5_a_path_is_never_read_as_more_of_a_host() {
         std::future::ready(Ok::<_, Infallible>(Response::builder().status(401).body(Body::empty()).unwrap()))
     });
     let service = ServiceBuilder::new().layer(layer(tokens, &["https://api.example.com".into()])).service(server);
-    let mut parts = axum::http::uri::Parts::default();
+    let mut parts = http::uri::Parts::default();
     parts.scheme = Some("https".parse().unwrap());
     parts.authority = Some("api.example.com".parse().unwrap());
     parts.path_and_query = Some("*".parse().unwrap());
     let mut request = Request::new(Body::empty());
-    *request.uri_mut() = axum::http::Uri::from_parts(parts).unwrap();
+    *request.uri_mut() = http::Uri::from_parts(parts).unwrap();
     let _ = service.oneshot(request).await;
     for uri in hosts.lock().unwrap().iter() {
         assert_eq!(uri.host(), Some("api.example.com"), "{uri}");
