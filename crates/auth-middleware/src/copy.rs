@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::BoxError;
 
 /// Most requests' heads are shorter, and have fewer headers: then their copy takes no allocation of its own.
-const USUAL_LENGTH: usize = 256;
+const USUAL_LENGTH: usize = 208;
 const USUAL_HEADERS: usize = 8;
 
 /// The URL and the headers of a request as plain text. Clones of the parts themselves would each take an allocation, for
@@ -23,10 +23,10 @@ pub(crate) struct Head {
     headers: SmallVec<[Span; USUAL_HEADERS]>,
 }
 
-/// How long a header's name and value are.
+/// How long a header's name and value are; a name is shorter than 64 KiB (`HeaderName` itself sees to that).
 struct Span {
-    name: u32,
     value: u32,
+    name: u16,
     is_sensitive: bool,
 }
 
@@ -39,7 +39,7 @@ impl Head {
         let headers = headers.iter().map(|(name, value)| {
             text.extend_from_slice(name.as_str().as_bytes());
             text.extend_from_slice(value.as_bytes());
-            Span { name: name.as_str().len() as u32, value: value.len() as u32, is_sensitive: value.is_sensitive() }
+            Span { name: name.as_str().len() as u16, value: value.len() as u32, is_sensitive: value.is_sensitive() }
         });
         let headers = headers.collect();
         Self { text, url, headers }

@@ -87,42 +87,45 @@ where
     }
 }
 
-async fn exchange<S, B, R>(
+fn exchange<S, B, R>(
     bearer: Bearer,
     mut service: S,
     mut head: Parts,
     body: B,
-) -> Result<Response<AnswerBody<R>>, BoxError>
+) -> impl Future<Output = Result<Response<AnswerBody<R>>, BoxError>>
 where
     S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>,
     B: Body<Error: Into<BoxError>> + From<Bytes> + Unpin,
     R: Body<Error: Into<BoxError>> + Unpin,
 {
-    let uri = &head.uri;
-    let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
-    if let Some(outcome) = bearer.leaves(scheme, host, uri.port_u16(), &head.headers) {
-        let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?;
-        return Ok(with(outcome, answer.map(AnswerBody::new)));
+    // Not an `async fn`, which would hold what it is given twice: all of this is moved for each request.
+    async move {
+        let uri = &head.uri;
+        let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
+        if let Some(outcome) = bearer.leaves(scheme, host, uri.port_u16(), &head.headers) {
+            let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?;
+            return Ok(with(outcome, answer.map(AnswerBody::new)));
+        }
+        let token = bearer.token().await?;
+        let (body, copy) = if head.extensions.get::<NoReplay>().is_some() {
+            (body, Err(NotReplayed::SwitchedOff))
+        } else {
+            let (body, bytes) = keep_body(body, bearer.body_limit()).await?;
+            (body, bytes.ok_or(NotReplayed::Body).map(|body| Copy::of(&head, body)))
+        };
+        attach(&token, &mut head.headers);
+        let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?.map(AnswerBody::new);
+        let (answer, is_rejected) = match bearer.judge(answer.status(), answer.headers()) {
+            Verdict::Taken => (answer, false),
+            Verdict::Rejected => (answer, true),
+            Verdict::Body(rule) => Box::pin(ask(answer, rule, bearer.body_limit())).await.map_err(Into::into)?,
+        };
+        if !is_rejected {
+            return Ok(with(Outcome::Attached, answer));
+        }
+        // In a box of its own, since all of this future is moved for each request.
+        Box::pin(replay(bearer, service, token, copy, answer)).await
     }
-    let token = bearer.token().await?;
-    let (body, copy) = if head.extensions.get::<NoReplay>().is_some() {
-        (body, Err(NotReplayed::SwitchedOff))
-    } else {
-        let (body, bytes) = keep_body(body, bearer.body_limit()).await?;
-        (body, bytes.ok_or(NotReplayed::Body).map(|body| Copy::of(&head, body)))
-    };
-    attach(&token, &mut head.headers);
-    let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?.map(AnswerBody::new);
-    let (answer, is_rejected) = match bearer.judge(answer.status(), answer.headers()) {
-        Verdict::Taken => (answer, false),
-        Verdict::Rejected => (answer, true),
-        Verdict::Body(rule) => Box::pin(ask(answer, rule, bearer.body_limit())).await.map_err(Into::into)?,
-    };
-    if !is_rejected {
-        return Ok(with(Outcome::Attached, answer));
-    }
-    // In a box of its own, since all of this future is moved for each request.
-    Box::pin(replay(bearer, service, token, copy, answer)).await
 }
 
 async fn replay<S, B, R>(

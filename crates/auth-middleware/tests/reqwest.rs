@@ -26,6 +26,15 @@ fn with(bearer: Bearer) -> ClientWithMiddleware {
     auth_middleware::reqwest::client(reqwest::Client::builder().no_proxy(), bearer).unwrap()
 }
 
+fn zoqq(sandbox: &Sandbox) -> TokenManager<Zoqq, ReqwestTransport> {
+    let zoqq = Zoqq::builder()
+        .with_base_url(sandbox.base_url(auth_sandbox::Api::Zoqq))
+        .with_client_id(auth_sandbox::CLIENT_ID)
+        .with_api_key(auth_sandbox::API_KEY)
+        .with_scope(auth_sandbox::SCOPE);
+    TokenManager::new(Login::new(zoqq.build().unwrap(), ReqwestTransport::new().unwrap()))
+}
+
 #[tokio::test]
 async fn a1_a_rejected_request_is_sent_again_with_the_next_token() {
     let api = Api::taking(&["second"]).await;
@@ -70,12 +79,7 @@ async fn a1_a_newer_token_is_used_without_a_login() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
     let sandbox = Sandbox::start().unwrap();
-    let zoqq = Zoqq::builder()
-        .with_base_url(sandbox.base_url(auth_sandbox::Api::Zoqq))
-        .with_client_id(auth_sandbox::CLIENT_ID)
-        .with_api_key(auth_sandbox::API_KEY)
-        .with_scope(auth_sandbox::SCOPE);
-    let tokens = TokenManager::new(Login::new(zoqq.build().unwrap(), ReqwestTransport::new().unwrap()));
+    let tokens = zoqq(&sandbox);
     let url = sandbox.protected_url();
     let client = client(tokens.clone(), &[sandbox.origin()]);
     assert_eq!(client.get(&url).send().await.unwrap().status(), StatusCode::OK);
@@ -226,12 +230,7 @@ async fn a_dropped_caller_leaves_the_login_to_the_others() {
 #[tokio::test]
 async fn the_provider_says_what_its_api_wants_beside_the_token() {
     let sandbox = Sandbox::start().unwrap();
-    let zoqq = Zoqq::builder()
-        .with_base_url(sandbox.base_url(auth_sandbox::Api::Zoqq))
-        .with_client_id(auth_sandbox::CLIENT_ID)
-        .with_api_key(auth_sandbox::API_KEY)
-        .with_scope(auth_sandbox::SCOPE);
-    let tokens = TokenManager::new(Login::new(zoqq.build().unwrap(), ReqwestTransport::new().unwrap()));
+    let tokens = zoqq(&sandbox);
     let (api, other) = (Api::start(|_| StatusCode::OK).await, Api::start(|_| StatusCode::OK).await);
     let client = client(tokens, &[api.origin()]);
     client.get(api.url("/")).send().await.unwrap();
