@@ -38,7 +38,7 @@ pub use status::Status;
 
 /// Keeps the token of one [`Login`] fresh, for any number of callers.
 ///
-/// - A usable token costs two clock reads and a pointer load: no lock, no allocation, no task.
+/// - A fresh token costs two clock reads and a pointer load: no lock, no allocation, no task.
 /// - One login serves everybody who waits for it. It has a deadline of its own and ends on its own: a caller that is
 ///   dropped, or runs out of patience, ends its own wait alone.
 /// - A token past its refresh point is handed out while the next is fetched; an error never displaces a usable token.
@@ -120,9 +120,11 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
             }
             Ok(Some(token).filter(|token| token.remaining(&self.0.clock.now()) >= min_validity))
         };
-        if let Some(token) = self.cached()
+        let now = self.0.clock.now();
+        if let Some((token, freshness)) = self.0.look_at(&now).filter(|(_, freshness)| is_usable(*freshness))
             && let Some(token) = check(token)?
         {
+            self.0.meter.served(&token, freshness, &now);
             return Ok(token);
         }
         let renewed = self.0.clone().renewed(|_| false, Reason::Manual).await?;

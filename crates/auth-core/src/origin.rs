@@ -1,6 +1,7 @@
 //! Where a token may be sent.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use http::Uri;
 
@@ -34,7 +35,9 @@ impl Origin {
             return Err(fault("has a path; give scheme and host, such as https://api.example.com"));
         }
         let is_https = uri.scheme_str() == Some("https");
-        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        let host = uri.host().unwrap_or_default();
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')?.parse::<Ipv6Addr>().ok());
+        let host = address.map_or(host.to_ascii_lowercase(), |address| format!("[{address}]"));
         Ok(Self { is_https, host, port: uri.port_u16().unwrap_or(default_port(is_https)) })
     }
 
@@ -95,6 +98,7 @@ mod tests {
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080/a", true),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8081/a", false),
             ("http://[::1]:8080", "http://[::1]:8080/a", true),
+            ("http://[0:0:0:0:0:0:0:1]:8080", "http://[::1]:8080/a", true),
         ];
         for (origin, url, expected) in cases {
             let uri = url.parse().unwrap();

@@ -52,7 +52,8 @@ impl Bearer {
     }
 
     /// Sets how many bytes of a body are kept, so that the request can be sent again, or the answer be read for a
-    /// rejection. Default is 64 KiB. Longer bodies, and those of unknown length, pass as they come.
+    /// rejection. Default is 64 KiB. Longer bodies, and those of unknown length, pass as they come; with 0 all do, and no
+    /// answer's is read.
     #[must_use]
     pub fn with_body_limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.body_limit = bytes)
@@ -98,19 +99,24 @@ impl Bearer {
     ) -> Result<Result<(AccessToken, C), NotReplayed>, Error> {
         self.0.source.reject(token);
         let next = match copy {
-            Ok(copy) => match self.0.source.token().await? {
-                next if next.same(token) => Err(NotReplayed::SameToken),
-                next => Ok((next, copy)),
+            Ok(copy) => match self.0.source.token().await {
+                Ok(next) if next.same(token) => Ok(Err(NotReplayed::SameToken)),
+                Ok(next) => Ok(Ok((next, copy))),
+                Err(error) => Err(error),
             },
-            Err(why) => Err(why),
+            Err(why) => Ok(Err(why)),
         };
         match &next {
-            Ok(_) => tracing::debug!("token rejected, request sent again"),
-            Err(why) => tracing::warn!(?why, "token rejected, request not sent again"),
+            Ok(Ok(_)) => tracing::debug!("token rejected, request sent again"),
+            Ok(Err(why)) => tracing::warn!(?why, "token rejected, request not sent again"),
+            Err(error) => tracing::warn!(%error, "token rejected, request not sent again"),
         }
         #[cfg(feature = "metrics")]
-        metrics::counter!("auth_replays_total", "sent" => if next.is_ok() { "yes" } else { "no" }).increment(1);
-        Ok(next)
+        {
+            let sent = if matches!(next, Ok(Ok(_))) { "yes" } else { "no" };
+            metrics::counter!("auth_replays_total", "sent" => sent).increment(1);
+        }
+        next
     }
 
     /// Whether every origin is plain http, which is this machine alone.

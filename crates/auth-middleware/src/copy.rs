@@ -45,10 +45,12 @@ impl Head {
         Self { text, url, headers }
     }
 
-    /// Whether the URL, which was kept in one piece, is this one.
+    /// Whether the URL, which was kept in one piece, is this one but for the fragment, which is never sent.
     #[cfg(feature = "reqwest")]
     pub(crate) fn is_of(&self, url: &str) -> bool {
-        self.text[..self.url[0] as usize] == *url.as_bytes()
+        let sent = |url: &[u8]| url.iter().position(|byte| *byte == b'#').unwrap_or(url.len());
+        let (own, url) = (&self.text[..self.url[0] as usize], url.as_bytes());
+        own[..sent(own)] == url[..sent(url)]
     }
 
     /// Gives back the pieces of the URL, and the headers.
@@ -76,7 +78,7 @@ where
     if body.is_end_stream() {
         return Ok((body, Some(Bytes::new())));
     }
-    let Some(length) = body.size_hint().exact().filter(|length| *length <= limit as u64) else {
+    let Some(length) = body.size_hint().exact().filter(|length| limit > 0 && *length <= limit as u64) else {
         return Ok((body, None));
     };
     let mut bytes = Bytes::new();

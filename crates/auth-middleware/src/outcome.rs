@@ -39,7 +39,8 @@ pub enum NotReplayed {
 
 impl Outcome {
     /// Reads the outcome from an answer's extensions. [`Attached`](Self::Attached) is not written there, since it would
-    /// cost each good request three allocations: an answer without an outcome is one whose token was taken.
+    /// cost each good request three allocations: an answer without an outcome is one whose token was taken. Where two
+    /// middlewares stand in a row, and the inner one has attached, the outer one's [`OtherOrigin`](Self::OtherOrigin) is read.
     #[must_use]
     pub fn of(answer: &Extensions) -> Self {
         answer.get().copied().unwrap_or(Self::Attached)
@@ -47,9 +48,13 @@ impl Outcome {
 
     /// Writes it into an answer's extensions.
     pub(crate) fn write(self, answer: &mut Extensions) {
-        // Of two in a row, each for its own API, the one that has attached a token speaks.
-        if self != Self::Attached && (self != Self::OtherOrigin || answer.get::<Self>().is_none()) {
-            answer.insert(self);
+        // Of two middlewares in a row, each for its own API, the one whose origin it is speaks.
+        let said = answer.get::<Self>();
+        match self {
+            Self::Attached if said.is_some() => drop(answer.remove::<Self>()),
+            Self::Attached => {}
+            Self::OtherOrigin if said.is_some() => {}
+            _ => drop(answer.insert(self)),
         }
     }
 }

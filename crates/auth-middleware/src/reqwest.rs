@@ -19,11 +19,11 @@ use crate::bearer::{Bearer, Verdict, attach};
 use crate::copy::{Head, keep_body};
 use crate::outcome::{NoReplay, NotReplayed, Outcome};
 
-/// So many redirects are followed, as reqwest does by itself.
-const MOST_REDIRECTS: usize = 10;
-
 /// Builds a client that attaches tokens, sends a rejected request once more, and follows redirects
-/// [within the origin](within_origin) alone.
+/// [within the origin](within_origin) alone, whatever policy `builder` has. Where every origin is plain http, which is this
+/// machine, it uses no proxy.
+///
+/// A request's own timeout does not count the wait for a token, and begins anew when the request is sent again.
 ///
 /// ```
 /// # async fn example(bearer: auth_middleware::Bearer) -> Result<(), Box<dyn std::error::Error>> {
@@ -46,13 +46,7 @@ pub fn client(builder: ClientBuilder, bearer: Bearer) -> ::reqwest::Result<Clien
 pub fn within_origin() -> Policy {
     Policy::custom(|attempt| {
         let came_from = attempt.previous().last().map(Url::origin);
-        if attempt.previous().len() > MOST_REDIRECTS {
-            attempt.error("too many redirects")
-        } else if came_from == Some(attempt.url().origin()) {
-            attempt.follow()
-        } else {
-            attempt.stop()
-        }
+        if came_from == Some(attempt.url().origin()) { Policy::default().redirect(attempt) } else { attempt.stop() }
     })
 }
 

@@ -142,8 +142,8 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
             };
             let (attempts, result) = login.run(&mut refresh, failures).await;
             if let Some(outcome) = self.land(result, attempts, refresh, epoch) {
+                self.sender.send_replace(Some(outcome.clone()));
                 self.report(&outcome, attempts, start.elapsed());
-                self.sender.send_replace(Some(outcome));
                 return;
             }
         }

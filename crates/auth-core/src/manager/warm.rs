@@ -24,7 +24,7 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// Keeps a token at hand although nobody asks: logs in now, and renews at each refresh point.
     ///
-    /// Ends with the last clone of this manager.
+    /// Ends with the last clone of this manager. Credentials that are replaced are used within a minute.
     ///
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) outside a tokio runtime.
