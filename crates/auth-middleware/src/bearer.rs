@@ -120,6 +120,7 @@ impl Bearer {
     }
 
     /// Whether every origin is plain http, which is this machine alone.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn is_local(&self) -> bool {
         !self.0.origins.iter().any(Origin::is_https)
     }

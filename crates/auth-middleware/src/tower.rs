@@ -88,6 +88,10 @@ where
     }
 }
 
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn holds what it is given twice, and all of it is moved for each request"
+)]
 fn exchange<S, B, R>(
     bearer: Bearer,
     mut service: S,
@@ -99,7 +103,6 @@ where
     B: Body<Error: Into<BoxError>> + From<Bytes> + Unpin,
     R: Body<Error: Into<BoxError>> + Unpin,
 {
-    // Not an `async fn`, which would hold what it is given twice: all of this is moved for each request.
     async move {
         let uri = &head.uri;
         let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
