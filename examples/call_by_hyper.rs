@@ -2,8 +2,8 @@
 
 use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
 use auth_all::zoqq::Zoqq;
-use auth_middleware::tower::{AuthLayer, BoxError};
-use auth_middleware::{Bearer, Outcome};
+use auth_middleware::tower::AuthLayer;
+use auth_middleware::{Bearer, BoxError, Outcome};
 use auth_sandbox::{API_KEY, Api, CLIENT_ID, SCOPE, Sandbox};
 use bytes::Bytes;
 use http::Request;
