@@ -137,11 +137,10 @@ impl Bearer {
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Verdict::Taken;
         }
+        let Some(rule) = self.0.rejected_in_body else { return Verdict::Taken };
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        match self.0.rejected_in_body {
-            Some(rule) if length.is_some_and(|length: usize| length <= self.0.body_limit) => Verdict::Body(rule),
-            _ => Verdict::Taken,
-        }
+        let is_readable = length.is_some_and(|length: usize| length <= self.0.body_limit);
+        if is_readable { Verdict::Body(rule) } else { Verdict::Taken }
     }
 }
 

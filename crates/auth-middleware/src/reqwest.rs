@@ -66,12 +66,10 @@ impl AuthMiddleware {
     }
 
     async fn judge(&self, answer: Response) -> Result<(Response, bool)> {
-        if !self.is_listed(answer.url()) {
-            // Where a redirect has led, another server speaks: not of this token.
-            return Ok((answer, false));
-        }
         match self.0.judge(answer.status(), answer.headers()) {
             Verdict::Taken => Ok((answer, false)),
+            // Where a redirect has led, another server speaks: not of this token.
+            _ if !self.is_listed(answer.url()) => Ok((answer, false)),
             Verdict::Rejected => Ok((answer, true)),
             Verdict::Body(rule) => {
                 let url = answer.url().clone();
