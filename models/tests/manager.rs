@@ -1,4 +1,4 @@
-//! A token manager under every order of events that shuttle comes upon: callers that come, go and reject, flights that
+//! A token manager under the orders of events that shuttle comes upon: callers that come, go and reject, flights that
 //! begin, land and die, credentials that change. Shuttle also tells a deadlock, and a caller that nobody wakes.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -59,8 +59,8 @@ impl Bearer {
         self.with(|settings| settings.body_limit = bytes)
     }
 
-    /// Sets a rule that finds a rejection in the body of an answer that is neither 401 nor 403: some APIs say it there. Only bodies
-    /// of a stated length within the limit are read.
+    /// Sets a rule that finds a rejection in the body of an answer that is neither 401 nor 403: some APIs say it there.
+    /// Only bodies of a stated length within the limit are read.
     #[must_use]
     pub fn with_rejection_in_body(self, rule: fn(&[u8]) -> bool) -> Self {
         self.with(|settings| settings.rejected_in_body = Some(rule))

@@ -4,7 +4,6 @@ use http::Extensions;
 
 /// Put among a request's extensions, keeps it from being sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "a mark has nothing in it")]
 pub struct NoReplay;
 
 /// Tells what was done with a request; [`of`](Self::of) reads it from the answer's extensions.
@@ -39,8 +38,9 @@ pub enum NotReplayed {
 
 impl Outcome {
     /// Reads the outcome from an answer's extensions. [`Attached`](Self::Attached) is not written there, since it would
-    /// cost each good request three allocations: an answer without an outcome is one whose token was taken. Where two
-    /// middlewares stand in a row, and the inner one has attached, the outer one's [`OtherOrigin`](Self::OtherOrigin) is read.
+    /// cost each good request three allocations: an answer without an outcome is one whose token was taken. Where
+    /// two middlewares stand in a row, and the inner one has attached, the outer one's [`OtherOrigin`](Self::OtherOrigin)
+    /// is read.
     #[must_use]
     pub fn of(answer: &Extensions) -> Self {
         answer.get().copied().unwrap_or(Self::Attached)
