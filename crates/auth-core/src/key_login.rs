@@ -122,11 +122,13 @@ impl<B: Brand> Provider for KeyLogin<B> {
         self.login.clone()
     }
 
+    fn api_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let key = self.login.headers().get(&X_API_KEY);
+        key.map(|key| (X_API_KEY, key.clone())).into_iter().collect()
+    }
+
     fn read(&self, response: &Response) -> Result<Grant, Failure> {
-        // The API wants the key again with each call.
-        let key = self.login.headers().get(&X_API_KEY).cloned();
-        let grant = answer::read(response)?;
-        Ok(key.into_iter().fold(grant, |grant, key| grant.with_api_header(X_API_KEY, key)))
+        answer::read(response)
     }
 }
 

@@ -174,7 +174,7 @@ impl<P: Provider, T: Transport> Login<P, T> {
         sent.push(request.clone());
         let response = self.transport.send(request).await?;
         let grant = judge(&self.provider, sent, &response, self.clock.now().wall)?;
-        Token::new(grant, start, response.date(), used)
+        Token::new(grant, self.provider.api_headers(), start, response.date(), used)
             .map_err(|what| Error::malformed(what).with_status(response.status()))
     }
 }

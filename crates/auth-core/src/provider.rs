@@ -1,5 +1,6 @@
 //! What a provider is: three functions over values, without I/O.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,19 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// The headers that the API's later calls need beside `Authorization`: they go with each token, marked sensitive.
+    fn api_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        Vec::new()
+    }
+
+    /// The request whose every byte tells these credentials from all others: what a store keeps their token under. None
+    /// where the credentials are not in it, and a token is never shared.
+    ///
+    /// Default is [`login`](Self::login): override it where that holds a time or a random value.
+    fn identity(&self) -> Option<Request> {
+        Some(self.login())
+    }
+
     /// Reads the answer to either request.
     ///
     /// Called for every status but the passing ones (408, 425, 429, 5xx); a grant is taken from a 2xx only.
@@ -52,6 +66,14 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
         (**self).refresh(token)
     }
 
+    fn api_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        (**self).api_headers()
+    }
+
+    fn identity(&self) -> Option<Request> {
+        (**self).identity()
+    }
+
     fn read(&self, response: &Response) -> Result<Grant, Failure> {
         (**self).read(response)
     }
@@ -65,23 +87,14 @@ pub struct Grant {
     pub(crate) scope: Option<String>,
     pub(crate) expiry: Expiry,
     pub(crate) refresh: Option<(Secret, Option<Duration>)>,
-    pub(crate) extras: Vec<(&'static str, String)>,
-    pub(crate) api_headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) extras: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Grant {
     /// Starts from the two things that every login gives.
     #[must_use]
     pub fn new(access_token: Secret, expiry: Expiry) -> Self {
-        Self {
-            access_token,
-            token_type: None,
-            scope: None,
-            expiry,
-            refresh: None,
-            extras: Vec::new(),
-            api_headers: Vec::new(),
-        }
+        Self { access_token, token_type: None, scope: None, expiry, refresh: None, extras: Vec::new() }
     }
 
     /// Adds the token's type; none means `Bearer`.
@@ -108,15 +121,7 @@ impl Grant {
     /// Adds a value of the provider's own, which must not be secret.
     #[must_use]
     pub fn with_extra(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.extras.push((name, value.into()));
-        self
-    }
-
-    /// Adds a header that the API's later calls need beside `Authorization`.
-    #[must_use]
-    pub fn with_api_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
-        value.set_sensitive(true);
-        self.api_headers.push((name, value));
+        self.extras.push((name.into(), value.into()));
         self
     }
 }

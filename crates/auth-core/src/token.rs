@@ -1,5 +1,6 @@
 //! What a login gives: the access token, and the refresh token where there is one.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -45,7 +46,7 @@ struct Inner {
     scope: Option<String>,
     issued: Moment,
     lifetime: Duration,
-    extras: Vec<(&'static str, String)>,
+    extras: Vec<(Cow<'static, str>, String)>,
     api_headers: Vec<(HeaderName, HeaderValue)>,
     generation: u64,
 }
@@ -57,7 +58,7 @@ impl AccessToken {
     /// [`Malformed`](crate::ErrorKind::Malformed) where no header may hold it, or it has no life.
     pub fn new(token: Secret, lifetime: Duration) -> Result<Self, Error> {
         let grant = Grant::new(token, Expiry::After(lifetime));
-        Token::new(grant, SystemClock.now(), None, None).map(|token| token.access).map_err(Error::malformed)
+        Token::new(grant, Vec::new(), SystemClock.now(), None, None).map(|token| token.access).map_err(Error::malformed)
     }
 
     /// The value for the `Authorization` header (RFC 6750 2.1), marked sensitive.
@@ -253,6 +254,7 @@ impl Token {
     /// `used` is the refresh token that this grant was asked with; it is kept where the answer has none.
     pub(crate) fn new(
         grant: Grant,
+        mut api_headers: Vec<(HeaderName, HeaderValue)>,
         issued: Moment,
         date: Option<SystemTime>,
         used: Option<RefreshToken>,
@@ -275,6 +277,8 @@ impl Token {
         let authorization =
             header_value(&authorization).map_err(|_| "the access token holds characters that no header may hold")?;
 
+        api_headers.iter_mut().for_each(|(_, value)| value.set_sensitive(true));
+
         let lifetime = grant.expiry.lifetime(|| jwt::lifetime(token), date, issued.wall)?;
         let login_lifetime = used.as_ref().map_or(lifetime, RefreshToken::login_lifetime);
         let refresh = grant.refresh.filter(|(secret, _)| !secret.is_empty()).map(|(secret, stated)| RefreshToken {
@@ -290,7 +294,7 @@ impl Token {
                 issued,
                 lifetime,
                 extras: grant.extras,
-                api_headers: grant.api_headers,
+                api_headers,
                 term: Term::draw(issued, lifetime, fastrand::f64()),
                 generation: 0,
             }),

@@ -137,6 +137,11 @@ impl Provider for Impersonation {
         self.exchange.clone()
     }
 
+    /// None: the account's token is its credential, and joins the request later.
+    fn identity(&self) -> Option<Request> {
+        None
+    }
+
     fn read(&self, response: &Response) -> Result<Grant, Failure> {
         // Whether a code repeats the account's token cannot be told here, where that token is not known.
         answer::check(response).map_err(Failure::without_code)?;
