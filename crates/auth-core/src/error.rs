@@ -51,7 +51,23 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The name for logs and metrics.
+    /// The kind of this name.
+    #[cfg(feature = "store")]
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [
+            Self::Refused,
+            Self::Throttled,
+            Self::Unavailable,
+            Self::Malformed,
+            Self::Misconfigured,
+            Self::Redirected,
+            Self::Untrusted,
+            Self::Internal,
+        ];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The name for logs, metrics and stores.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -82,7 +98,7 @@ struct Inner {
 }
 
 impl Error {
-    fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(Inner {
             kind,
             what: what.into(),
@@ -103,12 +119,12 @@ impl Error {
     pub fn misconfigured(setting: impl Into<Cow<'static, str>>, problem: &str) -> Self {
         let setting = setting.into();
         let what = format!("the setting `{setting}` {problem}");
-        Self::new(ErrorKind::Misconfigured, what).with(|inner| inner.setting = Some(setting))
+        Self::new(ErrorKind::Misconfigured, what).with_setting(setting)
     }
 
     pub(crate) fn missing(first: &'static str, list: &str) -> Self {
         let what = format!("missing: {list}");
-        Self::new(ErrorKind::Misconfigured, what).with(|inner| inner.setting = Some(first.into()))
+        Self::new(ErrorKind::Misconfigured, what).with_setting(first)
     }
 
     /// The server could not be reached: nothing of the request has left. For transports.
@@ -149,7 +165,7 @@ impl Error {
 
     pub(crate) fn redirected(target: &str) -> Self {
         let what = format!("redirected to {target}, which is never followed; set `base_url` to the final address");
-        Self::new(ErrorKind::Redirected, what).with(|inner| inner.setting = Some("base_url".into()))
+        Self::new(ErrorKind::Redirected, what).with_setting("base_url")
     }
 
     /// Marks what has been tried often enough already: no other attempt is made in this login. For transports that need
@@ -178,6 +194,11 @@ impl Error {
         self.with(|inner| inner.code = code)
     }
 
+    pub(crate) fn with_setting(self, setting: impl Into<Cow<'static, str>>) -> Self {
+        let setting = setting.into();
+        self.with(|inner| inner.setting = Some(setting))
+    }
+
     pub(crate) fn with_retry(self, wait: Duration, at: SystemTime) -> Self {
         self.with(|inner| inner.retry = Some((wait, at)))
     }
@@ -189,6 +210,12 @@ impl Error {
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
+    }
+
+    /// What went wrong, without provider, status and wait.
+    #[cfg(feature = "store")]
+    pub(crate) fn what(&self) -> &str {
+        &self.0.what
     }
 
     /// The class of the error.

@@ -21,6 +21,8 @@ mod secret;
 mod setback;
 mod settings;
 mod source;
+#[cfg(feature = "store")]
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;

@@ -70,6 +70,16 @@ impl<P: Provider, T: Transport> Login<P, T> {
         self.provider.name()
     }
 
+    #[cfg(feature = "store")]
+    pub(crate) fn provider(&self) -> &P {
+        &self.provider
+    }
+
+    #[cfg(feature = "store")]
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// Logs in with the credentials.
     ///
     /// # Errors

@@ -1,11 +1,17 @@
 //! Keeps one credential's token fresh.
 
+mod brief;
 mod flight;
 #[cfg(feature = "metrics")]
 mod meter;
 #[cfg(not(feature = "metrics"))]
 #[path = "manager/meter/absent.rs"]
 mod meter;
+#[cfg(feature = "store")]
+mod share;
+#[cfg(not(feature = "store"))]
+#[path = "manager/share/absent.rs"]
+mod share;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -28,11 +34,15 @@ use crate::login::Login;
 use crate::provider::Provider;
 use crate::setback::Setback;
 use crate::source::{TokenFuture, TokenSource};
+#[cfg(feature = "store")]
+use crate::store::TokenStore;
 use crate::token::{AccessToken, RefreshToken, Slot};
 use crate::transport::Transport;
 
+use brief::Need;
 use flight::{Flight, Reason};
 use meter::Meter;
+use share::{Seen, Share};
 
 pub use status::Status;
 
@@ -70,6 +80,7 @@ struct Shared<P, T> {
     /// None before the first subscriber: a channel is nearly half of what an account takes. Written under the lock.
     changes: OnceLock<watch::Sender<Option<AccessToken>>>,
     meter: Meter,
+    share: Share,
 }
 
 /// What only a miss reads. Never locked across an await.
@@ -82,19 +93,37 @@ struct State<P, T> {
     refresh: Option<RefreshToken>,
     setback: Setback,
     flight: Option<Flight>,
-    /// What was rejected during the flight, which must not bring it back.
+    /// What was rejected since the last flight set out: neither that one nor the next may bring it back.
     rejected: Option<AccessToken>,
+    seen: Seen,
 }
 
 impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// Starts without a token; needs no runtime and sends nothing.
     #[must_use]
     pub fn new(login: Login<P, T>) -> Self {
+        Self::sharing(login, Share::none())
+    }
+
+    /// Starts without a token, and shares one with all processes that have the same credentials and the same store: one
+    /// of them logs in, the others take what it saved.
+    ///
+    /// The store is asked before a login and told after it, never on a hit. Where it is out of reach, no caller hears of
+    /// it: each process logs in for itself, and no login waits longer than [`patience`](crate::store::TokenStore::patience)
+    /// for it. See [`store`](crate::store).
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn with_store(login: Login<P, T>, store: Arc<dyn TokenStore>) -> Self {
+        Self::sharing(login, Share::with(store))
+    }
+
+    fn sharing(login: Login<P, T>, share: Share) -> Self {
         Self(Arc::new(Shared {
             clock: login.clock(),
             current: Slot::default(),
             changes: OnceLock::new(),
             meter: Meter::new(login.name()),
+            share,
             state: Mutex::new(State {
                 login: Arc::new(login),
                 epoch: 0,
@@ -103,6 +132,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
                 setback: Setback::default(),
                 flight: None,
                 rejected: None,
+                seen: Seen::default(),
             }),
         }))
     }
@@ -127,7 +157,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
             self.0.meter.served(&token, freshness, &now);
             return Ok(token);
         }
-        let renewed = self.0.clone().renewed(|_| false, Reason::Manual).await?;
+        let renewed = self.0.clone().renewed(Need::Left(min_validity), Reason::Manual).await?;
         let too_slow = || Error::unavailable("the new token took too long to arrive to be valid for `min_validity`");
         check(renewed)?.ok_or_else(too_slow)
     }
@@ -177,11 +207,6 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current token and what it is worth now.
-    fn look(&self) -> Option<(AccessToken, Freshness)> {
-        self.look_at(&self.clock.now())
-    }
-
     /// Puts another token in place, or none, and tells the subscribers. Called under the lock, so that they hear of it in
     /// order.
     fn replace(&self, token: Option<AccessToken>) {
@@ -206,7 +231,7 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
     fn token(&self) -> TokenFuture<'_> {
         let now = self.0.clock.now();
         match self.0.look_at(&now) {
-            Some((_, Freshness::Expired)) => TokenFuture::wait(self.0.clone().renewed(is_usable, Reason::Expired)),
+            Some((_, Freshness::Expired)) => TokenFuture::wait(self.0.clone().renewed(Need::Usable, Reason::Expired)),
             Some((token, freshness)) => {
                 self.0.meter.served(&token, freshness, &now);
                 if freshness == Freshness::Stale {
@@ -214,7 +239,7 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
                 }
                 TokenFuture::ready(Ok(token))
             }
-            None => TokenFuture::wait(self.0.clone().renewed(is_usable, Reason::Cold)),
+            None => TokenFuture::wait(self.0.clone().renewed(Need::Usable, Reason::Cold)),
         }
     }
 
@@ -227,7 +252,8 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
         let now = self.0.clock.now();
         let provider = state.login.name();
         state.setback.rejected(now.since(&token.issued()), now, provider);
-        state.rejected = state.flight.is_some().then(|| token.clone());
+        state.rejected = Some(token.clone());
+        self.0.share.forget(&state.seen);
     }
 }
 

@@ -81,6 +81,11 @@ impl Body {
         self.0.extend_from_slice(bytes);
     }
 
+    #[cfg(feature = "store")]
+    pub(crate) fn into_buffer(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
     /// Hands the bytes to an HTTP client without a copy; they are wiped when the last clone is dropped.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {

@@ -18,20 +18,35 @@ const REJECTION_PAUSE: Duration = Duration::from_secs(60);
 /// What a manager remembers of failures, until a success or new credentials clear it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Setback {
-    last: Option<Last>,
-    refusals: u32,
-    failures: u32,
+    pub(crate) last: Option<Last>,
+    pub(crate) refusals: u32,
+    pub(crate) failures: u32,
     young_rejections: u32,
 }
 
 #[derive(Debug, Clone)]
-struct Last {
-    error: Error,
-    at: Moment,
-    pause: Duration,
+pub(crate) struct Last {
+    pub(crate) error: Error,
+    pub(crate) at: Moment,
+    pub(crate) pause: Duration,
 }
 
 impl Setback {
+    /// What another process remembers.
+    #[cfg(feature = "store")]
+    pub(crate) fn remembered(last: Last, refusals: u32, failures: u32) -> Self {
+        Self { last: Some(last), refusals, failures, young_rejections: 0 }
+    }
+
+    /// Joins what a flight, or another process, remembers: the higher counts, the later end of a pause.
+    pub(crate) fn learn(&mut self, other: &Self, now: &Moment) {
+        self.refusals = self.refusals.max(other.refusals);
+        self.failures = self.failures.max(other.failures);
+        if other.left(now) >= self.left(now) {
+            self.last.clone_from(&other.last);
+        }
+    }
+
     /// What stops an attempt at `now`: the error, with the time that is left in it.
     pub(crate) fn stops(&self, now: &Moment) -> Option<Error> {
         let left = self.left(now)?;

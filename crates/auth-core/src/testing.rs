@@ -24,6 +24,8 @@
 
 mod clock;
 mod provider;
+#[cfg(feature = "store")]
+mod store;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +43,8 @@ use crate::transport::Transport;
 
 pub use clock::VirtualClock;
 pub use provider::TestProvider;
+#[cfg(feature = "store")]
+pub use store::{MemoryStore, StoreFault};
 
 /// Answers requests from a list, and remembers them. Clones share both.
 ///

@@ -143,6 +143,11 @@ impl AccessToken {
         jwt::claims(self.expose())
     }
 
+    #[cfg(feature = "store")]
+    pub(crate) fn extras(&self) -> &[(Cow<'static, str>, String)] {
+        &self.inner().extras
+    }
+
     /// The number of this token among those of its manager, from 1 on; 0 where no manager has counted it.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -220,6 +225,10 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
+    pub(crate) fn new(secret: Secret, issued: Moment, lifetime: Option<Duration>, login_lifetime: Duration) -> Self {
+        Self { secret, issued, lifetime, login_lifetime }
+    }
+
     /// Shows the token itself.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -230,6 +239,17 @@ impl RefreshToken {
     #[must_use]
     pub fn is_expired(&self, now: &Moment) -> bool {
         self.lifetime.is_some_and(|lifetime| now.since(&self.issued) >= lifetime)
+    }
+
+    #[cfg(feature = "store")]
+    pub(crate) fn issued(&self) -> Moment {
+        self.issued
+    }
+
+    /// How long it lives from then on, where that is stated.
+    #[cfg(feature = "store")]
+    pub(crate) fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
     }
 
     /// How long the access token lived that came with the login by credentials.
@@ -281,12 +301,8 @@ impl Token {
 
         let lifetime = grant.expiry.lifetime(|| jwt::lifetime(token), date, issued.wall)?;
         let login_lifetime = used.as_ref().map_or(lifetime, RefreshToken::login_lifetime);
-        let refresh = grant.refresh.filter(|(secret, _)| !secret.is_empty()).map(|(secret, stated)| RefreshToken {
-            secret,
-            issued,
-            lifetime: stated,
-            login_lifetime,
-        });
+        let refresh = grant.refresh.filter(|(secret, _)| !secret.is_empty());
+        let refresh = refresh.map(|(secret, stated)| RefreshToken::new(secret, issued, stated, login_lifetime));
         Ok(Self {
             access: AccessToken::from(Inner {
                 authorization,

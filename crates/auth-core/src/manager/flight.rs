@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::brief::{Brief, Need, Spent};
 use super::{Shared, State};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::freshness::Freshness;
 use crate::provider::Provider;
-use crate::token::{AccessToken, RefreshToken};
+use crate::token::AccessToken;
 use crate::transport::Transport;
 
 /// Says why a login was begun.
@@ -49,17 +49,17 @@ pub(super) type Outcome = Result<AccessToken, Error>;
 pub(super) type Flight = watch::Receiver<Option<Outcome>>;
 
 impl<P: Provider, T: Transport> Shared<P, T> {
-    /// Waits for a token, by the flight that is under way or a new one, unless the current token `is_enough`.
-    pub(super) async fn renewed(self: Arc<Self>, is_enough: fn(Freshness) -> bool, reason: Reason) -> Outcome {
+    /// Waits for a token, by the flight that is under way or a new one, unless the current token meets the need.
+    pub(super) async fn renewed(self: Arc<Self>, need: Need, reason: Reason) -> Outcome {
         let start = Instant::now();
-        let outcome = self.flown(is_enough, reason).await;
+        let outcome = self.flown(need, reason).await;
         self.meter.waited(&outcome, start.elapsed());
         outcome
     }
 
-    async fn flown(self: &Arc<Self>, is_enough: fn(Freshness) -> bool, reason: Reason) -> Outcome {
+    async fn flown(self: &Arc<Self>, need: Need, reason: Reason) -> Outcome {
         for _ in 0..MOST_LOST {
-            let mut flight = match self.board(is_enough, reason)? {
+            let mut flight = match self.board(need, reason)? {
                 Boarding::Needless(token) => return Ok(token),
                 Boarding::Flight(flight) => flight,
             };
@@ -80,21 +80,22 @@ impl<P: Provider, T: Transport> Shared<P, T> {
             return;
         }
         // Whatever stops it, the caller has a usable token.
-        let _ = self.board(|freshness| freshness == Freshness::Fresh, Reason::Stale);
+        let _ = self.board(Need::Fresh, Reason::Stale);
     }
 
-    fn board(self: &Arc<Self>, is_enough: fn(Freshness) -> bool, reason: Reason) -> Result<Boarding, Error> {
+    fn board(self: &Arc<Self>, need: Need, reason: Reason) -> Result<Boarding, Error> {
         let mut state = self.lock();
         // Another flight may have landed since the caller looked.
-        if let Some((token, freshness)) = self.look()
-            && is_enough(freshness)
+        let now = self.clock.now();
+        if let Some(token) = self.current.load()
+            && need.is_met(&token, &now)
         {
             return Ok(Boarding::Needless(token));
         }
         if let Some(flight) = &state.flight {
             return Ok(Boarding::Flight(flight.clone()));
         }
-        if let Some(error) = state.setback.stops(&self.clock.now()) {
+        if let Some(error) = state.setback.stops(&now) {
             self.meter.suppressed();
             return Err(error);
         }
@@ -105,7 +106,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         let span = tracing::debug_span!("flight", provider = state.login.name(), reason = reason.name());
         // A runtime that is going down drops at once what it is given, and the end of a pilot takes the lock.
         drop(state);
-        runtime.spawn(Pilot { shared: self.clone(), sender, reason }.fly().instrument(span));
+        runtime.spawn(Pilot { shared: self.clone(), sender, need, reason }.fly().instrument(span));
         Ok(Boarding::Flight(flight))
     }
 }
@@ -128,6 +129,7 @@ pub(super) fn no_runtime(provider: &'static str) -> Error {
 struct Pilot<P: Provider, T: Transport> {
     shared: Arc<Shared<P, T>>,
     sender: watch::Sender<Option<Outcome>>,
+    need: Need,
     reason: Reason,
 }
 
@@ -136,16 +138,25 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
         tracing::debug!("flight started");
         let start = Instant::now();
         loop {
-            let (login, mut refresh, failures, epoch) = {
-                let mut state = self.shared.lock();
-                (state.login.clone(), state.refresh.take(), state.setback.failures(), state.epoch)
-            };
-            let (attempts, result) = login.run(&mut refresh, failures).await;
-            if let Some(outcome) = self.land(result, attempts, refresh, epoch) {
+            let mut brief = self.brief();
+            let (attempts, result) = self.shared.share.fly(&mut brief, self.need, &self.shared.meter).await;
+            if let Some(outcome) = self.land(brief, result) {
                 self.sender.send_replace(Some(outcome.clone()));
                 self.report(&outcome, attempts, start.elapsed());
                 return;
             }
+        }
+    }
+
+    fn brief(&self) -> Brief<P, T> {
+        let mut state = self.shared.lock();
+        Brief {
+            login: state.login.clone(),
+            epoch: state.epoch,
+            refresh: state.refresh.take(),
+            setback: state.setback.clone(),
+            spent: Spent { current: self.shared.current.load(), rejected: state.rejected.take() },
+            seen: state.seen.clone(),
         }
     }
 
@@ -167,41 +178,32 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
     }
 
     /// Keeps what the login gave; nothing where it must be done again.
-    fn land(
-        &self,
-        result: Result<AccessToken, Error>,
-        attempts: u32,
-        refresh: Option<RefreshToken>,
-        epoch: u64,
-    ) -> Option<Outcome> {
+    fn land(&self, brief: Brief<P, T>, result: Result<AccessToken, Error>) -> Option<Outcome> {
         let mut state = self.shared.lock();
-        let rejected = state.rejected.take();
-        if state.epoch != epoch {
+        if state.epoch != brief.epoch {
             return None;
         }
-        state.refresh = refresh;
-        if let (Ok(token), Some(rejected)) = (&result, rejected)
+        (state.refresh, state.seen) = (brief.refresh, brief.seen);
+        if let (Ok(token), Some(rejected)) = (&result, &state.rejected)
             && token.expose() == rejected.expose()
         {
             return None;
         }
-        let outcome = result.and_then(|token| self.keep(&mut state, token));
-        if let Err(error) = &outcome {
-            state.setback.failed(error, attempts, self.shared.clock.now(), fastrand::f64());
+        let outcome = result.map(|token| self.keep(&mut state, token));
+        if outcome.is_err() {
+            state.setback.learn(&brief.setback, &self.shared.clock.now());
         }
         state.flight = None;
         Some(outcome)
     }
 
-    fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> Outcome {
-        if token.term().at(&self.shared.clock.now()) == Freshness::Expired {
-            return Err(Error::malformed("the token ended before it arrived").with_provider(state.login.name()));
-        }
+    fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> AccessToken {
         state.setback.succeeded(self.shared.current.load().is_none());
         state.generation += 1;
         let token = token.with(state.generation, token.term());
+        state.rejected = None;
         self.shared.replace(Some(token.clone()));
-        Ok(token)
+        token
     }
 }
 

@@ -55,6 +55,13 @@ impl Meter {
         self.suppressed.increment(1);
     }
 
+    /// A store was asked.
+    #[cfg(feature = "store")]
+    pub(super) fn stored(&self, call: &'static str, result: &'static str) {
+        counter!("auth_store_calls_total", "provider" => self.provider, "call" => call, "result" => result)
+            .increment(1);
+    }
+
     /// A flight has ended.
     pub(super) fn flown(&self, reason: Reason, outcome: &'static str, took: Duration) {
         let (provider, reason) = (self.provider, reason.name());

@@ -20,5 +20,8 @@ impl Meter {
 
     pub(super) fn suppressed(&self) {}
 
+    #[cfg(feature = "store")]
+    pub(super) fn stored(&self, _: &'static str, _: &'static str) {}
+
     pub(super) fn flown(&self, _: Reason, _: &'static str, _: Duration) {}
 }

@@ -1,0 +1,438 @@
+//! Managers that share a store, each for a process of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, advance, sleep};
+
+use super::lease_time;
+use crate::error::ErrorKind;
+use crate::login::Login;
+use crate::manager::TokenManager;
+use crate::source::TokenSource;
+use crate::store::{Change, Fence, Lease, Sealing, SealingKeys, TokenStore};
+use crate::testing::{Answer, MemoryStore, Script, StoreFault, TestProvider, VirtualClock};
+
+type Manager = TokenManager<TestProvider, Script>;
+
+fn process(script: &Script, store: &MemoryStore) -> Manager {
+    TokenManager::with_store(script.login(), store.shared())
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn slowly(token: &str, life: u64) -> Answer {
+    Answer::token(token, life).after(Duration::from_millis(300))
+}
+
+async fn all(processes: &[Manager]) -> Vec<String> {
+    let tokens = processes.iter().map(|process| {
+        let process = process.clone();
+        tokio::spawn(async move { process.token().await.unwrap().expose().to_owned() })
+    });
+    let tokens: Vec<_> = tokens.collect();
+    let mut found = Vec::new();
+    for token in tokens {
+        found.push(token.await.unwrap());
+    }
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_the_fleet_logs_in_once() {
+    let (script, store) = (Script::new([slowly("one", 1000), slowly("two", 1000)]), MemoryStore::new());
+    let processes: Vec<_> = (0..200).map(|_| process(&script, &store)).collect();
+    assert_eq!(all(&processes).await, vec!["one"; 200]);
+    assert_eq!(script.requests().len(), 1);
+
+    advance(seconds(850)).await;
+    assert_eq!(all(&processes).await, vec!["one"; 200], "stale: nobody waits");
+    sleep(seconds(2)).await;
+    assert_eq!(all(&processes).await, vec!["two"; 200]);
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_a_token_of_another_process_is_taken_for_all_that_it_is() {
+    let script = Script::new([Answer::token("one", 1000)]);
+    let store = MemoryStore::new();
+    let first = process(&script, &store).token().await.unwrap();
+    advance(seconds(100)).await;
+    let second = process(&script, &store).token().await.unwrap();
+    let close = |a: Duration, b: Duration| a.abs_diff(b) < Duration::from_millis(1);
+    assert_eq!((first.lifetime(), first.scope()), (second.lifetime(), second.scope()));
+    assert!(close(second.issued().since(&first.issued()), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p2_a_hit_makes_no_call() {
+    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let tokens = process(&script, &store);
+    tokens.token().await.unwrap();
+    let calls = store.calls();
+    for _ in 0..1000 {
+        tokens.token().await.unwrap();
+        tokens.cached().unwrap();
+    }
+    assert_eq!((calls, store.calls()), (2, 2), "a lease and a save for a life");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p3_a_lease_outlives_the_flight_and_is_its_owners_alone() {
+    for deadline in [1, 30, 300] {
+        assert!(lease_time(seconds(deadline), Duration::from_millis(50)) > seconds(deadline));
+    }
+    let store = MemoryStore::new();
+    let login = Script::default().login();
+    let name = store.sealing().name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
+    let lease = || async { store.lease(&name, Fence(0), seconds(40)).await.unwrap().0 };
+    let Lease::Granted(first) = lease().await else { panic!("free") };
+    assert!(matches!(lease().await, Lease::Held(_)));
+    store.release(&name, Fence(first.0 + 1)).await.unwrap();
+    assert_eq!(lease().await, Lease::Held(seconds(40)), "another cannot release it");
+    advance(seconds(40)).await;
+    let Lease::Granted(second) = lease().await else { panic!("over") };
+    assert!(second > first);
+    store.release(&name, first).await.unwrap();
+    assert!(matches!(lease().await, Lease::Held(_)), "one who comes late cannot release it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p3_a_dead_holder_delays_by_its_lease_and_not_at_all_beside_a_usable_token() {
+    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let survivor = process(&script, &store);
+    survivor.token().await.unwrap();
+    let (name, record) = store.entries().remove(0);
+    let held = store.lease(&name, record.revision, lease_time(seconds(30), store.patience())).await.unwrap().0;
+    assert!(matches!(held, Lease::Granted(_)));
+
+    advance(seconds(850)).await;
+    let start = Instant::now();
+    survivor.token().await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+
+    store.clear();
+    store.lease(&name, Fence(0), lease_time(seconds(30), store.patience())).await.unwrap();
+    script.push(Answer::token("two", 1000));
+    let start = Instant::now();
+    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two");
+    assert!(start.elapsed() <= lease_time(seconds(30), store.patience()) + seconds(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p3_a_flight_that_panics_gives_its_lease_back() {
+    let (script, store) = (Script::new([Answer::token("two", 1000)]), MemoryStore::new());
+    let broken = TokenManager::with_store(
+        Login::new(TestProvider::new("password"), Broken).with_clock(VirtualClock::new()),
+        store.shared(),
+    );
+    assert_eq!(broken.token().await.unwrap_err().kind(), ErrorKind::Internal);
+    let start = Instant::now();
+    process(&script, &store).token().await.unwrap();
+    assert!(start.elapsed() < seconds(1), "{:?}", start.elapsed());
+}
+
+#[derive(Debug)]
+struct Broken;
+
+#[async_trait::async_trait]
+impl crate::transport::Transport for Broken {
+    async fn send(&self, _: crate::message::Request) -> Result<crate::message::Response, crate::error::Error> {
+        panic!("on purpose")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_store_that_is_out_is_felt_by_nobody() {
+    for fault in [StoreFault::Down, StoreFault::Slow(seconds(5)), StoreFault::Slow(seconds(100_000))] {
+        let script = Script::default().then_always(Answer::token("own", 1000));
+        let store = MemoryStore::new();
+        store.set_fault(fault);
+        let processes: Vec<_> = (0..5).map(|_| process(&script, &store)).collect();
+        let start = Instant::now();
+        all(&processes).await;
+        assert!(start.elapsed() <= Duration::from_millis(51), "{fault:?}: {:?}", start.elapsed());
+        assert_eq!(script.requests().len(), 5, "one login for each");
+        all(&processes).await;
+        assert_eq!(script.requests().len(), 5);
+
+        store.set_fault(StoreFault::None);
+        sleep(seconds(850)).await;
+        all(&processes).await;
+        sleep(seconds(45)).await;
+        assert_eq!(script.requests().len(), 6, "{fault:?}: it is used again, without a restart");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_store_that_falls_out_during_a_flight_costs_its_patience_once() {
+    let store = MemoryStore::new();
+    let answer = Answer::json(200, r#"{"token":"one","life":1000,"refresh":"r1"}"#);
+    let script = Script::new([answer.clone(), answer.clone(), answer]);
+    process(&script, &store).token().await.unwrap();
+    store.set_fault(StoreFault::Slow(Duration::from_millis(20)));
+    advance(seconds(990)).await;
+    let tokens = process(&script, &store);
+    let waiting = tokio::spawn({
+        let tokens = tokens.clone();
+        async move { tokens.token().await }
+    });
+    // The lease is there, the claim is on its way.
+    sleep(Duration::from_millis(39)).await;
+    store.set_fault(StoreFault::Slow(seconds(5)));
+    let start = Instant::now();
+    waiting.await.unwrap().unwrap();
+    assert!(start.elapsed() <= Duration::from_millis(60), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p5_a_slow_writer_never_replaces_a_newer_token() {
+    let (script, store) = (Script::new([Answer::token("new", 1000)]), MemoryStore::new());
+    let login = script.login();
+    let name = store.sealing().name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
+    let Lease::Granted(slow) = store.lease(&name, Fence(0), seconds(1)).await.unwrap().0 else { panic!("free") };
+    advance(seconds(2)).await;
+    process(&script, &store).token().await.unwrap();
+    let before = store.load(&name).await.unwrap();
+    let change = Change { access: Some("old".into()), refresh: None, setback: None, ttl: seconds(60) };
+    assert!(!store.save(&name, slow, change).await.unwrap());
+    assert_eq!(store.claim_refresh(&name, slow).await.unwrap().map(drop), None);
+    assert_eq!(store.load(&name).await.unwrap().saved, before.saved);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p5_a_rotated_refresh_token_survives_restarts_and_is_used_by_one() {
+    let answer = |number: u32| {
+        let body = format!(r#"{{"token":"t{number}","life":1000,"refresh":"r{number}","refresh_life":100000}}"#);
+        Answer::json(200, &body).after(Duration::from_millis(100))
+    };
+    let (script, store) = (Script::new((0..10).map(answer)), MemoryStore::new());
+    for _ in 0..5 {
+        let processes: Vec<_> = (0..10).map(|_| process(&script, &store)).collect();
+        all(&processes).await;
+        advance(seconds(990)).await;
+    }
+    let sent: Vec<_> =
+        script.requests().iter().map(|request| String::from_utf8(request.body().to_vec()).unwrap()).collect();
+    assert_eq!(sent, ["by=password", "by=r0", "by=r1", "by=r2", "by=r3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p5_a_refresh_token_that_was_not_sent_goes_back() {
+    let first = Answer::json(200, r#"{"token":"t","life":1000,"refresh":"r"}"#);
+    let unsent = || Answer::error(crate::error::Error::unreachable("no route"));
+    let script = Script::new([first, unsent(), unsent(), unsent(), Answer::token("next", 1000)]);
+    let store = MemoryStore::new();
+    process(&script, &store).token().await.unwrap();
+    advance(seconds(990)).await;
+    process(&script, &store).token().await.unwrap_err();
+    sleep(seconds(60)).await;
+    process(&script, &store).token().await.unwrap();
+    assert_eq!(script.requests().last().unwrap().body(), b"by=r");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
+    let flip = |text: &crate::secret::Secret| {
+        let mut bytes = text.expose().as_bytes().to_vec();
+        let last = bytes.len() - 3;
+        bytes[last] = if bytes[last] == b'A' { b'B' } else { b'A' };
+        crate::secret::Secret::from(String::from_utf8(bytes).unwrap())
+    };
+    let later = |text: &crate::secret::Secret| format!("2{}", &text.expose()[1..]).into();
+    type Change = Box<dyn Fn(&crate::secret::Secret) -> crate::secret::Secret>;
+    let changes: Vec<(&str, Change)> = vec![
+        ("a flipped bit", Box::new(flip)),
+        ("an unknown version", Box::new(later)),
+        ("unsealed", Box::new(|_| r#"0:{"token":"evil"}"#.into())),
+        ("garbage", Box::new(|_| "garbage".into())),
+        ("nothing", Box::new(|_| "".into())),
+        ("an unknown key", Box::new(|text| text.expose().replacen("1:1:", "1:9:", 1).into())),
+    ];
+    for (what, change) in changes {
+        let (script, store) =
+            (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+        process(&script, &store).token().await.unwrap();
+        store.tamper(|record| record.access = record.access.as_ref().map(&change));
+        assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "{what}");
+    }
+
+    // Another identity's value under this name.
+    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    process(&script, &store).token().await.unwrap();
+    let stolen = store.entries()[0].1.access.clone();
+    let other = Login::new(TestProvider::new("other"), script.clone()).with_clock(VirtualClock::new());
+    let other = TokenManager::with_store(other, store.shared());
+    other.token().await.unwrap();
+    store.tamper(|record| record.access.clone_from(&stolen));
+    script.push(Answer::token("three", 1000));
+    let other = Login::new(TestProvider::new("other"), script.clone()).with_clock(VirtualClock::new());
+    assert_eq!(TokenManager::with_store(other, store.shared()).token().await.unwrap().expose(), "three");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p6_keys_change_without_a_miss() {
+    let (one, two) =
+        ("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "2:AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let keys = |list: &str| Sealing::with_keys(SealingKeys::parse("keys", &list.into()).unwrap());
+    let store = MemoryStore::new();
+    let rounds = [one.to_owned(), format!("{one},{two}"), format!("{two}\n{one}\n"), two.to_owned()];
+    let logins = Script::default().then_always(Answer::token("one", 1_000_000));
+    let token = |list: String| process(&logins, &store.with_sealing(keys(&list)));
+    for pair in rounds[..3].windows(2) {
+        for list in [&pair[0], &pair[1], &pair[0]] {
+            token(list.clone()).token().await.unwrap();
+        }
+    }
+    assert_eq!(logins.requests().len(), 1);
+    token(rounds[3].clone()).token().await.unwrap();
+    assert_eq!(logins.requests().len(), 2, "the old key named the entry");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p6_an_entry_ends_and_tells_nothing() {
+    let (script, store) = (Script::new([Answer::token("sentinel-token", 1000)]), MemoryStore::new());
+    process(&script, &store).token().await.unwrap();
+    let (name, record) = store.entries().remove(0);
+    let shown = format!("{name:?} {} {:?}", name.as_str(), record);
+    let access = record.access.unwrap();
+    for secret in ["sentinel", "password"] {
+        assert!(!shown.contains(secret) && !access.expose().contains(secret));
+    }
+    advance(seconds(1001)).await;
+    let other = Login::new(TestProvider::new("other"), script.clone()).with_clock(VirtualClock::new());
+    TokenManager::with_store(other, store.shared()).token().await.unwrap_err();
+    assert!(store.entries().iter().all(|(known, _)| *known != name));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p7_r4_the_fleet_remembers_refusals() {
+    let script = Script::default().then_always(Answer::refusal());
+    let store = MemoryStore::new();
+    let mut tried = Vec::new();
+    let start = Instant::now();
+    for _ in 0..600 {
+        // A program that starts anew each second, as from cron.
+        let process = process(&script, &store);
+        let before = script.requests().len();
+        let error = process.token().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert_eq!(error.provider(), Some("test"));
+        assert_eq!(error.status().map(|status| status.as_u16()), Some(401));
+        if script.requests().len() > before {
+            tried.push(start.elapsed().as_secs());
+        } else {
+            assert!(error.retry_after().is_some());
+        }
+        advance(seconds(1)).await;
+    }
+    assert_eq!(tried, [0, 60, 180, 420]);
+
+    let right = TokenManager::with_store(
+        Login::new(TestProvider::new("right"), Script::new([Answer::token("one", 1000)]))
+            .with_clock(VirtualClock::new()),
+        store.shared(),
+    );
+    right.token().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn p7_s6_the_failure_of_one_is_told_to_all_who_wait() {
+    let script = Script::default().then_always(Answer::status(500).after(Duration::from_millis(100)));
+    let store = MemoryStore::new();
+    let processes: Vec<_> = (0..50).map(|_| process(&script, &store)).collect();
+    let start = Instant::now();
+    let waits: Vec<_> =
+        processes.iter().cloned().map(|process| tokio::spawn(async move { process.token().await })).collect();
+    for wait in waits {
+        assert_eq!(wait.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert!(script.requests().len() <= 9, "{}", script.requests().len());
+    assert!(start.elapsed() < seconds(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p8_a_rejection_reaches_the_fleet_and_a_late_one_harms_nobody() {
+    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let (first, second) = (process(&script, &store), process(&script, &store));
+    let (old, same) = (first.token().await.unwrap(), second.token().await.unwrap());
+    first.reject(&old);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "the rejected one is gone");
+    assert_eq!(first.token().await.unwrap().expose(), "two");
+    second.reject(&same);
+    assert_eq!(second.token().await.unwrap().expose(), "two", "no login of its own");
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "the late one removed nothing");
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p8_a_rejected_token_that_is_still_in_the_store_is_not_taken_again() {
+    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let tokens = process(&script, &store);
+    let token = tokens.token().await.unwrap();
+    store.set_fault(StoreFault::Down);
+    tokens.reject(&token);
+    sleep(Duration::from_millis(1)).await;
+    store.set_fault(StoreFault::None);
+    // Even where the entry was changed since.
+    store.tamper(|record| record.revision.0 += 1);
+    assert_eq!(tokens.token().await.unwrap().expose(), "two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_may_differ_and_the_store_may_lose_all() {
+    let (script, store) = (Script::new([Answer::token("one", 100), Answer::token("two", 100)]), MemoryStore::new());
+    process(&script, &store).token().await.unwrap();
+    for seconds in [90, -90] {
+        let clock = VirtualClock::new();
+        clock.shift_wall(seconds);
+        let other = TokenManager::with_store(script.login().with_clock(clock), store.shared());
+        assert_eq!(other.token().await.unwrap().expose(), "one");
+        assert_eq!(other.cached().unwrap().lifetime(), Duration::from_secs(100));
+    }
+    store.shift_clock(-3600);
+    assert_eq!(
+        process(&script, &store).token().await.unwrap().expose(),
+        "two",
+        "a token of the future is not believed"
+    );
+    store.clear();
+    script.push(Answer::token("three", 100));
+    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "three");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f9_more_validity_than_the_store_has_is_a_login() {
+    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    process(&script, &store).token().await.unwrap();
+    advance(seconds(300)).await;
+    let tokens = process(&script, &store);
+    assert_eq!(tokens.token_with(seconds(600)).await.unwrap().expose(), "one");
+    assert_eq!(tokens.token_with(seconds(800)).await.unwrap().expose(), "two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unsealed_store_works_too() {
+    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::sealed(Sealing::plain()));
+    process(&script, &store).token().await.unwrap();
+    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "one");
+    assert!(store.entries()[0].1.access.as_ref().unwrap().expose().starts_with(r#"0:{"token":"one""#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_credentials_have_an_entry_of_their_own() {
+    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let tokens = process(&script, &store);
+    tokens.token().await.unwrap();
+    tokens.replace_credentials(TestProvider::new("next"));
+    tokens.token().await.unwrap();
+    sleep(seconds(1)).await;
+    assert_eq!(tokens.token().await.unwrap().expose(), "two");
+    assert_eq!(store.entries().len(), 2);
+    let old: Arc<dyn TokenSource> = Arc::new(process(&script, &store));
+    assert_eq!(old.token().await.unwrap().expose(), "one");
+}

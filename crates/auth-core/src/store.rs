@@ -1,0 +1,187 @@
+//! What processes share: a store of sealed entries, and the lease that lets one of them log in for all.
+
+mod keys;
+mod record;
+mod sealing;
+pub(crate) mod wire;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use crate::error::Error;
+use crate::secret::Secret;
+
+pub use keys::SealingKeys;
+pub use record::Record;
+pub use sealing::Sealing;
+
+/// Shares one token between processes: [`TokenManager::with_store`](crate::TokenManager::with_store) asks it before a
+/// login, and tells it after.
+///
+/// An entry is found by its name, and changed by the holder of its lease alone, but for [`forget`](Self::forget). All
+/// numbers that it gives out for one entry rise ([`Fence`]), so whoever comes late is told apart. The store's own clock is
+/// the only one that all processes share: each answer about an entry says what it shows.
+///
+/// What each call does to an entry is written once, as functions of [`Record`]; a store that can run them under a lock
+/// needs nothing else. A call may take its time, and may be carried out although nobody waits for it any more: the
+/// manager waits for [`patience`](Self::patience) and then goes on without the store.
+#[async_trait]
+pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
+    /// The store's kind in events and metrics, lower case.
+    fn name(&self) -> &'static str;
+
+    /// What entries are sealed with.
+    fn sealing(&self) -> &Sealing;
+
+    /// How long a caller may wait for an answer of this store, before a login goes on without it. Default is 50 ms.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(50)
+    }
+
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) where the store cannot be asked.
+    async fn load(&self, name: &EntryName) -> Result<Snapshot, Error>;
+
+    /// Asks for the lease of an entry whose last change was `known`, for the time `ttl`; the entry itself is told where it
+    /// has changed since.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error>;
+
+    /// Takes the refresh token out of an entry, for the holder of its lease, so that nobody else can use it; none where
+    /// there is none, or the lease is another's by now.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error>;
+
+    /// Changes an entry and ends the lease; tells whether it was done, which it is not where a later lease was given. The
+    /// entry stays for `change.ttl` at least.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error>;
+
+    /// Ends a lease; another's stays.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error>;
+
+    /// Takes the access token out of an entry where it still is the one that was saved as `saved`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error>;
+}
+
+#[async_trait]
+impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn sealing(&self) -> &Sealing {
+        (**self).sealing()
+    }
+
+    fn patience(&self) -> Duration {
+        (**self).patience()
+    }
+
+    async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
+        (**self).load(name).await
+    }
+
+    async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
+        (**self).lease(name, known, ttl).await
+    }
+
+    async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
+        (**self).claim_refresh(name, lease).await
+    }
+
+    async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
+        (**self).save(name, lease, change).await
+    }
+
+    async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error> {
+        (**self).release(name, lease).await
+    }
+
+    async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
+        (**self).forget(name, saved).await
+    }
+}
+
+/// Names one identity's entry: 32 hexadecimal digits that a keyed hash makes of all that tells the credentials apart.
+///
+/// There is no account and no secret in it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryName(String);
+
+impl EntryName {
+    /// The name as text, good for a key or a file.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for EntryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A number that a store gave out for an entry, higher than all before it; 0 is before the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fence(pub u64);
+
+/// Says what became of the wish for a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lease {
+    /// It is the asker's, under this number.
+    Granted(Fence),
+    /// It is another's, and ends by itself within this time.
+    Held(Duration),
+    /// The entry has changed since the asker knew it: look at it first.
+    Changed,
+}
+
+/// Holds what an entry says, and when.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What the store's clock shows.
+    pub now: SystemTime,
+    /// The number of the last change; [`Fence`] 0 where there is no entry.
+    pub revision: Fence,
+    /// The number under which the access token was saved.
+    pub saved: Fence,
+    /// The access token, sealed; none where there is none, or the asker knows it already.
+    pub access: Option<Secret>,
+    /// The memory of failures, sealed; as above.
+    pub setback: Option<Secret>,
+    /// Whether there is a refresh token to claim.
+    pub has_refresh: bool,
+}
+
+/// Holds what a login changes of an entry.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The new access token; none leaves the old where it is.
+    pub access: Option<Secret>,
+    /// The refresh token from now on; none means that there is none.
+    pub refresh: Option<Secret>,
+    /// The memory of failures from now on; none means that there is none.
+    pub setback: Option<Secret>,
+    /// How long the entry must stay.
+    pub ttl: Duration,
+}

@@ -1,0 +1,196 @@
+//! The parts of an entry: from values to sealed text and back, by the store's clock.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{EntryName, Sealing};
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind};
+use crate::expiry::Expiry;
+use crate::provider::Grant;
+use crate::secret::{Body, Secret};
+use crate::setback::{Last, Setback};
+use crate::token::{AccessToken, RefreshToken, Token};
+
+const ACCESS: &str = "access";
+const REFRESH: &str = "refresh";
+const SETBACK: &str = "setback";
+
+/// How far ahead of the store's clock an instant may lie that another process wrote.
+const SLACK: Duration = Duration::from_secs(5);
+
+const LONGEST_TEXT: usize = 300;
+
+/// Turns instants of this process into the store's, and back; a doubt makes a token older, never younger.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoreClock {
+    /// What this process's clocks showed: when the answer came, to write; when the question left, to read.
+    pub(crate) local: Moment,
+    /// What the store's showed in between.
+    pub(crate) store: SystemTime,
+}
+
+impl StoreClock {
+    fn write(&self, instant: &Moment) -> u64 {
+        let at = match instant.monotonic.checked_duration_since(self.local.monotonic) {
+            Some(later) => self.store.checked_add(later),
+            None => self.store.checked_sub(self.local.since(instant)),
+        };
+        let since_epoch = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
+        micros(since_epoch)
+    }
+
+    fn read(&self, instant: u64) -> Result<Moment, &'static str> {
+        let instant = SystemTime::UNIX_EPOCH + Duration::from_micros(instant);
+        let age = match self.store.duration_since(instant) {
+            Ok(age) => age,
+            Err(ahead) if ahead.duration() <= SLACK => Duration::ZERO,
+            Err(_) => return Err("it is of the future: the store's clock was set back"),
+        };
+        let moment = self.local.monotonic.checked_sub(age).zip(self.local.wall.checked_sub(age));
+        moment.map(|(monotonic, wall)| Moment { monotonic, wall }).ok_or("it is older than this machine's clock")
+    }
+}
+
+/// Seals and opens the parts of one entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Codec<'a> {
+    pub(crate) sealing: &'a Sealing,
+    pub(crate) name: &'a EntryName,
+    pub(crate) clock: StoreClock,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccessWire<S> {
+    token: S,
+    issued_us: u64,
+    lifetime_us: u64,
+    scope: Option<String>,
+    extras: Vec<(Cow<'static, str>, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RefreshWire<S> {
+    token: S,
+    issued_us: u64,
+    lifetime_us: Option<u64>,
+    login_lifetime_us: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SetbackWire<'a> {
+    kind: Cow<'a, str>,
+    what: Cow<'a, str>,
+    status: Option<u16>,
+    code: Option<Cow<'a, str>>,
+    setting: Option<Cow<'a, str>>,
+    is_transient: bool,
+    at_us: u64,
+    pause_us: u64,
+    refusals: u32,
+    failures: u32,
+}
+
+impl Codec<'_> {
+    pub(crate) fn seal_access(&self, token: &AccessToken) -> Result<Secret, Error> {
+        let wire = AccessWire {
+            token: token.expose(),
+            issued_us: self.clock.write(&token.issued()),
+            lifetime_us: micros(token.lifetime()),
+            scope: token.scope().map(str::to_owned),
+            extras: token.extras().to_vec(),
+        };
+        self.seal(ACCESS, &wire)
+    }
+
+    pub(crate) fn open_access(
+        &self,
+        text: &Secret,
+        api_headers: Vec<(HeaderName, HeaderValue)>,
+    ) -> Result<AccessToken, &'static str> {
+        let wire: AccessWire<Secret> = self.open(ACCESS, text)?;
+        let mut grant = Grant::new(wire.token, Expiry::After(Duration::from_micros(wire.lifetime_us)));
+        (grant.scope, grant.extras) = (wire.scope, wire.extras);
+        let issued = self.clock.read(wire.issued_us)?;
+        Token::new(grant, api_headers, issued, None, None).map(|token| token.access)
+    }
+
+    pub(crate) fn seal_refresh(&self, token: &RefreshToken) -> Result<Secret, Error> {
+        let wire = RefreshWire {
+            token: token.expose(),
+            issued_us: self.clock.write(&token.issued()),
+            lifetime_us: token.lifetime().map(micros),
+            login_lifetime_us: micros(token.login_lifetime()),
+        };
+        self.seal(REFRESH, &wire)
+    }
+
+    pub(crate) fn open_refresh(&self, text: &Secret) -> Result<RefreshToken, &'static str> {
+        let wire: RefreshWire<Secret> = self.open(REFRESH, text)?;
+        let lifetime = wire.lifetime_us.map(Duration::from_micros);
+        let login_lifetime = Duration::from_micros(wire.login_lifetime_us);
+        Ok(RefreshToken::new(wire.token, self.clock.read(wire.issued_us)?, lifetime, login_lifetime))
+    }
+
+    /// None where nothing is remembered that a later process must know.
+    pub(crate) fn seal_setback(&self, setback: &Setback) -> Result<Option<Secret>, Error> {
+        let Some(Last { error, at, pause }) = &setback.last else {
+            return Ok(None);
+        };
+        let wire = SetbackWire {
+            kind: error.kind().name().into(),
+            what: error.what().into(),
+            status: error.status().map(|status| status.as_u16()),
+            code: error.code().map(Cow::from),
+            setting: error.setting().map(Cow::from),
+            is_transient: error.is_transient(),
+            at_us: self.clock.write(at),
+            pause_us: micros(*pause),
+            refusals: setback.refusals,
+            failures: setback.failures,
+        };
+        self.seal(SETBACK, &wire).map(Some)
+    }
+
+    pub(crate) fn open_setback(&self, text: &Secret, provider: &'static str) -> Result<Setback, &'static str> {
+        let wire: SetbackWire<'static> = self.open(SETBACK, text)?;
+        let kind = ErrorKind::named(&wire.kind).ok_or("it remembers a failure of an unknown kind")?;
+        let mut error = Error::new(kind, printable(&wire.what))
+            .with_provider(provider)
+            .with_code(wire.code.as_deref().map(printable));
+        if let Some(status) = wire.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+            error = error.with_status(status);
+        }
+        if let Some(setting) = &wire.setting {
+            error = error.with_setting(printable(setting));
+        }
+        if wire.is_transient {
+            error = error.into_transient();
+        }
+        let last = Last { error, at: self.clock.read(wire.at_us)?, pause: Duration::from_micros(wire.pause_us) };
+        Ok(Setback::remembered(last, wire.refusals, wire.failures))
+    }
+
+    fn seal(&self, part: &str, wire: &impl Serialize) -> Result<Secret, Error> {
+        let mut body = Body::with_capacity(2048);
+        serde_json::to_writer(&mut body, wire).map_err(|_| Error::internal("an entry cannot be written"))?;
+        self.sealing.seal(self.name, part, body)
+    }
+
+    fn open<T: DeserializeOwned>(&self, part: &str, text: &Secret) -> Result<T, &'static str> {
+        let bytes = self.sealing.open(self.name, part, text)?;
+        serde_json::from_slice(&bytes).map_err(|_| "it is not of the form that is written here")
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros().try_into().unwrap_or(u64::MAX)
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(LONGEST_TEXT).collect()
+}
