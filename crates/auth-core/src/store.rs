@@ -127,6 +127,13 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
 pub struct EntryName(String);
 
 impl EntryName {
+    /// Reads a name; none where it is not one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 32 && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
     /// The name as text, good for a key or a file.
     #[must_use]
     pub fn as_str(&self) -> &str {

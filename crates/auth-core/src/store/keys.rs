@@ -1,6 +1,7 @@
 //! The keys of a sealed store, from a setting to the cipher.
 
 use std::fmt;
+use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, RandomizedNonceKey};
 use aws_lc_rs::{hkdf, hmac};
@@ -12,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::secret::Secret;
+use crate::settings::Profile;
 
 const LENGTH: usize = 32;
 const EXPECTED: &str = "must be keys of 32 bytes in base64, such as `openssl rand -base64 32` gives";
@@ -41,44 +43,38 @@ impl SealingKeys {
     /// `openssl rand -base64 32` gives. One without a number is 1.
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming `setting`.
-    pub fn parse(setting: &'static str, text: &Secret) -> Result<Self, Error> {
-        let is_between = |character: char| character == ',' || character.is_whitespace();
-        let words = text.expose().split(is_between).filter(|word| !word.is_empty());
-        let keys: Result<Vec<_>, _> = words.map(Key::parse).collect();
-        let keys = keys.and_then(|keys: Vec<Key>| match keys.as_slice() {
-            [] => Err(EXPECTED),
-            keys if keys.iter().any(|key| keys.iter().filter(|other| other.number == key.number).count() > 1) => {
-                Err(NUMBERED)
-            }
-            _ => Ok(keys),
-        });
-        keys.map(Self).map_err(|problem| Error::misconfigured(setting, problem))
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting `keys`.
+    pub fn parse(text: &Secret) -> Result<Self, Error> {
+        Self::read(text).map_err(|problem| Error::misconfigured("keys", problem))
     }
 
-    /// Reads keys from the environment variable of this name, or from the file that the variable with `_FILE` at its end
-    /// names; none where neither is set.
-    ///
-    /// ```
-    /// let keys = auth_core::store::SealingKeys::from_env("EXAMPLE_STORE_KEYS")?;
-    /// assert!(keys.is_none());
-    /// # Ok::<(), auth_core::Error>(())
-    /// ```
+    fn read(text: &Secret) -> Result<Self, &'static str> {
+        let is_between = |character: char| character == ',' || character.is_whitespace();
+        let words = text.expose().split(is_between).filter(|word| !word.is_empty());
+        let keys = words.map(Key::parse).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            return Err(EXPECTED);
+        }
+        let is_repeated = |key: &Key| keys.iter().filter(|other| other.number == key.number).count() > 1;
+        if keys.iter().any(is_repeated) { Err(NUMBERED) } else { Ok(Self(keys)) }
+    }
+
+    /// Reads the keys of a store's settings `keys` and `keys_file`, of which at most one is set; none where neither is.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), and where the file cannot be read, or both are set.
-    pub fn from_env(variable: &'static str) -> Result<Option<Self>, Error> {
-        let fault = |problem: &str| Error::misconfigured(variable, problem);
-        let file = std::env::var_os(format!("{variable}_FILE"));
-        let text: Secret = match (std::env::var_os(variable), file) {
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting.
+    pub fn from_settings(profile: Profile, keys: Option<&Secret>, file: Option<&Path>) -> Result<Option<Self>, Error> {
+        let (setting, text) = match (keys, file) {
             (None, None) => return Ok(None),
-            (Some(_), Some(_)) => return Err(fault("is set, and so is the one with `_FILE`: keep one of them")),
-            (Some(text), None) => text.into_string().map_err(|_| fault(EXPECTED))?.into(),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .map_err(|error| fault("names a file (`_FILE`) that cannot be read").with_cause(&error))?
-                .into(),
+            (Some(_), Some(_)) => return Err(profile.fault("keys", "is set, and so is `keys_file`: keep one of them")),
+            (Some(keys), None) => ("keys", keys.clone()),
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path);
+                let fault = |error| profile.fault("keys_file", "cannot be read").with_cause(&error);
+                ("keys_file", text.map_err(fault)?.into())
+            }
         };
-        Self::parse(variable, &text).map(Some)
+        Self::read(&text).map(Some).map_err(|problem| profile.fault(setting, problem))
     }
 
     pub(super) fn sealing(&self) -> &Key {

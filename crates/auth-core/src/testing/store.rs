@@ -69,7 +69,7 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let Ok(keys) = SealingKeys::parse("key", &key.into()) else { panic!("a key of 32 bytes") };
+        let Ok(keys) = SealingKeys::parse(&key.into()) else { panic!("a key of 32 bytes") };
         Self::sealed(Sealing::with_keys(keys))
     }
 

@@ -276,7 +276,7 @@ async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
 async fn p6_keys_change_without_a_miss() {
     let (one, two) =
         ("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "2:AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
-    let keys = |list: &str| Sealing::with_keys(SealingKeys::parse("keys", &list.into()).unwrap());
+    let keys = |list: &str| Sealing::with_keys(SealingKeys::parse(&list.into()).unwrap());
     let store = MemoryStore::new();
     let rounds = [one.to_owned(), format!("{one},{two}"), format!("{two}\n{one}\n"), two.to_owned()];
     let logins = Script::default().then_always(Answer::token("one", 1_000_000));

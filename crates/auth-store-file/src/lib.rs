@@ -1,0 +1,210 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod builder;
+mod directory;
+mod entry;
+#[cfg(unix)]
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use auth_core::store::{Change, EntryName, Fence, Lease, Sealing, Snapshot, TokenStore};
+use auth_core::{Error, Profile, Secret};
+
+use directory::{Directory, Fault, Locked};
+use entry::Entry;
+
+pub use auth_core;
+pub use builder::Builder;
+
+const PROFILE: Profile = Profile::new("file", "AUTH_CACHE");
+
+/// Shares tokens through a directory that only its owner can read; see the [crate's page](crate).
+///
+/// Clones share everything.
+#[derive(Clone)]
+pub struct FileStore(Arc<Shared>);
+
+struct Shared {
+    directory: Directory,
+    sealing: Sealing,
+    /// The locked files of the leases that this process holds.
+    leases: Mutex<HashMap<EntryName, (Fence, File)>>,
+}
+
+impl FileStore {
+    /// Starts with nothing set.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Reads the settings from the environment: `AUTH_CACHE_DIR`, and the rest of the [table](crate#settings).
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn from_env() -> Result<Self, Error> {
+        Builder::from_env()?.build()
+    }
+
+    fn new(dir: PathBuf, sealing: Sealing) -> Result<Self, Error> {
+        let directory = Directory::new(dir);
+        directory.ready().map_err(|fault| PROFILE.fault("dir", fault.advice()).with_cause(&fault))?;
+        Ok(Self(Arc::new(Shared { directory, sealing, leases: Mutex::default() })))
+    }
+
+    /// Where the entries are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.0.directory.path()
+    }
+
+    /// Removes every entry. Leases that are held go on.
+    ///
+    /// # Errors
+    /// [`Unavailable`](auth_core::ErrorKind::Unavailable) where the directory cannot be read or written.
+    pub fn clear(&self) -> Result<(), Error> {
+        self.0.directory.locked().and_then(|directory| directory.remove(|_| true)).map_err(unavailable)
+    }
+
+    /// Looks at an entry while no other process changes it.
+    async fn look<R: Send + 'static>(
+        &self,
+        name: &EntryName,
+        look: impl FnOnce(&Shared, &Locked<'_>, Entry, SystemTime) -> Result<R, Fault> + Send + 'static,
+    ) -> Result<R, Error> {
+        let (shared, name) = (self.0.clone(), name.clone());
+        on_a_thread(move || {
+            let directory = shared.directory.locked()?;
+            let now = SystemTime::now();
+            let entry = directory.read(&name, now)?;
+            look(&shared, &directory, entry, now)
+        })
+        .await
+    }
+
+    /// Changes an entry while no other process does.
+    async fn change<R: Send + 'static>(
+        &self,
+        name: &EntryName,
+        change: impl FnOnce(&Shared, &mut Entry, SystemTime) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        let own = name.clone();
+        self.look(name, move |shared, directory, mut entry, now| {
+            let result = change(shared, &mut entry, now);
+            directory.write(&own, &entry)?;
+            directory.remove(|entry| entry.until < now)?;
+            Ok(result)
+        })
+        .await
+    }
+}
+
+/// Where it may wait for the disk.
+async fn on_a_thread<R: Send + 'static>(work: impl FnOnce() -> Result<R, Fault> + Send + 'static) -> Result<R, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Error::unavailable("the runtime went down"))?.map_err(unavailable)
+}
+
+impl Shared {
+    fn leases(&self) -> MutexGuard<'_, HashMap<EntryName, (Fence, File)>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holds(&self, name: &EntryName, lease: Fence) -> bool {
+        self.leases().get(name).is_some_and(|(held, _)| *held == lease)
+    }
+
+    fn release(&self, name: &EntryName, lease: Fence) {
+        let mut leases = self.leases();
+        if leases.get(name).is_some_and(|(held, _)| *held == lease) {
+            leases.remove(name);
+        }
+    }
+}
+
+fn unavailable(fault: Fault) -> Error {
+    Error::unavailable("the directory of tokens cannot be used").with_cause(&fault)
+}
+
+#[async_trait]
+impl TokenStore for FileStore {
+    fn name(&self) -> &'static str {
+        PROFILE.provider
+    }
+
+    fn sealing(&self) -> &Sealing {
+        &self.0.sealing
+    }
+
+    /// Longer than for a server: a lock is waited for, and so is the disk.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
+        self.look(name, |_, _, entry, now| Ok(entry.record.snapshot(now))).await
+    }
+
+    async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
+        let own = name.clone();
+        self.look(name, move |shared, directory, mut entry, now| {
+            let lock = directory.try_lease(&own)?;
+            // Whoever holds it may do so as long as it lives.
+            let held = if lock.is_some() { None } else { Some(ttl) };
+            let (lease, snapshot) = entry.record.lease(known, now, held);
+            if let (Lease::Granted(fence), Some(lock)) = (lease, lock) {
+                shared.leases().insert(own, (fence, lock));
+            }
+            Ok((lease, snapshot))
+        })
+        .await
+    }
+
+    async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
+        let own = name.clone();
+        self.change(name, move |shared, entry, _| {
+            let is_held = shared.holds(&own, lease);
+            entry.record.refresh.take_if(|_| is_held)
+        })
+        .await
+    }
+
+    async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
+        let own = name.clone();
+        let saved = self
+            .change(name, move |shared, entry, now| {
+                let ttl = change.ttl;
+                let is_saved = shared.holds(&own, lease) && entry.record.save(lease, change);
+                if is_saved {
+                    entry.until = entry.until.max(now + ttl);
+                }
+                is_saved
+            })
+            .await;
+        self.0.release(name, lease);
+        saved
+    }
+
+    async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error> {
+        self.0.release(name, lease);
+        Ok(())
+    }
+
+    async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
+        self.change(name, move |_, entry, _| entry.record.forget(saved)).await
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore").field("dir", &self.dir()).finish_non_exhaustive()
+    }
+}

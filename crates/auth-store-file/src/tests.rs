@@ -1,0 +1,239 @@
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use auth_core::testing::{Answer, Script, TestProvider};
+use auth_core::{ErrorKind, Login, TokenManager, TokenSource};
+use tempfile::TempDir;
+
+use super::*;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const TTL: Duration = Duration::from_secs(60);
+
+fn place() -> (TempDir, String) {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("cache/auth").to_str().unwrap().to_owned();
+    (home, dir)
+}
+
+fn open(dir: &str) -> FileStore {
+    FileStore::builder().with_dir(dir).build().unwrap()
+}
+
+/// As a process does that has just started.
+fn process(script: &Script, dir: &str) -> TokenManager<TestProvider, Script> {
+    let login = Login::new(TestProvider::new("password"), script.clone());
+    TokenManager::with_store(login, Arc::new(open(dir)))
+}
+
+async fn name(dir: &str) -> EntryName {
+    // The store is asked for the name that a manager gives.
+    let script = Script::new([Answer::token("t", 1000)]);
+    process(&script, dir).token().await.unwrap();
+    let files = files(dir);
+    let name = files.iter().find_map(|file| file.strip_suffix(".json")).unwrap();
+    EntryName::parse(name).unwrap()
+}
+
+fn files(dir: &str) -> Vec<String> {
+    let mut files: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    files
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o777
+}
+
+fn change(access: Option<&str>, refresh: Option<&str>) -> Change {
+    Change { access: access.map(Secret::from), refresh: refresh.map(Secret::from), setback: None, ttl: TTL }
+}
+
+async fn granted(store: &FileStore, name: &EntryName, known: Fence) -> Fence {
+    match store.lease(name, known, TTL).await.unwrap().0 {
+        Lease::Granted(fence) => fence,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn p9_directory_and_files_are_the_owners_alone() {
+    let (_home, dir) = place();
+    name(&dir).await;
+    assert_eq!(mode(Path::new(&dir)), 0o700);
+    for file in files(&dir) {
+        assert_eq!(mode(&Path::new(&dir).join(&file)), 0o600, "{file}");
+    }
+    assert_eq!(files(&dir).len(), 3, "{:?}", files(&dir));
+}
+
+#[tokio::test]
+async fn p9_what_others_can_read_is_refused() {
+    let (_home, dir) = place();
+    let name = name(&dir).await;
+    let store = open(&dir);
+    let entry = Path::new(&dir).join(format!("{}.json", name.as_str()));
+    fs::set_permissions(&entry, fs::Permissions::from_mode(0o640)).unwrap();
+    let error = store.load(&name).await.unwrap_err();
+    assert!(format!("{error:?}").contains("chmod 600"), "{error:?}");
+
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o750)).unwrap();
+    let error = FileStore::builder().with_dir(&dir).build().unwrap_err();
+    assert_eq!((error.kind(), error.setting()), (ErrorKind::Misconfigured, Some("dir")));
+    assert!(error.to_string().contains("AUTH_CACHE_DIR") && error.to_string().contains("chmod 700"), "{error}");
+    assert!(store.load(&name).await.is_err(), "at each call");
+}
+
+#[tokio::test]
+async fn p9_symbolic_links_are_refused() {
+    let (home, dir) = place();
+    let name = name(&dir).await;
+    let link = home.path().join("link");
+    symlink(&dir, &link).unwrap();
+    FileStore::builder().with_dir(link.to_str().unwrap()).build().unwrap_err();
+
+    for file in [format!("{}.json", name.as_str()), "lock".to_owned(), format!("{}.lease", name.as_str())] {
+        let (file, elsewhere) = (Path::new(&dir).join(file), home.path().join("elsewhere"));
+        fs::rename(&file, &elsewhere).unwrap();
+        symlink(&elsewhere, &file).unwrap();
+        let store = open(&dir);
+        assert!(store.lease(&name, Fence(0), TTL).await.is_err(), "{file:?}");
+        fs::rename(&elsewhere, &file).unwrap();
+    }
+
+    // One that waits where the next entry is written is removed, not followed.
+    let target = home.path().join("target");
+    fs::write(&target, "untouched").unwrap();
+    symlink(&target, Path::new(&dir).join(format!("{}.new", name.as_str()))).unwrap();
+    let store = open(&dir);
+    let known = store.load(&name).await.unwrap().revision;
+    let lease = granted(&store, &name, known).await;
+    assert!(store.save(&name, lease, change(Some("new"), None)).await.unwrap());
+    assert_eq!(fs::read_to_string(target).unwrap(), "untouched");
+}
+
+#[tokio::test]
+async fn p9_a_broken_file_is_a_miss_and_is_mended() {
+    let (_home, dir) = place();
+    let name = name(&dir).await;
+    let entry = Path::new(&dir).join(format!("{}.json", name.as_str()));
+    let whole = fs::read_to_string(&entry).unwrap();
+    let later = whole.replace("\"version\": 1", "\"version\": 2");
+    for broken in ["", "{", "null", "[]", &whole[..whole.len() / 2], &later, &" ".repeat(2 << 20)] {
+        fs::write(&entry, broken).unwrap();
+        let script = Script::new([Answer::token("again", 1000)]);
+        assert_eq!(process(&script, &dir).token().await.unwrap().expose(), "again");
+        assert_eq!(process(&script, &dir).token().await.unwrap().expose(), "again", "from the file");
+    }
+}
+
+#[tokio::test]
+async fn p3_a_lease_is_its_owners_and_dies_with_it() {
+    let (_home, dir) = place();
+    let name = name(&dir).await;
+    let (first, second) = (open(&dir), open(&dir));
+    let known = first.load(&name).await.unwrap().revision;
+    let lease = granted(&first, &name, known).await;
+    assert!(matches!(second.lease(&name, known, TTL).await.unwrap().0, Lease::Held(_)));
+    assert!(
+        matches!(first.lease(&name, known, TTL).await.unwrap().0, Lease::Held(_)),
+        "one flight's, not the process's"
+    );
+    second.release(&name, lease).await.unwrap();
+    first.release(&name, Fence(lease.0 + 1)).await.unwrap();
+    assert!(matches!(second.lease(&name, known, TTL).await.unwrap().0, Lease::Held(_)));
+    drop(first);
+    granted(&second, &name, known).await;
+}
+
+#[tokio::test]
+async fn p5_only_the_holder_of_a_lease_changes_an_entry() {
+    let (_home, dir) = place();
+    let (name, store) = (name(&dir).await, open(&dir));
+    let known = store.load(&name).await.unwrap().revision;
+    let late = granted(&store, &name, known).await;
+    store.release(&name, late).await.unwrap();
+    let lease = granted(&store, &name, known).await;
+    assert!(lease > late, "numbers rise");
+    assert!(store.save(&name, lease, change(Some("new"), Some("refresh"))).await.unwrap());
+    assert!(!store.save(&name, late, change(Some("old"), None)).await.unwrap());
+    assert!(store.claim_refresh(&name, late).await.unwrap().is_none());
+    assert!(store.claim_refresh(&name, lease).await.unwrap().is_none(), "saving ended it");
+
+    let next = granted(&store, &name, lease).await;
+    assert_eq!(store.claim_refresh(&name, next).await.unwrap().unwrap().expose(), "refresh");
+    assert!(store.claim_refresh(&name, next).await.unwrap().is_none(), "once");
+    assert!(!open(&dir).load(&name).await.unwrap().has_refresh, "it is gone from the disk");
+}
+
+#[tokio::test]
+async fn p8_a_late_forget_removes_nothing() {
+    let (_home, dir) = place();
+    let (name, store) = (name(&dir).await, open(&dir));
+    let old = store.load(&name).await.unwrap();
+    let lease = granted(&store, &name, old.revision).await;
+    store.save(&name, lease, change(Some("new"), None)).await.unwrap();
+    store.forget(&name, old.saved).await.unwrap();
+    assert!(store.load(&name).await.unwrap().access.is_some());
+    store.forget(&name, lease).await.unwrap();
+    assert!(store.load(&name).await.unwrap().access.is_none());
+}
+
+#[tokio::test]
+async fn p6_with_a_key_the_files_tell_nothing() {
+    let (_home, dir) = place();
+    let script = Script::new([Answer::token("sentinel-token", 1000)]);
+    let sealed = || Arc::new(FileStore::builder().with_dir(&dir).with_keys(KEY).build().unwrap());
+    let process =
+        || TokenManager::with_store(Login::new(TestProvider::new("sentinel-password"), script.clone()), sealed());
+    process().token().await.unwrap();
+    assert_eq!(process().token().await.unwrap().expose(), "sentinel-token");
+    for file in files(&dir) {
+        let text = fs::read_to_string(Path::new(&dir).join(&file)).unwrap();
+        assert!(!text.contains("sentinel") && !file.contains("sentinel"), "{file}");
+    }
+    assert_eq!(script.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn entries_that_are_over_are_removed_with_the_next_save() {
+    let (_home, dir) = place();
+    let (name, store) = (name(&dir).await, open(&dir));
+    let known = store.load(&name).await.unwrap().revision;
+    let over = EntryName::parse(&"0".repeat(32)).unwrap();
+    let lease = granted(&store, &over, Fence(0)).await;
+    store.save(&over, lease, Change { ttl: Duration::ZERO, ..change(Some("x"), None) }).await.unwrap();
+    std::thread::sleep(Duration::from_millis(5));
+    let lease = granted(&store, &name, known).await;
+    store.save(&name, lease, change(Some("new"), None)).await.unwrap();
+    assert!(files(&dir).iter().all(|file| !file.starts_with("0000")), "{:?}", files(&dir));
+
+    store.clear().unwrap();
+    assert_eq!(files(&dir), ["lock"]);
+    fs::remove_dir_all(&dir).unwrap();
+    granted(&store, &name, Fence(0)).await;
+}
+
+#[test]
+fn settings_are_told_by_name() {
+    let error = FileStore::builder().build().unwrap_err();
+    assert!(error.to_string().contains("`dir` (environment: AUTH_CACHE_DIR)"), "{error}");
+    let (_home, dir) = place();
+    let with = || FileStore::builder().with_dir(&dir);
+    for (builder, setting) in [
+        (with().with_keys("short"), "keys"),
+        (with().with_keys(""), "keys"),
+        (with().with_keys(format!("0:{KEY}")), "keys"),
+        (with().with_keys(format!("{KEY},1:{KEY}")), "keys"),
+        (with().with_keys_file("/nowhere/at/all"), "keys_file"),
+        (with().with_keys(KEY).with_keys_file("/nowhere"), "keys"),
+        (FileStore::builder().with_dir("/proc/nowhere"), "dir"),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert_eq!((error.kind(), error.setting()), (ErrorKind::Misconfigured, Some(setting)), "{error}");
+    }
+    let file = _home.path().join("keys");
+    fs::write(&file, format!("2:{KEY}\n1:{KEY}\n")).unwrap();
+    with().with_keys_file(file).build().unwrap();
+}

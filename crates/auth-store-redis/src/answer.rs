@@ -1,0 +1,69 @@
+//! What the scripts answer.
+
+use std::time::{Duration, SystemTime};
+
+use auth_core::store::{Fence, Lease, Snapshot};
+use auth_core::{Error, Secret};
+use redis::{FromRedisValue, ParsingError, Value};
+
+pub(crate) struct Loaded {
+    pub(crate) now: u64,
+    revision: u64,
+    saved: u64,
+    access: Vec<u8>,
+    setback: Vec<u8>,
+    has_refresh: Vec<u8>,
+}
+
+pub(crate) struct Leased {
+    pub(crate) loaded: Loaded,
+    outcome: Vec<u8>,
+    number: u64,
+}
+
+impl Leased {
+    pub(crate) fn lease(&self) -> Result<Lease, Error> {
+        match self.outcome.as_slice() {
+            b"granted" => Ok(Lease::Granted(Fence(self.number))),
+            b"held" => Ok(Lease::Held(Duration::from_millis(self.number))),
+            b"changed" => Ok(Lease::Changed),
+            _ => Err(Error::unavailable("redis was asked too late")),
+        }
+    }
+}
+
+impl FromRedisValue for Loaded {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        type Parts = (u64, u64, u64, Vec<u8>, Vec<u8>, Vec<u8>);
+        let (now, revision, saved, access, setback, has_refresh) = Parts::from_redis_value(value)?;
+        Ok(Self { now, revision, saved, access, setback, has_refresh })
+    }
+}
+
+impl FromRedisValue for Leased {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        type Parts = (u64, u64, u64, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, u64);
+        let (now, revision, saved, access, setback, has_refresh, outcome, number) = Parts::from_redis_value(value)?;
+        Ok(Self { loaded: Loaded { now, revision, saved, access, setback, has_refresh }, outcome, number })
+    }
+}
+
+impl From<Loaded> for Snapshot {
+    fn from(loaded: Loaded) -> Self {
+        Self {
+            now: SystemTime::UNIX_EPOCH + Duration::from_micros(loaded.now),
+            revision: Fence(loaded.revision),
+            saved: Fence(loaded.saved),
+            access: part(loaded.access),
+            setback: part(loaded.setback),
+            has_refresh: !loaded.has_refresh.is_empty(),
+        }
+    }
+}
+
+/// A part of an entry; a list of Redis's scripts has no value for none. What is no text was not put there by us, and will
+/// not open.
+pub(crate) fn part(bytes: Vec<u8>) -> Option<Secret> {
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Some(Secret::from(text)).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,203 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use auth_core::store::{Sealing, SealingKeys};
+use auth_core::{Error, Profile, Secret};
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use serde::Deserialize;
+
+use crate::link::{Link, Target};
+use crate::{PROFILE, RedisStore};
+
+const PREFIX: &str = "auth";
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Collects the settings of a [`RedisStore`].
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[must_use]
+pub struct Builder {
+    url: Option<Secret>,
+    username: Option<String>,
+    password: Option<Secret>,
+    ca_file: Option<PathBuf>,
+    keys: Option<Secret>,
+    keys_file: Option<PathBuf>,
+    prefix: Option<String>,
+    #[serde(skip)]
+    patience: Option<Duration>,
+    #[serde(skip)]
+    is_cluster: bool,
+    #[serde(skip)]
+    is_unsealed: bool,
+}
+
+impl Builder {
+    /// Reads the settings from the environment; see the [table](crate#settings).
+    ///
+    /// # Errors
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
+    pub fn from_env() -> Result<Self, Error> {
+        PROFILE.read_env()
+    }
+
+    /// Sets where Redis is: `redis://`, `rediss://` (TLS) or `redis+unix://`, with an optional user, password and database:
+    /// `rediss://user:password@redis.example.com:6379/0`. Required.
+    pub fn with_url(mut self, url: impl Into<Secret>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// Sets the ACL user, which wins over the URL's.
+    pub fn with_username(mut self, username: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self
+    }
+
+    /// Sets the password, which wins over the URL's.
+    pub fn with_password(mut self, password: impl Into<Secret>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// Sets the file of the one root certificate (PEM) that `rediss://` trusts. Default is the system's roots.
+    pub fn with_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// Sets the keys that entries are sealed with, as [`SealingKeys::parse`] reads them. Required, here or in a file.
+    pub fn with_keys(mut self, keys: impl Into<Secret>) -> Self {
+        self.keys = Some(keys.into());
+        self
+    }
+
+    /// Sets the file that holds the keys.
+    pub fn with_keys_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.keys_file = Some(path.into());
+        self
+    }
+
+    /// Sets what all keys in Redis begin with. Default is `auth`, so that keys are `auth:{…}` and `auth:{…}:lease`.
+    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Sets how long a login waits for an answer of Redis before it goes on without. Default is 50 ms: raise it where
+    /// Redis is farther away than 10 ms.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// Speaks to a Redis Cluster, of which the URL names one node.
+    #[cfg(feature = "cluster")]
+    pub fn with_cluster(mut self) -> Self {
+        self.is_cluster = true;
+        self
+    }
+
+    /// Stores tokens as they are.
+    ///
+    /// Whoever can read Redis, its dumps, its replicas or its traffic then has the tokens, the refresh tokens too, and can
+    /// try out passwords against the names of the keys; whoever can write to it can put tokens of their own there.
+    pub fn dangerously_unsealed(mut self) -> Self {
+        self.is_unsealed = true;
+        self
+    }
+
+    /// Checks the settings. Connects when it is first asked.
+    ///
+    /// # Errors
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the setting that is missing or wrong.
+    pub fn build(self) -> Result<RedisStore, Error> {
+        let mut required = PROFILE.required();
+        let url = required.secret("url", self.url.clone());
+        required.check()?;
+        let sealing = self.sealing()?;
+        let info = self.connection_info(&url)?;
+        let target = self.target(info)?;
+        let prefix = self.prefix.unwrap_or_else(|| PREFIX.to_owned());
+        Ok(RedisStore::new(Link::new(target), sealing, prefix, self.patience.unwrap_or(PATIENCE)))
+    }
+
+    fn sealing(&self) -> Result<Sealing, Error> {
+        match (SealingKeys::from_settings(PROFILE, self.keys.as_ref(), self.keys_file.as_deref())?, self.is_unsealed) {
+            (Some(keys), false) => Ok(Sealing::with_keys(keys)),
+            (None, true) => Ok(Sealing::plain()),
+            (None, false) => {
+                let problem = "is missing: tokens are not stored unsealed, unless `dangerously_unsealed` says so";
+                Err(PROFILE.fault("keys", problem))
+            }
+            (Some(_), true) => Err(PROFILE.fault("keys", "is set although `dangerously_unsealed` is called")),
+        }
+    }
+
+    fn connection_info(&self, url: &Secret) -> Result<ConnectionInfo, Error> {
+        // The parser's own words may repeat a part of it.
+        let expected = "must be like `redis://host:6379/0`, `rediss://…` for TLS (feature `tls`) or `redis+unix:///…`";
+        let info = url.expose().into_connection_info().map_err(|_| PROFILE.fault("url", expected))?;
+        let mut redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+        if let Some(username) = &self.username {
+            redis = redis.set_username(username);
+        }
+        if let Some(password) = &self.password {
+            redis = redis.set_password(password.expose());
+        }
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        Ok(info.set_redis_settings(redis).set_tcp_settings(tcp))
+    }
+
+    #[cfg(feature = "tls")]
+    fn client(&self, info: ConnectionInfo) -> Result<Client, Error> {
+        // Where the program has chosen none, this is the one of auth-core's transport.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let Some(path) = &self.ca_file else {
+            return Client::open(info).map_err(|_| unusable(PROFILE));
+        };
+        let read = std::fs::read(path);
+        let pem = read.map_err(|error| PROFILE.fault("ca_file", "cannot be read").with_cause(&error))?;
+        let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(pem) };
+        let client = Client::build_with_tls(info, certificates);
+        client.map_err(|_| PROFILE.fault("ca_file", "must hold a certificate in PEM, and `url` must be `rediss://`"))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn client(&self, info: ConnectionInfo) -> Result<Client, Error> {
+        if self.ca_file.is_some() {
+            return Err(PROFILE.fault("ca_file", "needs the feature `tls`"));
+        }
+        Client::open(info).map_err(|_| unusable(PROFILE))
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
+        self.client(info).map(Target::Single)
+    }
+
+    #[cfg(feature = "cluster")]
+    fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
+        if !self.is_cluster {
+            return self.client(info).map(Target::Single);
+        }
+        self.client(info.clone())?;
+        redis::cluster::ClusterClient::new([info])
+            .map(|client| Target::Cluster(Box::new(client)))
+            .map_err(|_| unusable(PROFILE))
+    }
+}
+
+fn unusable(profile: Profile) -> Error {
+    profile.fault("url", "cannot be used for a connection")
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("prefix", &self.prefix)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod answer;
+mod builder;
+mod link;
+mod script;
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use auth_core::store::{Change, EntryName, Fence, Lease, Sealing, Snapshot, TokenStore};
+use auth_core::{Error, Profile, Secret};
+use redis::{Script, ScriptInvocation};
+
+use answer::{Leased, Loaded};
+use link::Link;
+
+pub use auth_core;
+pub use builder::Builder;
+
+const PROFILE: Profile = Profile::new("redis", "AUTH_REDIS");
+
+/// Shares tokens through Redis; see the [crate's page](crate).
+pub struct RedisStore {
+    link: Link,
+    sealing: Sealing,
+    prefix: String,
+    patience: Duration,
+    /// What Redis's clock showed in microseconds, and when that was.
+    time: Mutex<Option<(u64, Instant)>>,
+}
+
+impl RedisStore {
+    /// Starts with nothing set.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Reads the settings from the environment: `AUTH_REDIS_URL`, `AUTH_REDIS_KEYS` or `AUTH_REDIS_KEYS_FILE`, and the rest
+    /// of the [table](crate#settings).
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn from_env() -> Result<Self, Error> {
+        Builder::from_env()?.build()
+    }
+
+    fn new(link: Link, sealing: Sealing, prefix: String, patience: Duration) -> Self {
+        Self { link, sealing, prefix, patience, time: Mutex::default() }
+    }
+
+    fn invoke<'a>(&self, script: &'a Script, name: &EntryName) -> ScriptInvocation<'a> {
+        // The braces put both keys into one slot of a cluster.
+        let entry = format!("{}:{{{}}}", self.prefix, name.as_str());
+        let mut invocation = script.prepare_invoke();
+        invocation.key(&entry).key(format!("{entry}:lease"));
+        invocation
+    }
+
+    /// When, by Redis's clock, a question of now is no longer waited for: one that lay in a queue must not be granted a
+    /// lease that nobody holds.
+    async fn deadline(&self, name: &EntryName) -> Result<u64, Error> {
+        let known = *self.time.lock().unwrap_or_else(PoisonError::into_inner);
+        let (shown, at) = match known {
+            Some(known) => known,
+            None => {
+                self.load(name).await?;
+                self.time
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .ok_or(Error::unavailable("redis has no clock"))?
+            }
+        };
+        let since = at.elapsed() + 2 * self.patience;
+        Ok(shown.saturating_add(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)))
+    }
+
+    fn note_time(&self, now: u64) {
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
+    }
+}
+
+#[async_trait]
+impl TokenStore for RedisStore {
+    fn name(&self) -> &'static str {
+        PROFILE.provider
+    }
+
+    fn sealing(&self) -> &Sealing {
+        &self.sealing
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
+        let loaded: Loaded = self.link.run(&self.invoke(&script::LOAD, name)).await?;
+        self.note_time(loaded.now);
+        Ok(loaded.into())
+    }
+
+    async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
+        let deadline = self.deadline(name).await?;
+        let mut script = self.invoke(&script::LEASE, name);
+        script.arg(known.0).arg(milliseconds(ttl)).arg(deadline);
+        let leased: Leased = self.link.run(&script).await?;
+        self.note_time(leased.loaded.now);
+        let lease = leased.lease()?;
+        Ok((lease, leased.loaded.into()))
+    }
+
+    async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
+        let refresh: Vec<u8> = self.link.run(self.invoke(&script::CLAIM, name).arg(lease.0)).await?;
+        Ok(answer::part(refresh))
+    }
+
+    async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
+        let mut script = self.invoke(&script::SAVE, name);
+        script.arg(lease.0).arg(milliseconds(change.ttl));
+        for part in [&change.access, &change.refresh, &change.setback] {
+            script.arg(part.as_ref().map_or("", Secret::expose));
+        }
+        self.link.run(&script).await
+    }
+
+    async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error> {
+        self.link.run(self.invoke(&script::RELEASE, name).arg(lease.0)).await
+    }
+
+    async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
+        self.link.run(self.invoke(&script::FORGET, name).arg(saved.0)).await
+    }
+}
+
+/// At least one, since Redis takes no end of now.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 40)
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut store = f.debug_struct("RedisStore");
+        store.field("prefix", &self.prefix).field("patience", &self.patience).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! The connection to Redis: made when it is first needed, made anew when it is lost.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use auth_core::Error;
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, ScriptInvocation, Value};
+
+/// How long a connection attempt, or an answer, may take before the connection is given up; nobody waits that long.
+const GIVEN_UP: Duration = Duration::from_secs(2);
+
+/// Holds one connection, shared by all who use this store.
+pub(crate) struct Link {
+    target: Target,
+    current: Mutex<Current>,
+}
+
+/// Where to connect.
+pub(crate) enum Target {
+    Single(Client),
+    #[cfg(feature = "cluster")]
+    Cluster(Box<redis::cluster::ClusterClient>),
+}
+
+#[derive(Default)]
+struct Current {
+    connection: Option<Connection>,
+    /// Counts the connections, so that one who lost the last does not drop the next.
+    generation: u64,
+}
+
+#[derive(Clone)]
+enum Connection {
+    Single(ConnectionManager),
+    #[cfg(feature = "cluster")]
+    Cluster(redis::cluster_async::ClusterConnection),
+}
+
+impl Link {
+    pub(crate) fn new(target: Target) -> Self {
+        Self { target, current: Mutex::default() }
+    }
+
+    /// Runs a script, over a new connection where the old one turns out to be lost.
+    pub(crate) async fn run<R: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<R, Error> {
+        loop {
+            let (mut connection, generation, is_new) = self.connection().await.map_err(|error| explain(&error))?;
+            let error = match script.invoke_async(&mut connection).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if error.is_unrecoverable_error() || error.is_timeout() {
+                let mut current = self.current();
+                if current.generation == generation {
+                    current.connection = None;
+                }
+            }
+            if is_new || !error.is_connection_dropped() {
+                return Err(explain(&error));
+            }
+        }
+    }
+
+    async fn connection(&self) -> RedisResult<(Connection, u64, bool)> {
+        if let Current { connection: Some(connection), generation } = &*self.current() {
+            return Ok((connection.clone(), *generation, false));
+        }
+        let connection = self.target.connect().await?;
+        let mut current = self.current();
+        current.generation += 1;
+        current.connection = Some(connection.clone());
+        Ok((connection, current.generation, true))
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Target {
+    async fn connect(&self) -> RedisResult<Connection> {
+        match self {
+            Self::Single(client) => {
+                let config = ConnectionManagerConfig::new()
+                    // A failure is the end of this connection; the next call makes another.
+                    .set_number_of_retries(0)
+                    .set_connection_timeout(Some(GIVEN_UP))
+                    .set_response_timeout(Some(GIVEN_UP));
+                ConnectionManager::new_lazy_with_config(client.clone(), config).map(Connection::Single)
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        }
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a redis::Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Single(connection) => connection.req_packed_command(command),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => connection.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Single(connection) => connection.req_packed_commands(commands, offset, count),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => connection.req_packed_commands(commands, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Single(connection) => connection.get_db(),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
+
+/// What Redis itself wrote is not shown, for it may repeat what was sent: of it only the code remains.
+fn explain(error: &RedisError) -> Error {
+    let what = if error.is_timeout() {
+        "redis did not answer"
+    } else if error.is_io_error() {
+        "redis cannot be reached"
+    } else {
+        "redis answered with an error"
+    };
+    let unavailable = if error.is_connection_refusal() { Error::unreachable(what) } else { Error::unavailable(what) };
+    if error.is_io_error() {
+        return unavailable.with_cause(error);
+    }
+    let code = error.code().unwrap_or_else(|| error.category()).to_owned();
+    unavailable.with_cause(&std::io::Error::other(code))
+}

@@ -1,0 +1,3 @@
+-- ARGV: the lease.
+end_lease(ARGV[1])
+return 1
