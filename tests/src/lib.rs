@@ -1,5 +1,8 @@
 //! The four providers as one list, for tests that hold all of them to the same promises.
 
+pub mod fleet;
+pub mod redis;
+
 use std::sync::Arc;
 
 use auth_all::cambyopro::Cambyopro;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use auth_core::Secret;
 use auth_core::store::{Fence, Lease, Snapshot};
-use auth_core::{Error, Secret};
 use redis::{FromRedisValue, ParsingError, Value};
 
 pub(crate) struct Loaded {
@@ -22,12 +22,13 @@ pub(crate) struct Leased {
 }
 
 impl Leased {
-    pub(crate) fn lease(&self) -> Result<Lease, Error> {
+    /// None where the question came too late.
+    pub(crate) fn lease(&self) -> Option<Lease> {
         match self.outcome.as_slice() {
-            b"granted" => Ok(Lease::Granted(Fence(self.number))),
-            b"held" => Ok(Lease::Held(Duration::from_millis(self.number))),
-            b"changed" => Ok(Lease::Changed),
-            _ => Err(Error::unavailable("redis was asked too late")),
+            b"granted" => Some(Lease::Granted(Fence(self.number))),
+            b"held" => Some(Lease::Held(Duration::from_millis(self.number))),
+            b"changed" => Some(Lease::Changed),
+            _ => None,
         }
     }
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_core::store::{Sealing, SealingKeys};
-use auth_core::{Error, Profile, Secret};
+use auth_core::{Error, NumberOrText, Profile, Secret};
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use serde::Deserialize;
 
@@ -25,6 +25,7 @@ pub struct Builder {
     keys: Option<Secret>,
     keys_file: Option<PathBuf>,
     prefix: Option<String>,
+    patience_ms: Option<NumberOrText>,
     #[serde(skip)]
     patience: Option<Duration>,
     #[serde(skip)]
@@ -88,7 +89,7 @@ impl Builder {
     /// Sets how long a login waits for an answer of Redis before it goes on without. Default is 50 ms: raise it where
     /// Redis is farther away than 10 ms.
     pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = Some(patience);
+        (self.patience, self.patience_ms) = (Some(patience), None);
         self
     }
 
@@ -119,8 +120,9 @@ impl Builder {
         let sealing = self.sealing()?;
         let info = self.connection_info(&url)?;
         let target = self.target(info)?;
+        let patience = self.patience()?;
         let prefix = self.prefix.unwrap_or_else(|| PREFIX.to_owned());
-        Ok(RedisStore::new(Link::new(target), sealing, prefix, self.patience.unwrap_or(PATIENCE)))
+        Ok(RedisStore::new(Link::new(target), sealing, prefix, patience))
     }
 
     fn sealing(&self) -> Result<Sealing, Error> {
@@ -135,11 +137,20 @@ impl Builder {
         }
     }
 
+    fn patience(&self) -> Result<Duration, Error> {
+        let Some(stated) = &self.patience_ms else {
+            return Ok(self.patience.unwrap_or(PATIENCE));
+        };
+        let milliseconds = stated.number().filter(|number| (1.0..=10_000.0).contains(number));
+        let milliseconds = milliseconds.ok_or_else(|| PROFILE.fault("patience_ms", "must be between 1 and 10000"))?;
+        Ok(Duration::from_secs_f64(milliseconds / 1000.0))
+    }
+
     fn connection_info(&self, url: &Secret) -> Result<ConnectionInfo, Error> {
         // The parser's own words may repeat a part of it.
         let expected = "must be like `redis://host:6379/0`, `rediss://…` for TLS (feature `tls`) or `redis+unix:///…`";
         let info = url.expose().into_connection_info().map_err(|_| PROFILE.fault("url", expected))?;
-        let mut redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+        let mut redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
         if let Some(username) = &self.username {
             redis = redis.set_username(username);
         }

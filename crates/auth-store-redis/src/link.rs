@@ -42,11 +42,24 @@ impl Link {
         Self { target, current: Mutex::default() }
     }
 
-    /// Runs a script, over a new connection where the old one turns out to be lost.
-    pub(crate) async fn run<R: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<R, Error> {
+    /// What Redis's clock shows, in microseconds.
+    pub(crate) async fn time(&self) -> Result<u64, Error> {
+        let (seconds, micros): (u64, u64) = self
+            .query(|mut connection| Box::pin(async move { redis::cmd("TIME").query_async(&mut connection).await }))
+            .await?;
+        Ok(seconds * 1_000_000 + micros)
+    }
+
+    /// Runs a script.
+    pub(crate) async fn run<R: FromRedisValue + Send>(&self, script: &ScriptInvocation<'_>) -> Result<R, Error> {
+        self.query(|mut connection| Box::pin(async move { script.invoke_async(&mut connection).await })).await
+    }
+
+    /// Asks over the connection, and once more over a new one where the old turns out to be lost.
+    async fn query<'a, R>(&self, ask: impl Fn(Connection) -> RedisFuture<'a, R>) -> Result<R, Error> {
         loop {
-            let (mut connection, generation, is_new) = self.connection().await.map_err(|error| explain(&error))?;
-            let error = match script.invoke_async(&mut connection).await {
+            let (connection, generation, is_new) = self.connection().await.map_err(|error| explain(&error))?;
+            let error = match ask(connection).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

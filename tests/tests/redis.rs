@@ -1,0 +1,289 @@
+//! The store in Redis, call by call: held against the functions that say what each call does.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use auth_all::core::store::{Change, EntryName, Fence, Lease, Record, Snapshot, TokenStore};
+use auth_all::core::testing::{Answer, Script, TestProvider};
+use auth_all::core::{ErrorKind, Login, Secret, TokenManager, TokenSource};
+use auth_store_redis::{Builder, RedisStore};
+use auth_tests::redis::RedisServer;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const TTL: Duration = Duration::from_secs(60);
+
+fn builder(url: &str) -> Builder {
+    // Far more than a test's Redis takes on a busy machine.
+    RedisStore::builder().with_url(url).with_keys(KEY).with_patience(Duration::from_secs(5))
+}
+
+fn store(server: &RedisServer) -> RedisStore {
+    builder(&server.url()).build().unwrap()
+}
+
+fn name(digit: u8) -> EntryName {
+    EntryName::parse(&format!("{digit:02x}").repeat(16)).unwrap()
+}
+
+fn change(access: Option<&str>, refresh: Option<&str>) -> Change {
+    Change { access: access.map(Secret::from), refresh: refresh.map(Secret::from), setback: None, ttl: TTL }
+}
+
+async fn granted(store: &RedisStore, name: &EntryName, known: Fence) -> Fence {
+    match store.lease(name, known, TTL).await.unwrap().0 {
+        Lease::Granted(fence) => fence,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn shown(snapshot: &Snapshot) -> String {
+    let text = |part: &Option<Secret>| part.as_ref().map(|part| part.expose().to_owned());
+    let Snapshot { revision, saved, access, setback, has_refresh, .. } = snapshot;
+    format!("{revision:?} {saved:?} {:?} {:?} {has_refresh}", text(access), text(setback))
+}
+
+/// Raw commands, as another program would send them.
+async fn raw(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(server.url()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn command(server: &RedisServer, words: &[&str]) -> redis::Value {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    command.query_async(&mut raw(server).await).await.unwrap()
+}
+
+/// What the scripts do is what `Record` does, over thousands of calls in any order, by two askers who come late.
+#[tokio::test]
+async fn each_call_does_what_a_record_does() {
+    let Some(server) = RedisServer::start() else { return };
+    let store = store(&server);
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut record = Record::default();
+    let mut held: Option<Fence> = None;
+    let mut given = vec![Fence(0)];
+    let name = name(1);
+    for step in 0..3000 {
+        let fence = given[given.len() - 1 - random.usize(..given.len().min(4))];
+        let text = |random: &mut fastrand::Rng, what| random.bool().then(|| Secret::from(format!("{what}{step}")));
+        match random.u8(..7) {
+            0 => {
+                let snapshot = store.load(&name).await.unwrap();
+                assert_eq!(shown(&snapshot), shown(&record.snapshot(SystemTime::now())), "load at {step}");
+            }
+            1 | 2 => {
+                let (lease, snapshot) = store.lease(&name, fence, TTL).await.unwrap();
+                let mut known = record.clone();
+                let (expected, looked) = known.lease(fence, snapshot.now, held.map(|_| TTL));
+                match (lease, expected) {
+                    (Lease::Granted(granted), Lease::Granted(_)) => {
+                        assert!(granted > record.fence, "numbers rise");
+                        record.fence = granted;
+                        held = Some(granted);
+                        given.push(granted);
+                    }
+                    (Lease::Held(left), Lease::Held(_)) => assert!(left <= TTL),
+                    (lease, expected) => assert_eq!(lease, expected, "lease at {step}"),
+                }
+                assert_eq!(shown(&snapshot), shown(&looked), "lease at {step}");
+            }
+            3 => {
+                let refresh = store.claim_refresh(&name, fence).await.unwrap();
+                let expected = record.claim_refresh(fence);
+                assert_eq!(refresh.as_ref().map(Secret::expose), expected.as_ref().map(Secret::expose), "at {step}");
+            }
+            4 | 5 => {
+                let mut change = change(None, None);
+                change.access = text(&mut random, "access");
+                change.refresh = text(&mut random, "refresh");
+                change.setback = text(&mut random, "setback");
+                let is_saved = store.save(&name, fence, change.clone()).await.unwrap();
+                assert_eq!(is_saved, record.save(fence, change), "save at {step}");
+                held.take_if(|held| is_saved && *held == fence);
+            }
+            _ if random.bool() => {
+                store.forget(&name, fence).await.unwrap();
+                record.forget(fence);
+            }
+            _ => {
+                store.release(&name, fence).await.unwrap();
+                held.take_if(|held| *held == fence);
+            }
+        }
+    }
+    assert!(given.len() > 50, "{}", given.len());
+}
+
+#[tokio::test]
+async fn p3_a_lease_ends_by_itself_and_its_owner_alone_ends_it_before() {
+    let Some(server) = RedisServer::start() else { return };
+    let (first, second, name) = (store(&server), store(&server), name(1));
+    let short = Duration::from_millis(300);
+    let Lease::Granted(lease) = first.lease(&name, Fence(0), short).await.unwrap().0 else { panic!("free") };
+    second.release(&name, Fence(lease.0 + 1)).await.unwrap();
+    let Lease::Held(left) = second.lease(&name, Fence(0), short).await.unwrap().0 else { panic!("held") };
+    assert!(left <= short);
+    tokio::time::sleep(left + Duration::from_millis(20)).await;
+    let next = granted(&second, &name, Fence(0)).await;
+    first.release(&name, lease).await.unwrap();
+    assert!(matches!(first.lease(&name, Fence(0), short).await.unwrap().0, Lease::Held(_)));
+    assert!(next > lease);
+}
+
+#[tokio::test]
+async fn p6_every_key_has_an_end_and_names_nobody() {
+    let Some(server) = RedisServer::start() else { return };
+    let script = Script::new([Answer::token("sentinel-token", 1000), Answer::refusal()]);
+    for password in ["sentinel-password", "sentinel-wrong"] {
+        let login = Login::new(TestProvider::new(password), script.clone());
+        let _ = TokenManager::with_store(login, Arc::new(store(&server))).token().await;
+    }
+    let store = store(&server);
+    granted(&store, &name(7), Fence(0)).await;
+    let mut connection = raw(&server).await;
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
+    assert_eq!(keys.len(), 4, "{keys:?}");
+    for key in keys {
+        let ttl: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
+        assert!(ttl > 0, "{key} has no end");
+        assert!(key.starts_with("auth:{") && !key.contains("sentinel"), "{key}");
+        let kind: String = redis::cmd("TYPE").arg(&key).query_async(&mut connection).await.unwrap();
+        if kind == "hash" {
+            let fields: Vec<String> = redis::cmd("HGETALL").arg(&key).query_async(&mut connection).await.unwrap();
+            assert!(fields.iter().all(|field| !field.contains("sentinel")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
+    let Some(server) = RedisServer::start() else { return };
+    let (store, name) = (store(&server), name(1));
+    let key = format!("auth:{{{}}}", name.as_str());
+    let lease_key = format!("{key}:lease");
+    let garbage: [&[&[&str]]; 8] = [
+        &[&["SET", &key, "garbage"]],
+        &[&["LPUSH", &key, "a", "b"]],
+        &[&["SET", &lease_key, "forever"]],
+        &[&["SET", &lease_key, "long", "PX", "99999999999"]],
+        &[&["LPUSH", &lease_key, "a"]],
+        &[&["HSET", &key, "fence", "99999999999999999999999", "revision", "x", "saved", "-1"]],
+        &[&["HSET", &key, "fence", "nan", "revision", "inf", "saved", "1e300", "access", "\u{0}\u{ff}"]],
+        &[&["HSET", &key, "fence", "7", "revision", "7", "saved", "7"], &["SADD", &lease_key, "x"]],
+    ];
+    for commands in garbage {
+        command(&server, &["FLUSHALL"]).await;
+        for words in commands {
+            command(&server, words).await;
+        }
+        let loaded = store.load(&name).await.unwrap();
+        let lease = granted(&store, &name, loaded.revision).await;
+        assert!(store.save(&name, lease, change(Some("good"), None)).await.unwrap(), "{commands:?}");
+        let loaded = store.load(&name).await.unwrap();
+        assert_eq!(loaded.access.unwrap().expose(), "good");
+        assert_eq!(loaded.saved, lease);
+        let ttl = command(&server, &["PTTL", &key]).await;
+        assert!(matches!(ttl, redis::Value::Int(left) if left > 0), "{ttl:?}");
+        granted(&store, &name, lease).await;
+    }
+    let mut connection = raw(&server).await;
+    command(&server, &["FLUSHALL"]).await;
+    let binary: &[u8] = &[0xff, 0xfe, 0x00, 0x80];
+    let mut write = redis::cmd("HSET");
+    write.arg(&key).arg("revision").arg(5).arg("saved").arg(5).arg("access").arg(binary).arg("refresh").arg(binary);
+    write.exec_async(&mut connection).await.unwrap();
+    assert!(store.load(&name).await.unwrap().access.is_some());
+    let lease = granted(&store, &name, Fence(5)).await;
+    assert!(store.claim_refresh(&name, lease).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_wish_that_lay_in_a_queue_is_granted_to_nobody() {
+    let Some(server) = RedisServer::start() else { return };
+    let patience = Duration::from_millis(50);
+    let store = Arc::new(builder(&server.url()).with_patience(patience).build().unwrap());
+    let name = name(1);
+    store.load(&name).await.unwrap();
+    server.hang();
+    let late = tokio::spawn({
+        let (store, name) = (store.clone(), name.clone());
+        async move { store.lease(&name, Fence(0), TTL).await }
+    });
+    tokio::time::sleep(6 * patience).await;
+    server.go_on();
+    assert!(late.await.unwrap().is_err());
+    granted(&store, &name, Fence(0)).await;
+}
+
+#[tokio::test]
+async fn p4_a_lost_connection_is_made_anew() {
+    let Some(mut server) = RedisServer::start() else { return };
+    let (store, name) = (store(&server), name(1));
+    granted(&store, &name, Fence(0)).await;
+    server.restart();
+    granted(&store, &name, Fence(0)).await;
+    command(&server, &["CLIENT", "KILL", "TYPE", "normal"]).await;
+    store.load(&name).await.unwrap();
+    server.stop();
+    assert_eq!(store.load(&name).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    server.restart();
+    store.load(&name).await.unwrap();
+}
+
+/// The connection of a runtime that is gone does not outlive it.
+#[test]
+fn s8_it_works_from_one_runtime_after_another() {
+    let Some(server) = RedisServer::start() else { return };
+    let (store, name) = (store(&server), name(1));
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(store.load(&name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_acl_user_needs_little_and_a_wrong_password_is_told_without_it() {
+    let Some(server) = RedisServer::start() else { return };
+    let rules = "ACL SETUSER auth on >sentinel-password ~auth:* +@scripting +time +type +del +hmget +hget +hset +hdel \
+                 +set +get +pttl +pexpire";
+    command(&server, &rules.split(' ').collect::<Vec<_>>()).await;
+    let with = |password: &str| builder(&server.url()).with_username("auth").with_password(password).build().unwrap();
+    let (good, name) = (with("sentinel-password"), name(1));
+    let lease = granted(&good, &name, Fence(0)).await;
+    good.save(&name, lease, change(Some("a"), Some("b"))).await.unwrap();
+    good.claim_refresh(&name, granted(&good, &name, lease).await).await.unwrap().unwrap();
+    good.forget(&name, lease).await.unwrap();
+
+    let url = format!("redis://auth:sentinel-password@127.0.0.1:{}/0", server.port());
+    builder(&url).build().unwrap().load(&name).await.unwrap();
+
+    let error = with("sentinel-wrong").load(&name).await.unwrap_err();
+    let text = format!("{error:?} {:?} {:?}", with("sentinel-wrong"), builder(&url));
+    assert!(!text.contains("sentinel") && text.contains("authentication failed"), "{text}");
+    let other = builder(&server.url()).with_username("auth").with_password("sentinel-password").with_prefix("other");
+    let error = other.build().unwrap().load(&name).await.unwrap_err();
+    assert!(format!("{error:?}").contains("NOPERM"), "{error:?}");
+}
+
+#[test]
+fn settings_are_told_by_name_and_never_by_value() {
+    let redis = || RedisStore::builder().with_url("redis://127.0.0.1/0");
+    for (builder, setting, words) in [
+        (RedisStore::builder().with_keys(KEY), "url", "AUTH_REDIS_URL"),
+        (redis(), "keys", "dangerously_unsealed"),
+        (redis().with_keys("sentinel"), "keys", "openssl rand -base64 32"),
+        (redis().with_keys(KEY).dangerously_unsealed(), "keys", "dangerously_unsealed"),
+        (redis().with_keys_file("/nowhere"), "keys_file", "AUTH_REDIS_KEYS_FILE"),
+        (builder("http://sentinel"), "url", "rediss://"),
+        (builder("sentinel"), "url", "redis+unix"),
+        (builder("rediss://127.0.0.1").with_ca_file("/nowhere"), "ca_file", "AUTH_REDIS_CA_FILE"),
+    ] {
+        let error = builder.build().unwrap_err();
+        let text = format!("{error:?}");
+        assert_eq!((error.kind(), error.setting()), (ErrorKind::Misconfigured, Some(setting)), "{text}");
+        assert!(text.contains(words) && !text.contains("sentinel"), "{text}");
+    }
+    redis().dangerously_unsealed().build().unwrap();
+}
