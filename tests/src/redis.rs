@@ -32,7 +32,7 @@ impl RedisServer {
         Self::start_with(&[])
     }
 
-    /// Starts one with options of its command line.
+    /// Starts one with options of its command line, where `{port}` stands for its port.
     ///
     /// # Panics
     /// As [`start`](Self::start).
@@ -45,7 +45,7 @@ impl RedisServer {
         let (Ok(dir), Some(port)) = (tempfile::tempdir(), free_port()) else {
             panic!("no directory or no port");
         };
-        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
+        let options: Vec<_> = options.iter().map(|option| option.replace("{port}", &port.to_string())).collect();
         let child = spawn(port, &options, &dir);
         Some(Self { child, port, options, dir })
     }
