@@ -9,10 +9,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use auth_core::http::HeaderValue;
+use auth_core::store::TokenStore;
 use auth_core::{
     Error, ErrorKind, Login, Provider, Request, ReqwestTransport, Response, TokenManager, TokenSource, Transport,
     async_trait,
 };
+use auth_store_file::FileStore;
+use auth_store_redis::RedisStore;
+use auth_tests::redis::RedisServer;
 use auth_tests::{AnyProvider, SUBJECTS, Subject};
 use tracing_subscriber::fmt::MakeWriter;
 use wiremock::matchers::any;
@@ -267,4 +271,53 @@ async fn k4_a_servers_text_is_capped_and_printable() {
             assert!(text.len() < 1000 && !text.chars().any(char::is_control), "{text}");
         }
     }
+}
+
+/// Through stores that work, that hold what is broken, and that do not let us in.
+#[tokio::test]
+async fn k1_stores() {
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("tokens").to_str().unwrap().to_owned();
+    let files = || -> Arc<dyn TokenStore> { Arc::new(FileStore::builder().with_dir(&dir).build().unwrap()) };
+    let mut stores = vec![files(), files()];
+    let redis = RedisServer::start_with(&["--requirepass", "SENTINELpassword"]);
+    if let Some(server) = &redis {
+        let with = |password: &str| -> Arc<dyn TokenStore> {
+            let url = format!("redis://default:{password}@127.0.0.1:{}/0", server.port());
+            let builder = RedisStore::builder().with_url(url).with_keys(KEY);
+            log().add(&builder);
+            let store = builder.build().unwrap();
+            log().add(&store);
+            Arc::new(store)
+        };
+        stores.extend([with("SENTINELpassword"), with("SENTINELpassword"), with("SENTINELwrong")]);
+    }
+    for subject in SUBJECTS {
+        let server = fixed(200, &subject.grant(TOKEN)).await;
+        let refusing = fixed(401, subject.refusal).await;
+        for store in &stores {
+            for base_url in [server.uri(), refusing.uri()] {
+                let tokens = TokenManager::with_store(login(&subject, &base_url), store.clone());
+                match tokens.token().await {
+                    Ok(token) => tokens.reject(&token),
+                    Err(error) => log().add_error(&error),
+                }
+                log().add((&tokens, tokens.status(), store));
+            }
+        }
+    }
+    // Every entry broken.
+    for file in std::fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "json") {
+            let text = std::fs::read_to_string(&file).unwrap().replace("0:{", "0:[");
+            std::fs::write(file, text).unwrap();
+        }
+    }
+    for subject in SUBJECTS {
+        let server = fixed(200, &subject.grant(TOKEN)).await;
+        let tokens = TokenManager::with_store(login(&subject, &server.uri()), files());
+        tokens.token().await.unwrap();
+    }
+    log().assert_clean(10_000);
 }

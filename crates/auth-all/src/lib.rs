@@ -11,6 +11,10 @@ pub use auth_core as core;
 pub use auth_cambyopro as cambyopro;
 #[cfg(feature = "roecny")]
 pub use auth_roecny as roecny;
+#[cfg(feature = "store-file")]
+pub use auth_store_file as store_file;
+#[cfg(feature = "store-redis")]
+pub use auth_store_redis as store_redis;
 #[cfg(feature = "voipex")]
 pub use auth_voipex as voipex;
 #[cfg(feature = "zoqq")]

@@ -12,6 +12,8 @@ use crate::error::Error;
 use crate::login::Login;
 use crate::manager::TokenManager;
 use crate::provider::Provider;
+#[cfg(feature = "store")]
+use crate::store::TokenStore;
 use crate::token::AccessToken;
 use crate::transport::Transport;
 
@@ -39,6 +41,8 @@ pub struct TokenPool<K, P, T> {
     idle: Duration,
     clock: Arc<dyn Clock>,
     start: Instant,
+    #[cfg(feature = "store")]
+    store: Option<Arc<dyn TokenStore>>,
     accounts: RwLock<HashMap<K, Account<P, T>>>,
 }
 
@@ -66,6 +70,8 @@ where
             idle: Duration::from_secs(24 * 3600),
             start: clock.now().monotonic,
             clock: Arc::new(clock),
+            #[cfg(feature = "store")]
+            store: None,
             accounts: RwLock::default(),
         }
     }
@@ -92,6 +98,14 @@ where
         self
     }
 
+    /// Shares the tokens of all accounts through a store, as [`TokenManager::with_store`] does.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn TokenStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     /// Gives an account's current token where it is still usable, without waiting or asking anybody.
     #[must_use]
     pub fn cached(&self, key: &K) -> Option<AccessToken> {
@@ -114,11 +128,24 @@ where
         }
         // Outside the lock: credentials may come from anywhere.
         let login = Login::new((self.credentials)(key)?, self.transport.clone()).with_shared_clock(self.clock.clone());
-        let manager = TokenManager::new(login);
+        let manager = self.manager(login);
         let mut accounts = self.write();
         self.forget_idle(&mut accounts, now);
         let account = accounts.entry(key.clone()).or_insert(Account { manager, used: now.into() });
         Ok(account.manager.clone())
+    }
+
+    #[cfg(feature = "store")]
+    fn manager(&self, login: Login<P, Arc<T>>) -> TokenManager<P, Arc<T>> {
+        match &self.store {
+            Some(store) => TokenManager::with_store(login, store.clone()),
+            None => TokenManager::new(login),
+        }
+    }
+
+    #[cfg(not(feature = "store"))]
+    fn manager(&self, login: Login<P, Arc<T>>) -> TokenManager<P, Arc<T>> {
+        TokenManager::new(login)
     }
 
     /// Forgets an account, as after a change of its credentials. Clones of its manager live on by themselves.
@@ -257,5 +284,19 @@ mod tests {
         pool.get(&7).unwrap();
         pool.get(&51).unwrap();
         assert_eq!(pool.len(), 2);
+    }
+
+    #[cfg(feature = "store")]
+    #[tokio::test(start_paused = true)]
+    async fn p1_s10_pools_share_each_accounts_token_and_no_other() {
+        let script = Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]);
+        let store = crate::testing::MemoryStore::new();
+        let pools = [(); 3].map(|()| pool(&script).with_store(store.shared()));
+        for pool in &pools {
+            for (key, token) in [(1, "one"), (2, "two")] {
+                assert_eq!(pool.get(&key).unwrap().token().await.unwrap().expose(), token);
+            }
+        }
+        assert_eq!((script.requests().len(), store.entries().len()), (2, 2));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth_core::testing::{Answer, Script};
+use auth_core::testing::{Answer, MemoryStore, Script, StoreFault};
 use auth_core::{TokenManager, TokenSource};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
@@ -92,4 +92,43 @@ async fn scenario(snapshotter: &Snapshotter) {
             ("auth_token_wait_seconds{provider=test}", 1),
         ],
     );
+}
+
+#[test]
+fn o2_what_a_store_answered_is_counted() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(shared(&snapshotter)));
+}
+
+async fn shared(snapshotter: &Snapshotter) {
+    let calls = |snapshotter: &Snapshotter| {
+        let mut counted = counted(snapshotter);
+        counted.retain(|line, _| line.starts_with("auth_store_calls_total"));
+        let lines = counted.into_iter().map(|(line, count)| (line.replace("provider=test,", ""), count));
+        lines.map(|(line, count)| format!("{} {count}", &line["auth_store_calls_total".len()..])).collect::<Vec<_>>()
+    };
+    let grant = Answer::json(200, r#"{"token":"SENTINEL","life":100,"refresh":"SENTINEL"}"#);
+    let (script, store) = (Script::default().then_always(grant), MemoryStore::new());
+    let process = || TokenManager::with_store(script.login(), store.shared());
+
+    process().token().await.unwrap();
+    assert_eq!(calls(snapshotter), ["{call=lease,result=granted} 1", "{call=save,result=ok} 1"]);
+    process().token().await.unwrap();
+    assert_eq!(calls(snapshotter), ["{call=lease,result=changed} 1"]);
+
+    store.tamper(|record| record.access = Some("SENTINEL".into()));
+    process().token().await.unwrap();
+    let expected = [
+        "{call=claim,result=ok} 1",
+        "{call=lease,result=changed} 1",
+        "{call=lease,result=granted} 1",
+        "{call=open,result=unreadable} 1",
+        "{call=save,result=ok} 1",
+    ];
+    assert_eq!(calls(snapshotter), expected);
+    store.set_fault(StoreFault::Down);
+    process().token().await.unwrap();
+    assert_eq!(calls(snapshotter), ["{call=lease,result=error} 1"]);
 }
