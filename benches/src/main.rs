@@ -10,6 +10,7 @@ mod expiry;
 mod hit;
 mod login;
 mod stampede;
+mod store;
 
 use std::fs;
 
@@ -40,6 +41,7 @@ pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
 fn main() -> Result<()> {
     let mut rows = hit::one_task()?;
     rows.extend(hit::two_threads()?);
+    rows.extend(store::hit()?);
     rows.extend(stampede::cold()?);
     rows.extend(call::with_a_token()?);
     rows.extend(login::overhead()?);
@@ -50,6 +52,10 @@ fn main() -> Result<()> {
         println!("{:<52} {:>14} {:>8.2} {target:>8}", row.name, duration(row.nanoseconds), row.ratio());
     }
     fs::write("docs/speed.svg", chart::costs(&rows))?;
+
+    for store::Cost { who, commands, bytes, milliseconds } in store::lives()? {
+        println!("Redis, for a token's life, {who}: {commands} commands, {bytes} bytes, {milliseconds:.2} ms");
+    }
 
     let latencies = expiry::under_load()?;
     for (name, steps) in [("TokenManager", &latencies.managed), ("tokio RwLock by hand", &latencies.by_hand)] {
