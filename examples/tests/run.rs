@@ -109,3 +109,13 @@ fn axum_service_passes_on_what_its_provider_says() {
     assert!(is_ok, "{text}");
     assert_eq!(text, "200 OK: {\"provider\":\"zoqq\"}\n503 Service Unavailable, retry-after: 7\n");
 }
+
+#[test]
+fn share_a_token_makes_one_login_for_three_processes() {
+    let (is_ok, text) = run("share_a_token", &[], &[]);
+    assert!(is_ok && text.contains("three processes, 1 login"), "{text}");
+    assert_eq!(text.matches("Sensitive").count(), 3, "{text}");
+
+    let (is_ok, text) = run("share_a_token", &[], &[("AUTH_REDIS_URL", "redis://127.0.0.1:1/0".into())]);
+    assert!(!is_ok && text.contains("AUTH_REDIS_KEYS") && text.contains("dangerously_unsealed"), "{text}");
+}

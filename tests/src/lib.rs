@@ -143,3 +143,8 @@ impl Subject {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So does that of the page on stores.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sharing.md")]
+struct Sharing;

@@ -1,4 +1,18 @@
 //! What processes share: a store of sealed entries, and the lease that lets one of them log in for all.
+//!
+//! [`TokenManager::with_store`](crate::TokenManager::with_store) takes a [`TokenStore`]: of `auth-store-redis` for a fleet,
+//! of `auth-store-file` for the processes of one user, or one of your own.
+//!
+//! - A hit asks nobody. Before a login, the manager asks for a newer token or for the lease, in one step; who has the lease
+//!   logs in for all, and saves before anybody gets the token. While the old token is usable, nobody waits for that.
+//! - A lease lasts as long as the login's [deadline](crate::Login::with_deadline), a quarter more, and four times the
+//!   store's [patience](TokenStore::patience), so it outlives the login by construction; who dies with it delays others by
+//!   the rest of it, and only those without a usable token. It saves logins; nothing else hangs on its time.
+//! - A refresh token is in one place at a time. Who will use it takes it out of the store first.
+//! - A store that does not answer is waited for once in a login, as long as its patience lasts; the login then goes on alone.
+//!   Nobody sees an error from it, and the next login asks it again.
+//! - The memory of failures is shared, so that a wrong password in a hundred processes is tried as rarely as in one.
+//! - The store's clock is the one that counts: the processes' own may differ.
 
 mod keys;
 mod record;

@@ -185,13 +185,13 @@ impl Builder {
 
     #[cfg(not(feature = "cluster"))]
     fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
-        self.client(info).map(Target::Single)
+        self.client(info).map(|client| Target::Single(Box::new(client)))
     }
 
     #[cfg(feature = "cluster")]
     fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
         if !self.is_cluster {
-            return self.client(info).map(Target::Single);
+            return self.client(info).map(|client| Target::Single(Box::new(client)));
         }
         self.client(info.clone())?;
         redis::cluster::ClusterClient::new([info])

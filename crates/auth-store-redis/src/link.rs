@@ -18,7 +18,7 @@ pub(crate) struct Link {
 
 /// Where to connect.
 pub(crate) enum Target {
-    Single(Client),
+    Single(Box<Client>),
     #[cfg(feature = "cluster")]
     Cluster(Box<redis::cluster::ClusterClient>),
 }
@@ -100,7 +100,7 @@ impl Target {
                     .set_number_of_retries(0)
                     .set_connection_timeout(Some(GIVEN_UP))
                     .set_response_timeout(Some(GIVEN_UP));
-                ConnectionManager::new_lazy_with_config(client.clone(), config).map(Connection::Single)
+                ConnectionManager::new_lazy_with_config(Client::clone(client), config).map(Connection::Single)
             }
             #[cfg(feature = "cluster")]
             Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
