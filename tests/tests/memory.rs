@@ -4,9 +4,12 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
-use auth_core::testing::{Answer, Script};
+use auth_core::store::TokenStore;
+use auth_core::testing::{Answer, MemoryStore, Script};
 use auth_core::{Login, Secret, TokenManager, TokenSource};
+use auth_store_file::FileStore;
 use auth_tests::SUBJECTS;
 use zeroize::Zeroizing;
 
@@ -107,6 +110,55 @@ fn k2_what_held_a_secret_is_zeroed() {
         for (name, sentinel) in [("credential", &credential), ("token", &token)] {
             let left = copies(sentinel, &mut buffer);
             assert_eq!(left, 0, "copies of the {name} left by {:?}", subject.api);
+        }
+    }
+}
+
+/// Both ways through a store: what is saved, and what is taken from it.
+#[test]
+fn k2_what_went_through_a_store_is_zeroed() {
+    let mut buffer = vec![0; 1 << 20];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let dir = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let files = || FileStore::builder();
+    let stores: [(&str, Arc<dyn TokenStore>); 3] = [
+        ("a sealed store", MemoryStore::new().shared()),
+        ("plain files", Arc::new(files().with_dir(dir("plain")).build().unwrap())),
+        (
+            "sealed files",
+            Arc::new(
+                files()
+                    .with_dir(dir("sealed"))
+                    .with_keys([b'A'; 43].map(char::from).iter().collect::<String>())
+                    .build()
+                    .unwrap(),
+            ),
+        ),
+    ];
+    for (name, store) in stores {
+        let [token, refresh] = [Sentinel::new(), Sentinel::new()];
+        let mut grant = Zeroizing::new(String::with_capacity(500));
+        for part in [r#"{"life":1000,"token":""#, &token.reveal(), r#"","refresh":""#, &refresh.reveal(), r#""}"#] {
+            grant.push_str(part);
+        }
+        let script = Script::new([Answer::json(200, &grant), Answer::status(401)]);
+        drop(grant);
+        runtime.block_on(async {
+            for _ in 0..2 {
+                let tokens = TokenManager::with_store(script.login(), store.clone());
+                assert_eq!(tokens.token().await.unwrap().expose(), token.reveal().as_str());
+            }
+            // Takes the refresh token out, and is refused.
+            let tokens = TokenManager::with_store(script.login(), store.clone());
+            tokens.reject(&tokens.token().await.unwrap());
+            tokens.token().await.unwrap_err();
+        });
+        drop(script);
+        drop(store);
+        for (what, sentinel) in [("token", &token), ("refresh token", &refresh)] {
+            let left = copies(sentinel, &mut buffer);
+            assert_eq!(left, 0, "copies of the {what} left by {name}");
         }
     }
 }

@@ -310,7 +310,7 @@ async fn k1_stores() {
     // Every entry broken.
     for file in std::fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path()) {
         if file.extension().is_some_and(|extension| extension == "json") {
-            let text = std::fs::read_to_string(&file).unwrap().replace("0:{", "0:[");
+            let text = std::fs::read_to_string(&file).unwrap().replace("\"token\"", "\"other\"");
             std::fs::write(file, text).unwrap();
         }
     }

@@ -168,8 +168,15 @@ impl Locked<'_> {
             Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        let mut bytes = Body::with_capacity(4096);
-        io::copy(&mut file.take(LARGEST), &mut bytes)?;
+        let length = file.metadata()?.len();
+        if length > LARGEST {
+            return Ok(None);
+        }
+        // With room to spare, so that no other buffer is needed: this one is wiped.
+        let mut bytes = Vec::with_capacity(length as usize + 64);
+        let read = file.take(LARGEST).read_to_end(&mut bytes);
+        let bytes = Body::from(bytes);
+        read?;
         Ok(Entry::parse(bytes.as_ref()))
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use auth_core::store::{Fence, Record};
 use auth_core::{Body, Secret};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 const VERSION: u32 = 1;
 
@@ -16,17 +17,38 @@ pub(crate) struct Entry {
     pub(crate) until: SystemTime,
 }
 
+/// A part is JSON where it is plain, and a text where it is sealed: either is read and written as it stands, since what a
+/// parser unescapes goes through a buffer of its own, which nobody wipes.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire<S> {
+struct Wire<'a> {
     version: u32,
     until_ms: u64,
     fence: u64,
     revision: u64,
     saved: u64,
-    access: Option<S>,
-    refresh: Option<S>,
-    setback: Option<S>,
+    #[serde(borrow)]
+    access: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refresh: Option<&'a RawValue>,
+    #[serde(borrow)]
+    setback: Option<&'a RawValue>,
+}
+
+/// The part as the store's user gave it.
+fn part(raw: &RawValue) -> Secret {
+    let raw = raw.get();
+    let text = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    Secret::from(text.unwrap_or(raw))
+}
+
+/// The part as JSON. What is sealed holds nothing that needs an escape, and no secret.
+fn quoted(part: &Secret) -> Secret {
+    if part.expose().starts_with('{') { part.clone() } else { format!("\"{}\"", part.expose()).into() }
+}
+
+fn raw(quoted: Option<&Secret>) -> serde_json::Result<Option<&RawValue>> {
+    quoted.map(|quoted| serde_json::from_str(quoted.expose())).transpose()
 }
 
 impl Entry {
@@ -36,13 +58,15 @@ impl Entry {
 
     /// None where it is none of ours, or broken.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        let wire: Wire<Secret> = serde_json::from_slice(bytes).ok()?;
+        let wire: Wire<'_> = serde_json::from_slice(bytes).ok()?;
         if wire.version != VERSION {
             return None;
         }
         let mut record = Record::default();
         (record.fence, record.revision, record.saved) = (Fence(wire.fence), Fence(wire.revision), Fence(wire.saved));
-        (record.access, record.refresh, record.setback) = (wire.access, wire.refresh, wire.setback);
+        record.access = wire.access.map(part);
+        record.refresh = wire.refresh.map(part);
+        record.setback = wire.setback.map(part);
         let until = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(wire.until_ms))?;
         Some(Self { record, until })
     }
@@ -50,15 +74,17 @@ impl Entry {
     pub(crate) fn write(&self) -> serde_json::Result<Body> {
         let until = self.until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let record = &self.record;
+        let parts = [&record.access, &record.refresh, &record.setback];
+        let [access, refresh, setback] = parts.map(|part| part.as_ref().map(quoted));
         let wire = Wire {
             version: VERSION,
             until_ms: until.as_millis().try_into().unwrap_or(u64::MAX),
             fence: record.fence.0,
             revision: record.revision.0,
             saved: record.saved.0,
-            access: record.access.as_ref().map(Secret::expose),
-            refresh: record.refresh.as_ref().map(Secret::expose),
-            setback: record.setback.as_ref().map(Secret::expose),
+            access: raw(access.as_ref())?,
+            refresh: raw(refresh.as_ref())?,
+            setback: raw(setback.as_ref())?,
         };
         let mut body = Body::with_capacity(4096);
         serde_json::to_writer_pretty(&mut body, &wire)?;

@@ -15,7 +15,6 @@ use crate::message::Request;
 use crate::secret::{Body, Secret};
 
 const SEALED: &str = "1";
-const PLAIN: &str = "0";
 const NAME_BYTES: usize = 16;
 const FOREIGN: &str = "it is nothing that was put there";
 
@@ -61,14 +60,12 @@ impl Sealing {
 
     /// Seals a part of the entry of this name.
     pub(crate) fn seal(&self, name: &EntryName, part: &str, plain: Body) -> Result<Secret, Error> {
+        let mut bytes = plain.into_buffer();
         let Some(keys) = &self.0 else {
-            let text = std::str::from_utf8(plain.as_ref()).map_err(|_| Error::internal("an entry is no text"))?;
-            let mut marked = Zeroizing::new(String::with_capacity(PLAIN.len() + 1 + text.len()));
-            marked.extend([PLAIN, ":", text]);
-            return Ok(std::mem::take(&mut *marked).into());
+            let text = String::from_utf8(std::mem::take(&mut *bytes));
+            return text.map(Secret::from).map_err(|_| Error::internal("an entry is no text"));
         };
         let key = keys.sealing();
-        let mut bytes = plain.into_buffer();
         let nonce = key.aead.seal_in_place_append_tag(aad(key, name, part), &mut *bytes);
         let nonce = nonce.map_err(|_| Error::internal("the cipher failed"))?;
         let sealed = [nonce.as_ref().as_slice(), &bytes].concat();
@@ -77,11 +74,12 @@ impl Sealing {
 
     /// Opens a part of the entry of this name, or says why it cannot be.
     pub(crate) fn open(&self, name: &EntryName, part: &str, text: &Secret) -> Result<Zeroizing<Vec<u8>>, &'static str> {
-        let (version, text) = text.expose().split_once(':').ok_or(FOREIGN)?;
+        let text = text.expose();
         let Some(keys) = &self.0 else {
-            let plain = (version == PLAIN).then(|| Zeroizing::new(text.as_bytes().to_vec()));
+            let plain = text.starts_with('{').then(|| Zeroizing::new(text.as_bytes().to_vec()));
             return plain.ok_or("it is sealed, or of another version");
         };
+        let (version, text) = text.split_once(':').ok_or(FOREIGN)?;
         if version != SEALED {
             return Err("it is not sealed, or of another version");
         }

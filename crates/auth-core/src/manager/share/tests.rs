@@ -420,7 +420,7 @@ async fn an_unsealed_store_works_too() {
     let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::sealed(Sealing::plain()));
     process(&script, &store).token().await.unwrap();
     assert_eq!(process(&script, &store).token().await.unwrap().expose(), "one");
-    assert!(store.entries()[0].1.access.as_ref().unwrap().expose().starts_with(r#"0:{"token":"one""#));
+    assert!(store.entries()[0].1.access.as_ref().unwrap().expose().starts_with(r#"{"token":"one""#));
 }
 
 #[tokio::test(start_paused = true)]
