@@ -115,10 +115,13 @@ fn spawn(port: u16, options: &[String], dir: &TempDir) -> Child {
     // In a fleet it has a machine of its own; here it has precedence, where that is allowed. `nice` becomes the server.
     let mut command = Command::new("nice");
     command.args(["-n", "-19", "redis-server"]);
+    // A file of settings comes first.
+    command.args(options.first().filter(|option| option.ends_with(".conf")));
     command.args(["--bind", "127.0.0.1", "--save", "", "--dir"]).arg(dir.path());
     if !options.iter().any(|option| option == "--port") {
         command.arg("--port").arg(port.to_string());
     }
+    let options = options.iter().filter(|option| !option.ends_with(".conf"));
     let child = command.args(options).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let Ok(mut child) = child else { panic!("no `nice` on the path") };
     let start = Instant::now();

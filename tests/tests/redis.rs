@@ -349,3 +349,52 @@ async fn a_cluster_keeps_an_entry_and_its_lease_on_one_node() {
         assert_eq!(store.load(&name).await.unwrap().access.unwrap().expose(), "a");
     }
 }
+
+#[tokio::test]
+async fn a_sentinel_tells_the_next_master() {
+    let Some(mut master) = RedisServer::start() else { return };
+    let port = master.port().to_string();
+    let Some(_replica) = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]) else { return };
+    let home = tempfile::tempdir().unwrap();
+    let settings = home.path().join("sentinel.conf");
+    let lines = format!(
+        "sentinel monitor auth 127.0.0.1 {port} 1\nsentinel down-after-milliseconds auth 300\n\
+         sentinel failover-timeout auth 2000\n"
+    );
+    std::fs::write(&settings, lines).unwrap();
+    let Some(sentinel) = RedisServer::start_with(&[settings.to_str().unwrap(), "--sentinel"]) else { return };
+    let store = builder(&sentinel.url()).with_sentinel_master("auth").build().unwrap();
+    let name = name(1);
+    let lease = granted(&store, &name, Fence(0)).await;
+    assert!(store.save(&name, lease, change(Some("a"), None)).await.unwrap());
+    // Until the sentinel has found the replica, and that has the entry.
+    let replicas = |info: &str| info.contains("slaves=1");
+    wait_for(&sentinel, &["INFO", "sentinel"], replicas).await;
+    wait_for(&master, &["INFO", "replication"], |info| info.contains("state=online")).await;
+    command(&master, &["WAIT", "1", "5000"]).await;
+
+    master.stop();
+    let start = std::time::Instant::now();
+    let found = loop {
+        if let Ok((Lease::Granted(next), _)) = store.lease(&name, lease, TTL).await {
+            break next;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "no next master");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(found > lease);
+    assert_eq!(store.load(&name).await.unwrap().access.unwrap().expose(), "a");
+    assert!(store.save(&name, found, change(Some("b"), None)).await.unwrap());
+}
+
+async fn wait_for(server: &RedisServer, words: &[&str], is_so: impl Fn(&str) -> bool) {
+    let start = std::time::Instant::now();
+    loop {
+        let info: String = redis::from_redis_value(command(server, words).await).unwrap();
+        if is_so(&info) {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "{info}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

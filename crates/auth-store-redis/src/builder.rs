@@ -3,11 +3,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_core::store::{Sealing, SealingKeys};
-use auth_core::{Error, NumberOrText, Profile, Secret};
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use auth_core::{Error, NumberOrText, Secret};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 use serde::Deserialize;
 
-use crate::link::{Link, Target};
+use crate::link::Link;
+use crate::target::Target;
 use crate::{PROFILE, RedisStore};
 
 const PREFIX: &str = "auth";
@@ -28,6 +29,9 @@ pub struct Builder {
     patience_ms: Option<NumberOrText>,
     #[serde(skip)]
     patience: Option<Duration>,
+    #[cfg(feature = "sentinel")]
+    sentinel_master: Option<String>,
+    #[cfg(feature = "cluster")]
     #[serde(skip)]
     is_cluster: bool,
     #[serde(skip)]
@@ -100,6 +104,14 @@ impl Builder {
         self
     }
 
+    /// Speaks to the master of this name, as a sentinel tells it: the URL is the sentinel's, with a user and password of its
+    /// own; [`with_username`](Self::with_username) and [`with_password`](Self::with_password) are the servers'.
+    #[cfg(feature = "sentinel")]
+    pub fn with_sentinel_master(mut self, name: impl Into<String>) -> Self {
+        self.sentinel_master = Some(name.into());
+        self
+    }
+
     /// Stores tokens as they are.
     ///
     /// Whoever can read Redis, its dumps, its replicas or its traffic then has the tokens, the refresh tokens too, and can
@@ -118,7 +130,7 @@ impl Builder {
         let url = required.secret("url", self.url.clone());
         required.check()?;
         let sealing = self.sealing()?;
-        let info = self.connection_info(&url)?;
+        let info = Self::connection_info(&url)?;
         let target = self.target(info)?;
         let patience = self.patience()?;
         let prefix = self.prefix.unwrap_or_else(|| PREFIX.to_owned());
@@ -146,62 +158,66 @@ impl Builder {
         Ok(Duration::from_secs_f64(milliseconds / 1000.0))
     }
 
-    fn connection_info(&self, url: &Secret) -> Result<ConnectionInfo, Error> {
+    fn connection_info(url: &Secret) -> Result<ConnectionInfo, Error> {
         // The parser's own words may repeat a part of it.
         let expected = "must be like `redis://host:6379/0`, `rediss://…` for TLS (feature `tls`) or `redis+unix:///…`";
         let info = url.expose().into_connection_info().map_err(|_| PROFILE.fault("url", expected))?;
-        let mut redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        Ok(info.set_tcp_settings(tcp))
+    }
+
+    /// The certificate to trust, where it is not for the system to say.
+    fn ca(&self, info: &ConnectionInfo) -> Result<Option<Vec<u8>>, Error> {
+        let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        #[cfg(feature = "tls")]
+        if is_tls {
+            // Where the program has chosen no cryptography, this is the one of auth-core's transport.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        let Some(path) = &self.ca_file else {
+            return Ok(None);
+        };
+        if !is_tls {
+            return Err(PROFILE.fault("ca_file", "is of use with a `url` of `rediss://` only"));
+        }
+        let read = std::fs::read(path);
+        read.map(Some).map_err(|error| PROFILE.fault("ca_file", "cannot be read").with_cause(&error))
+    }
+
+    fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
+        let ca = self.ca(&info)?;
+        #[cfg(feature = "sentinel")]
+        if let Some(master) = &self.sentinel_master {
+            if ca.is_some() {
+                return Err(
+                    PROFILE.fault("ca_file", "does not go with a sentinel: add the certificate to the system's")
+                );
+            }
+            let servers = self.settings(RedisConnectionInfo::default().set_db(info.redis_settings().db()));
+            return Target::sentinel(info, master, servers).map_err(|_| unusable());
+        }
+        let has_ca = ca.is_some();
+        let info = info.clone().set_redis_settings(self.settings(info.redis_settings().clone()));
+        #[cfg(feature = "cluster")]
+        let target = if self.is_cluster { Target::cluster(info, ca) } else { Target::single(info, ca) };
+        #[cfg(not(feature = "cluster"))]
+        let target = Target::single(info, ca);
+        target.map_err(|_| if has_ca { PROFILE.fault("ca_file", "must hold a certificate in PEM") } else { unusable() })
+    }
+
+    fn settings(&self, mut settings: RedisConnectionInfo) -> RedisConnectionInfo {
         if let Some(username) = &self.username {
-            redis = redis.set_username(username);
+            settings = settings.set_username(username);
         }
         if let Some(password) = &self.password {
-            redis = redis.set_password(password.expose());
+            settings = settings.set_password(password.expose());
         }
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        Ok(info.set_redis_settings(redis).set_tcp_settings(tcp))
-    }
-
-    #[cfg(feature = "tls")]
-    fn client(&self, info: ConnectionInfo) -> Result<Client, Error> {
-        // Where the program has chosen none, this is the one of auth-core's transport.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let Some(path) = &self.ca_file else {
-            return Client::open(info).map_err(|_| unusable(PROFILE));
-        };
-        let read = std::fs::read(path);
-        let pem = read.map_err(|error| PROFILE.fault("ca_file", "cannot be read").with_cause(&error))?;
-        let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(pem) };
-        let client = Client::build_with_tls(info, certificates);
-        client.map_err(|_| PROFILE.fault("ca_file", "must hold a certificate in PEM, and `url` must be `rediss://`"))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn client(&self, info: ConnectionInfo) -> Result<Client, Error> {
-        if self.ca_file.is_some() {
-            return Err(PROFILE.fault("ca_file", "needs the feature `tls`"));
-        }
-        Client::open(info).map_err(|_| unusable(PROFILE))
-    }
-
-    #[cfg(not(feature = "cluster"))]
-    fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
-        self.client(info).map(|client| Target::Single(Box::new(client)))
-    }
-
-    #[cfg(feature = "cluster")]
-    fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
-        if !self.is_cluster {
-            return self.client(info).map(|client| Target::Single(Box::new(client)));
-        }
-        self.client(info.clone())?;
-        redis::cluster::ClusterClient::new([info])
-            .map(|client| Target::Cluster(Box::new(client)))
-            .map_err(|_| unusable(PROFILE))
+        settings.set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name()
     }
 }
 
-fn unusable(profile: Profile) -> Error {
-    profile.fault("url", "cannot be used for a connection")
+fn unusable() -> Error {
+    PROFILE.fault("url", "cannot be used for a connection")
 }
 
 impl fmt::Debug for Builder {

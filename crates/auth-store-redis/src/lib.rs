@@ -6,6 +6,7 @@ mod answer;
 mod builder;
 mod link;
 mod script;
+mod target;
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};

@@ -1,14 +1,11 @@
 //! The connection to Redis: made when it is first needed, made anew when it is lost.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use auth_core::Error;
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, ScriptInvocation, Value};
+use redis::{ErrorKind, FromRedisValue, RedisError, RedisFuture, RedisResult, ScriptInvocation, ServerErrorKind};
 
-/// How long a connection attempt, or an answer, may take before the connection is given up; nobody waits that long.
-const GIVEN_UP: Duration = Duration::from_secs(2);
+use crate::target::{Connection, Target};
 
 /// Holds one connection, shared by all who use this store.
 pub(crate) struct Link {
@@ -16,25 +13,11 @@ pub(crate) struct Link {
     current: Mutex<Current>,
 }
 
-/// Where to connect.
-pub(crate) enum Target {
-    Single(Box<Client>),
-    #[cfg(feature = "cluster")]
-    Cluster(Box<redis::cluster::ClusterClient>),
-}
-
 #[derive(Default)]
 struct Current {
     connection: Option<Connection>,
     /// Counts the connections, so that one who lost the last does not drop the next.
     generation: u64,
-}
-
-#[derive(Clone)]
-enum Connection {
-    Single(ConnectionManager),
-    #[cfg(feature = "cluster")]
-    Cluster(redis::cluster_async::ClusterConnection),
 }
 
 impl Link {
@@ -63,13 +46,15 @@ impl Link {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if error.is_unrecoverable_error() || error.is_timeout() {
+            // A server that was master and is no more still has the old connection.
+            let is_demoted = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+            if error.is_unrecoverable_error() || error.is_timeout() || is_demoted {
                 let mut current = self.current();
                 if current.generation == generation {
                     current.connection = None;
                 }
             }
-            if is_new || !error.is_connection_dropped() {
+            if is_new || !(error.is_connection_dropped() || is_demoted) {
                 return Err(explain(&error));
             }
         }
@@ -88,54 +73,6 @@ impl Link {
 
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Target {
-    async fn connect(&self) -> RedisResult<Connection> {
-        match self {
-            Self::Single(client) => {
-                let config = ConnectionManagerConfig::new()
-                    // A failure is the end of this connection; the next call makes another.
-                    .set_number_of_retries(0)
-                    .set_connection_timeout(Some(GIVEN_UP))
-                    .set_response_timeout(Some(GIVEN_UP));
-                ConnectionManager::new_lazy_with_config(Client::clone(client), config).map(Connection::Single)
-            }
-            #[cfg(feature = "cluster")]
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
-        }
-    }
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a redis::Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(connection) => connection.req_packed_command(command),
-            #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => connection.req_packed_command(command),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        commands: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(connection) => connection.req_packed_commands(commands, offset, count),
-            #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => connection.req_packed_commands(commands, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(connection) => connection.get_db(),
-            #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => connection.get_db(),
-        }
     }
 }
 
