@@ -163,7 +163,7 @@ async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
     let (store, name) = (store(&server), name(1));
     let key = format!("auth:{{{}}}", name.as_str());
     let lease_key = format!("{key}:lease");
-    let garbage: [&[&[&str]]; 8] = [
+    let garbage: [&[&[&str]]; 9] = [
         &[&["SET", &key, "garbage"]],
         &[&["LPUSH", &key, "a", "b"]],
         &[&["SET", &lease_key, "forever"]],
@@ -171,6 +171,7 @@ async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
         &[&["LPUSH", &lease_key, "a"]],
         &[&["HSET", &key, "fence", "99999999999999999999999", "revision", "x", "saved", "-1"]],
         &[&["HSET", &key, "fence", "nan", "revision", "inf", "saved", "1e300", "access", "\u{0}\u{ff}"]],
+        &[&["HSET", &key, "fence", "-0", "revision", "-0", "saved", "-0"]],
         &[&["HSET", &key, "fence", "7", "revision", "7", "saved", "7"], &["SADD", &lease_key, "x"]],
     ];
     for commands in garbage {
@@ -280,6 +281,7 @@ fn settings_are_told_by_name_and_never_by_value() {
         (builder("http://sentinel"), "url", "rediss://"),
         (builder("sentinel"), "url", "redis+unix"),
         (builder("rediss://127.0.0.1").with_ca_file("/nowhere"), "ca_file", "AUTH_REDIS_CA_FILE"),
+        (redis().with_keys(KEY).with_prefix("{a}"), "prefix", "no braces"),
     ] {
         let error = builder.build().unwrap_err();
         let text = format!("{error:?}");
@@ -321,7 +323,17 @@ async fn tls_is_spoken_and_checked() {
         let error = builder.build().unwrap().load(&name).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{what}: {error:?}");
     }
-    let plain = builder(&server.url()).with_ca_file(&ca).build();
+    let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-announce-hostname", "localhost"];
+    let cluster = [&cluster[..], &["--cluster-preferred-endpoint-type", "hostname"], &options, &files].concat();
+    let Some(server) = RedisServer::start_with(&cluster) else { return };
+    let at = format!("rediss://localhost:{}", server.port());
+    // It has no slots, but says so to those alone who trust its certificate.
+    let trusting = builder(&at).with_cluster().with_ca_file(&ca).build().unwrap().load(&name).await.unwrap_err();
+    assert!(!format!("{trusting:?}").contains("certificate"), "{trusting:?}");
+    let by_the_system = builder(&at).with_cluster().build().unwrap().load(&name).await.unwrap_err();
+    assert!(format!("{by_the_system:?}").contains("certificate"), "{by_the_system:?}");
+
+    let plain = builder("redis://localhost").with_ca_file(&ca).build();
     assert_eq!(plain.unwrap_err().setting(), Some("ca_file"), "a certificate that nothing would check");
 }
 

@@ -10,7 +10,7 @@
 //!   the rest of it, and only those without a usable token. It saves logins; nothing else hangs on its time.
 //! - A refresh token is in one place at a time. Who will use it takes it out of the store first.
 //! - A store that does not answer is waited for once in a login, as long as its patience lasts; the login then goes on alone.
-//!   Nobody sees an error from it, and the next login asks it again.
+//!   Nobody sees an error from it, and the next login asks it again. What it was asked is done all the same, or given back.
 //! - The memory of failures is shared, so that a wrong password in a hundred processes is tried as rarely as in one.
 //! - The store's clock is the one that counts: the processes' own may differ.
 

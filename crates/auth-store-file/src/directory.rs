@@ -2,13 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use auth_core::Body;
-use auth_core::store::EntryName;
+use auth_core::store::{EntryName, Fence};
 
 use crate::entry::Entry;
 
@@ -20,6 +20,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Between two tries for the lock.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// Nothing that was noted lies this far ahead, but by a clock that was wrong.
+const FAR: Duration = Duration::from_secs(24 * 3600);
+
+/// How often what is over is looked for.
+const CLEAN_UP: Duration = Duration::from_secs(3600);
 
 /// Says why the directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +84,7 @@ impl Directory {
         let start = Instant::now();
         loop {
             match lock.try_lock() {
-                Ok(()) => return Ok(Locked { directory: self, _lock: lock }),
+                Ok(()) => return Ok(Locked { directory: self, lock }),
                 Err(TryLockError::Error(error)) => return Err(error.into()),
                 Err(TryLockError::WouldBlock) if start.elapsed() > LONGEST_WAIT => return Err(Fault::Locked),
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
@@ -91,7 +97,9 @@ impl Directory {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+            // Nor does it wait for the other end of what is no file.
+            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+            options.mode(0o600).custom_flags(flags.bits().cast_signed());
         }
         let file = options.open(self.0.join(name))?;
         let metadata = file.metadata()?;
@@ -106,14 +114,16 @@ impl Directory {
 /// The directory while no other process is in it.
 pub(crate) struct Locked<'a> {
     directory: &'a Directory,
-    _lock: File,
+    lock: File,
 }
 
 impl Locked<'_> {
     /// Reads an entry; what is broken or over is as if it were not there.
     pub(crate) fn read(&self, name: &EntryName, now: SystemTime) -> Result<Entry, Fault> {
         let entry = self.parse(&file_of(name))?;
-        Ok(entry.filter(|entry| entry.until >= now).unwrap_or_else(Entry::empty))
+        // A number of a clock that was wrong would never be passed.
+        let is_real = |entry: &Entry| entry.until >= now && time_of(entry.record.fence) < now + FAR;
+        Ok(entry.filter(is_real).unwrap_or_else(Entry::empty))
     }
 
     /// Writes an entry, so that whoever reads it, whenever, finds the old one or the new one, whole.
@@ -133,31 +143,65 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Locks an entry's lease for as long as the file lives; none where another process has it.
-    pub(crate) fn try_lease(&self, name: &EntryName) -> Result<Option<File>, Fault> {
-        let options = &mut OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let lease = self.directory.open(&lease_of(name), options)?;
-        match lease.try_lock() {
-            Ok(()) => Ok(Some(lease)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+    /// Locks an entry's lease for as long as the file lives; none where another process has it, and its time is not over.
+    pub(crate) fn try_lease(&self, name: &EntryName, now: SystemTime) -> Result<Option<File>, Fault> {
+        let file = self.open_lease(name)?;
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) => {}
         }
+        let note = LeaseNote::read(file)?;
+        if note.until > now && note.until < now + 2 * FAR {
+            return Ok(None);
+        }
+        // Whoever has it was stopped. It keeps the lock of a file that has no name any more.
+        remove_file(&self.directory.0.join(lease_of(name)))?;
+        let mut file = self.open_lease(name)?;
+        file.try_lock().map_err(|_| Fault::Locked)?;
+        note.write(&mut file)?;
+        Ok(Some(file))
     }
 
-    /// Removes the entries that are over or broken, and the files of leases that nobody holds.
-    pub(crate) fn remove(&self, is_over: impl Fn(&Entry) -> bool) -> Result<(), Fault> {
+    /// Whose the lease was last.
+    pub(crate) fn lease_note(&self, name: &EntryName, now: SystemTime) -> Result<LeaseNote, Fault> {
+        let mut note = LeaseNote::read(self.open_lease(name)?)?;
+        if time_of(note.fence) > now + FAR {
+            note.fence = Fence(0);
+        }
+        Ok(note)
+    }
+
+    fn open_lease(&self, name: &EntryName) -> Result<File, Fault> {
+        let options = &mut OpenOptions::new();
+        self.directory.open(&lease_of(name), options.read(true).write(true).create(true).truncate(false))
+    }
+
+    /// Whether it is time to look for what is over; it counts from then on.
+    pub(crate) fn is_due(&self, now: SystemTime) -> Result<bool, Fault> {
+        let last = self.lock.metadata()?.modified()?;
+        let is_due = now.duration_since(last).is_ok_and(|since| since >= CLEAN_UP);
+        if is_due {
+            self.lock.set_modified(now)?;
+        }
+        Ok(is_due)
+    }
+
+    /// Removes the entries that are over or broken, what a killed process has left, and the files of leases that nobody
+    /// holds. What is not to be touched stays, and is told to those who ask for it.
+    pub(crate) fn remove(&self, now: SystemTime, is_over: impl Fn(&Entry) -> bool) -> Result<(), Fault> {
         for found in fs::read_dir(&self.directory.0)? {
             let file = PathBuf::from(found?.file_name());
             let Some(name) = file.file_stem().and_then(OsStr::to_str).and_then(EntryName::parse) else { continue };
-            // What is not to be touched stays, and is told to those who ask for it.
-            if !self.parse(&file_of(&name)).is_ok_and(|entry| entry.is_none_or(|entry| is_over(&entry))) {
-                continue;
+            if file.extension().is_some_and(|extension| extension == "new") {
+                let _ = remove_file(&self.directory.0.join(&file));
             }
-            remove_file(&self.directory.0.join(file_of(&name)))?;
-            if let Some(lease) = self.try_lease(&name)? {
-                remove_file(&self.directory.0.join(lease_of(&name)))?;
-                drop(lease);
+            if self.parse(&file_of(&name)).is_ok_and(|entry| entry.is_none_or(|entry| is_over(&entry))) {
+                let _ = remove_file(&self.directory.0.join(file_of(&name)));
+                if let Ok(Some(lease)) = self.try_lease(&name, now) {
+                    let _ = remove_file(&self.directory.0.join(lease_of(&name)));
+                    drop(lease);
+                }
             }
         }
         Ok(())
@@ -179,6 +223,36 @@ impl Locked<'_> {
         read?;
         Ok(Entry::parse(bytes.as_ref()))
     }
+}
+
+/// What is written in the file of a lease.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LeaseNote {
+    pub(crate) fence: Fence,
+    pub(crate) until: SystemTime,
+}
+
+impl LeaseNote {
+    /// Nobody's where nothing can be read.
+    fn read(file: File) -> Result<Self, Fault> {
+        let mut text = String::new();
+        file.take(LARGEST).read_to_string(&mut text)?;
+        let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or(0));
+        let mut number = || Fence(numbers.next().unwrap_or(0));
+        Ok(Self { fence: number(), until: time_of(number()) })
+    }
+
+    pub(crate) fn write(&self, file: &mut File) -> Result<(), Fault> {
+        let until = self.until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        file.set_len(0)?;
+        file.rewind()?;
+        Ok(writeln!(file, "{} {}", self.fence.0, until.as_micros())?)
+    }
+}
+
+/// Numbers are microseconds, like those of every store.
+fn time_of(number: Fence) -> SystemTime {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(number.0)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn lease_of(name: &EntryName) -> String {

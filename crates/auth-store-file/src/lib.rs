@@ -19,13 +19,16 @@ use async_trait::async_trait;
 use auth_core::store::{Change, EntryName, Fence, Lease, Sealing, Snapshot, TokenStore};
 use auth_core::{Error, Profile, Secret};
 
-use directory::{Directory, Fault, Locked};
+use directory::{Directory, Fault, LeaseNote, Locked};
 use entry::Entry;
 
 pub use auth_core;
 pub use builder::Builder;
 
 const PROFILE: Profile = Profile::new("file", "AUTH_CACHE");
+
+/// No refresh token lives longer.
+const LONGEST_STAY: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Shares tokens through a directory that only its owner can read; see the [crate's page](crate).
 ///
@@ -71,10 +74,14 @@ impl FileStore {
     /// # Errors
     /// [`Unavailable`](auth_core::ErrorKind::Unavailable) where the directory cannot be read or written.
     pub fn clear(&self) -> Result<(), Error> {
-        self.0.directory.locked().and_then(|directory| directory.remove(|_| true)).map_err(unavailable)
+        self.0
+            .directory
+            .locked()
+            .and_then(|directory| directory.remove(SystemTime::now(), |_| true))
+            .map_err(unavailable)
     }
 
-    /// Looks at an entry while no other process changes it.
+    /// Works on an entry while no other process does.
     async fn look<R: Send + 'static>(
         &self,
         name: &EntryName,
@@ -86,22 +93,6 @@ impl FileStore {
             let now = SystemTime::now();
             let entry = directory.read(&name, now)?;
             look(&shared, &directory, entry, now)
-        })
-        .await
-    }
-
-    /// Changes an entry while no other process does.
-    async fn change<R: Send + 'static>(
-        &self,
-        name: &EntryName,
-        change: impl FnOnce(&Shared, &mut Entry, SystemTime) -> R + Send + 'static,
-    ) -> Result<R, Error> {
-        let own = name.clone();
-        self.look(name, move |shared, directory, mut entry, now| {
-            let result = change(shared, &mut entry, now);
-            directory.write(&own, &entry)?;
-            directory.remove(|entry| entry.until < now)?;
-            Ok(result)
         })
         .await
     }
@@ -118,8 +109,10 @@ impl Shared {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn holds(&self, name: &EntryName, lease: Fence) -> bool {
-        self.leases().get(name).is_some_and(|(held, _)| *held == lease)
+    /// Whether a lease is this process's still: its time may have been over, and another may have it.
+    fn holds(&self, directory: &Locked<'_>, name: &EntryName, lease: Fence, now: SystemTime) -> Result<bool, Fault> {
+        let is_own = self.leases().get(name).is_some_and(|(held, _)| *held == lease);
+        Ok(is_own && directory.lease_note(name, now)?.fence == lease)
     }
 
     fn release(&self, name: &EntryName, lease: Fence) {
@@ -156,11 +149,17 @@ impl TokenStore for FileStore {
     async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
         let own = name.clone();
         self.look(name, move |shared, directory, mut entry, now| {
-            let lock = directory.try_lease(&own)?;
-            // Whoever holds it may do so as long as it lives.
-            let held = if lock.is_some() { None } else { Some(ttl) };
+            let last = directory.lease_note(&own, now)?;
+            let lock = directory.try_lease(&own, now)?;
+            let held = match lock {
+                Some(_) => None,
+                None => Some(last.until.duration_since(now).unwrap_or_default()),
+            };
+            // One that was given out, and perhaps never saved under.
+            entry.record.fence = entry.record.fence.max(last.fence);
             let (lease, snapshot) = entry.record.lease(known, now, held);
-            if let (Lease::Granted(fence), Some(lock)) = (lease, lock) {
+            if let (Lease::Granted(fence), Some(mut lock)) = (lease, lock) {
+                LeaseNote { fence, until: now + ttl }.write(&mut lock)?;
                 shared.leases().insert(own, (fence, lock));
             }
             Ok((lease, snapshot))
@@ -170,9 +169,15 @@ impl TokenStore for FileStore {
 
     async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
         let own = name.clone();
-        self.change(name, move |shared, entry, _| {
-            let is_held = shared.holds(&own, lease);
-            entry.record.refresh.take_if(|_| is_held)
+        self.look(name, move |shared, directory, mut entry, now| {
+            if !shared.holds(directory, &own, lease, now)? || entry.record.revision == lease {
+                return Ok(None);
+            }
+            let refresh = entry.record.refresh.take();
+            if refresh.is_some() {
+                directory.write(&own, &entry)?;
+            }
+            Ok(refresh)
         })
         .await
     }
@@ -180,13 +185,17 @@ impl TokenStore for FileStore {
     async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
         let own = name.clone();
         let saved = self
-            .change(name, move |shared, entry, now| {
-                let ttl = change.ttl;
-                let is_saved = shared.holds(&own, lease) && entry.record.save(lease, change);
-                if is_saved {
-                    entry.until = entry.until.max(now + ttl);
+            .look(name, move |shared, directory, mut entry, now| {
+                let ttl = change.ttl.min(LONGEST_STAY);
+                if !shared.holds(directory, &own, lease, now)? || !entry.record.save(lease, change) {
+                    return Ok(false);
                 }
-                is_saved
+                entry.until = entry.until.max(now + ttl);
+                directory.write(&own, &entry)?;
+                if directory.is_due(now)? {
+                    directory.remove(now, |entry| entry.until < now)?;
+                }
+                Ok(true)
             })
             .await;
         self.0.release(name, lease);
@@ -199,7 +208,13 @@ impl TokenStore for FileStore {
     }
 
     async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
-        self.change(name, move |_, entry, _| entry.record.forget(saved)).await
+        let own = name.clone();
+        self.look(name, move |_, directory, mut entry, _| {
+            let had = entry.record.access.is_some();
+            entry.record.forget(saved);
+            if had && entry.record.access.is_none() { directory.write(&own, &entry) } else { Ok(()) }
+        })
+        .await
     }
 }
 

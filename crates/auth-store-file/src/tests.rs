@@ -197,7 +197,7 @@ async fn p6_with_a_key_the_files_tell_nothing() {
 }
 
 #[tokio::test]
-async fn entries_that_are_over_are_removed_with_the_next_save() {
+async fn entries_that_are_over_are_removed_once_an_hour() {
     let (_home, dir) = place();
     let (name, store) = (name(&dir).await, open(&dir));
     let known = store.load(&name).await.unwrap().revision;
@@ -205,6 +205,8 @@ async fn entries_that_are_over_are_removed_with_the_next_save() {
     let lease = granted(&store, &over, Fence(0)).await;
     store.save(&over, lease, Change { ttl: Duration::ZERO, ..change(Some("x"), None) }).await.unwrap();
     std::thread::sleep(Duration::from_millis(5));
+    let lock = File::options().write(true).open(Path::new(&dir).join("lock")).unwrap();
+    lock.set_modified(SystemTime::now() - Duration::from_secs(3601)).unwrap();
     let lease = granted(&store, &name, known).await;
     store.save(&name, lease, change(Some("new"), None)).await.unwrap();
     assert!(files(&dir).iter().all(|file| !file.starts_with("0000")), "{:?}", files(&dir));
@@ -236,4 +238,93 @@ fn settings_are_told_by_name() {
     let file = _home.path().join("keys");
     fs::write(&file, format!("2:{KEY}\n1:{KEY}\n")).unwrap();
     with().with_keys_file(file).build().unwrap();
+}
+
+/// A process that was stopped (Ctrl-Z) in its login keeps the lock, and a runtime that went down may leave it.
+#[tokio::test]
+async fn p3_a_holder_that_does_not_go_on_delays_by_its_lease_at_most() {
+    let (_home, dir) = place();
+    let name = name(&dir).await;
+    let (stopped, other) = (open(&dir), open(&dir));
+    let known = stopped.load(&name).await.unwrap().revision;
+    let short = Duration::from_millis(300);
+    let Lease::Granted(late) = stopped.lease(&name, known, short).await.unwrap().0 else { panic!("free") };
+    let Lease::Held(left) = other.lease(&name, known, TTL).await.unwrap().0 else { panic!("held") };
+    assert!(left <= short);
+    tokio::time::sleep(left + Duration::from_millis(20)).await;
+    let lease = granted(&other, &name, known).await;
+    assert!(lease > late);
+    assert!(!stopped.save(&name, late, change(Some("old"), None)).await.unwrap());
+    assert!(
+        matches!(stopped.lease(&name, known, TTL).await.unwrap().0, Lease::Held(_)),
+        "the other's is not given away"
+    );
+    assert!(other.save(&name, lease, change(Some("new"), Some("refresh"))).await.unwrap());
+    assert!(stopped.claim_refresh(&name, late).await.unwrap().is_none());
+    assert!(other.load(&name).await.unwrap().has_refresh);
+}
+
+#[tokio::test]
+async fn numbers_of_a_clock_that_was_wrong_are_mended() {
+    let (_home, dir) = place();
+    let name = name(&dir).await;
+    // As a machine writes it whose clock is two days ahead; then the clock is set right.
+    let path = Path::new(&dir).join(format!("{}.json", name.as_str()));
+    let mut json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    for (field, day) in
+        [("fence", 86_400_000_000), ("revision", 86_400_000_000), ("saved", 86_400_000_000), ("until_ms", 86_400_000)]
+    {
+        json[field] = (json[field].as_u64().unwrap() + 2 * day).into();
+    }
+    json["access"] = serde_json::Value::Null;
+    fs::write(&path, json.to_string()).unwrap();
+    let script = Script::default().then_always(Answer::token("one", 1000));
+    for _ in 0..5 {
+        process(&script, &dir).token().await.unwrap();
+    }
+    assert_eq!(script.requests().len(), 1, "one login for all");
+}
+
+#[tokio::test]
+async fn p9_clear_takes_what_a_killed_writer_left() {
+    let (_home, dir) = place();
+    let name = name(&dir).await;
+    let file = |extension: &str| Path::new(&dir).join(format!("{}.{extension}", name.as_str()));
+    fs::copy(file("json"), file("new")).unwrap();
+    open(&dir).clear().unwrap();
+    assert_eq!(files(&dir), ["lock"]);
+}
+
+#[tokio::test]
+async fn one_bad_file_of_another_entry_spoils_nothing() {
+    let (_home, dir) = place();
+    let (name, store) = (name(&dir).await, open(&dir));
+    let bad = Path::new(&dir).join(format!("{}.lease", "0".repeat(32)));
+    fs::write(&bad, "").unwrap();
+    fs::set_permissions(&bad, fs::Permissions::from_mode(0o644)).unwrap();
+    let lock = File::options().write(true).open(Path::new(&dir).join("lock")).unwrap();
+    lock.set_modified(SystemTime::now() - Duration::from_secs(3601)).unwrap();
+    let lease = granted(&store, &name, store.load(&name).await.unwrap().revision).await;
+    assert!(store.save(&name, lease, change(Some("a"), Some("refresh"))).await.unwrap());
+    let lease = granted(&store, &name, lease).await;
+    assert_eq!(store.claim_refresh(&name, lease).await.unwrap().unwrap().expose(), "refresh");
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_refused_and_not_waited_for() {
+    let (_home, dir) = place();
+    let name = name(&dir).await;
+    let path = Path::new(&dir).join(format!("{}.json", name.as_str()));
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status().unwrap().success());
+    open(&dir).load(&name).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn an_absurd_life_is_cut() {
+    let (_home, dir) = place();
+    let (name, store) = (name(&dir).await, open(&dir));
+    let lease = granted(&store, &name, store.load(&name).await.unwrap().revision).await;
+    let change = Change { ttl: Duration::from_secs(u64::MAX), ..change(Some("a"), None) };
+    assert!(store.save(&name, lease, change).await.unwrap());
 }

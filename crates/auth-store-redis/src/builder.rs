@@ -134,6 +134,10 @@ impl Builder {
         let target = self.target(info)?;
         let patience = self.patience()?;
         let prefix = self.prefix.unwrap_or_else(|| PREFIX.to_owned());
+        // Of a cluster, the first braces say where a key belongs.
+        if prefix.contains(['{', '}']) {
+            return Err(PROFILE.fault("prefix", "must hold no braces"));
+        }
         Ok(RedisStore::new(Link::new(target), sealing, prefix, patience))
     }
 

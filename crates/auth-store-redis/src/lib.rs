@@ -103,10 +103,11 @@ impl TokenStore for RedisStore {
     }
 
     async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
+        let asker = fastrand::u64(..);
         for _ in 0..MOST_LATE {
             let deadline = self.deadline().await?;
             let mut script = self.invoke(&script::LEASE, name);
-            script.arg(known.0).arg(milliseconds(ttl)).arg(deadline);
+            script.arg(known.0).arg(milliseconds(ttl)).arg(deadline).arg(asker);
             let leased: Leased = self.link.run(&script).await?;
             self.note_time(leased.loaded.now);
             // Who is late and still there asks again.
@@ -128,7 +129,8 @@ impl TokenStore for RedisStore {
         for part in [&change.access, &change.refresh, &change.setback] {
             script.arg(part.as_ref().map_or("", Secret::expose));
         }
-        self.link.run(&script).await
+        // Not a second time: where the first was done and its answer lost, the refresh token may be another's by now.
+        self.link.run_once(&script).await
     }
 
     async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error> {

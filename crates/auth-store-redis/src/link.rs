@@ -33,31 +33,40 @@ impl Link {
         Ok(seconds * 1_000_000 + micros)
     }
 
-    /// Runs a script.
+    /// Runs a script, and once more over a new connection where the old one is lost: it may have been run before.
     pub(crate) async fn run<R: FromRedisValue + Send>(&self, script: &ScriptInvocation<'_>) -> Result<R, Error> {
         self.query(|mut connection| Box::pin(async move { script.invoke_async(&mut connection).await })).await
     }
 
-    /// Asks over the connection, and once more over a new one where the old turns out to be lost.
+    /// Runs a script once at most.
+    pub(crate) async fn run_once<R: FromRedisValue + Send>(&self, script: &ScriptInvocation<'_>) -> Result<R, Error> {
+        let ask = |mut connection| -> RedisFuture<'_, R> {
+            Box::pin(async move { script.invoke_async(&mut connection).await })
+        };
+        self.ask(&ask).await.map_err(|(error, _)| explain(&error))
+    }
+
     async fn query<'a, R>(&self, ask: impl Fn(Connection) -> RedisFuture<'a, R>) -> Result<R, Error> {
-        loop {
-            let (connection, generation, is_new) = self.connection().await.map_err(|error| explain(&error))?;
-            let error = match ask(connection).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            // A server that was master and is no more still has the old connection.
-            let is_demoted = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
-            if error.is_unrecoverable_error() || error.is_timeout() || is_demoted {
-                let mut current = self.current();
-                if current.generation == generation {
-                    current.connection = None;
-                }
+        match self.ask(&ask).await {
+            // Only an old connection can be lost without a fault of the server.
+            Err((error, is_new)) if !is_new && is_lost(&error) => {
+                self.ask(&ask).await.map_err(|(error, _)| explain(&error))
             }
-            if is_new || !(error.is_connection_dropped() || is_demoted) {
-                return Err(explain(&error));
+            answer => answer.map_err(|(error, _)| explain(&error)),
+        }
+    }
+
+    /// Asks over the connection. After an error it is not used again: it may be what is wrong. Tells whether it was new.
+    async fn ask<'a, R>(&self, ask: &impl Fn(Connection) -> RedisFuture<'a, R>) -> Result<R, (RedisError, bool)> {
+        let (connection, generation, is_new) = self.connection().await.map_err(|error| (error, true))?;
+        let answer = ask(connection).await;
+        if answer.is_err() {
+            let mut current = self.current();
+            if current.generation == generation {
+                current.connection = None;
             }
         }
+        answer.map_err(|error| (error, is_new))
     }
 
     async fn connection(&self) -> RedisResult<(Connection, u64, bool)> {
@@ -74,6 +83,11 @@ impl Link {
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The connection is lost, or its server is master no more.
+fn is_lost(error: &RedisError) -> bool {
+    error.is_connection_dropped() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
 /// What Redis itself wrote is not shown, for it may repeat what was sent: of it only the code remains.

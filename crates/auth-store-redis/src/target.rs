@@ -90,8 +90,7 @@ impl Target {
             redis::ConnectionAddr::TcpTls { .. } => servers.set_tls_mode(redis::TlsMode::Secure),
             _ => servers,
         };
-        let client =
-            SentinelClient::build(vec![sentinel], master.to_owned(), Some(servers), SentinelServerType::Master);
+        let client = SentinelClient::build(vec![sentinel], master, Some(servers), SentinelServerType::Master);
         client.map(|client| Self::Sentinel(Box::new(tokio::sync::Mutex::new(client))))
     }
 }

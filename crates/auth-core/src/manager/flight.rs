@@ -59,14 +59,16 @@ impl<P: Provider, T: Transport> Shared<P, T> {
 
     async fn flown(self: &Arc<Self>, need: Need, reason: Reason) -> Outcome {
         for _ in 0..MOST_LOST {
-            let mut flight = match self.board(need, reason)? {
+            let (mut flight, is_own) = match self.board(need, reason)? {
                 Boarding::Needless(token) => return Ok(token),
-                Boarding::Flight(flight) => flight,
+                Boarding::Flight { flight, is_own } => (flight, is_own),
             };
-            if let Ok(outcome) = flight.wait_for(Option::is_some).await
-                && let Some(outcome) = outcome.clone()
-            {
-                return outcome;
+            let landed = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+            match landed {
+                // A flight for another need may come back with a token of the store that is not enough for this one.
+                Some(Ok(token)) if !is_own && !need.is_met(&token, &self.clock.now()) => {}
+                Some(outcome) => return outcome,
+                None => {}
             }
         }
         Err(Error::unavailable("the runtime of the login went down").with_provider(self.lock().login.name()))
@@ -93,7 +95,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
             return Ok(Boarding::Needless(token));
         }
         if let Some(flight) = &state.flight {
-            return Ok(Boarding::Flight(flight.clone()));
+            return Ok(Boarding::Flight { flight: flight.clone(), is_own: false });
         }
         if let Some(error) = state.setback.stops(&now) {
             self.meter.suppressed();
@@ -107,7 +109,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         // A runtime that is going down drops at once what it is given, and the end of a pilot takes the lock.
         drop(state);
         runtime.spawn(Pilot { shared: self.clone(), sender, need, reason }.fly().instrument(span));
-        Ok(Boarding::Flight(flight))
+        Ok(Boarding::Flight { flight, is_own: true })
     }
 }
 
@@ -117,7 +119,10 @@ const MOST_LOST: u32 = 3;
 enum Boarding {
     /// The current token is enough.
     Needless(AccessToken),
-    Flight(Flight),
+    Flight {
+        flight: Flight,
+        is_own: bool,
+    },
 }
 
 /// Waits and timers need tokio.
@@ -191,6 +196,7 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
         }
         let outcome = result.map(|token| self.keep(&mut state, token));
         if outcome.is_err() {
+            state.rejected = state.rejected.take().or(brief.spent.rejected);
             state.setback.learn(&brief.setback, &self.shared.clock.now());
         }
         state.flight = None;

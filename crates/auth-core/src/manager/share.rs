@@ -24,6 +24,9 @@ use crate::transport::Transport;
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_millis(250);
 
+/// Of a login whose deadline is out of all proportion.
+const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
+
 /// Of a store's patience.
 const SLICES: u32 = 10;
 
@@ -61,20 +64,26 @@ impl Share {
         meter: &Meter,
     ) -> (u32, Result<AccessToken, Error>) {
         let Some((store, identity)) = self.0.as_ref().zip(brief.login.provider().identity()) else {
+            brief.seen = Seen::default();
             return brief.log_in().await;
         };
         let name = store.sealing().name(brief.login.name(), &identity);
         if brief.seen.name.as_ref() != Some(&name) {
             brief.seen = Seen { name: Some(name.clone()), ..Seen::default() };
         }
-        let mut relay = Relay { store, name, brief, need, meter, is_out: false };
+        let known = brief.seen.revision;
+        let start = brief.login.clock().now();
+        let mut relay = Relay { store, name, brief, need, meter, start, known, is_out: false };
         match relay.look().await {
             Found::Token(token) => (0, Ok(token)),
             Found::Failure(error) => (0, Err(error)),
             Found::Turn(turn) => relay.log_in(turn).await,
             Found::Nothing => {
-                relay.brief.seen.saved = Fence(0);
-                relay.brief.log_in().await
+                let (attempts, result) = relay.brief.log_in().await;
+                if result.is_ok() {
+                    relay.brief.seen.saved = Fence(0);
+                }
+                (attempts, result)
             }
         }
     }
@@ -114,6 +123,9 @@ struct Relay<'a, P, T> {
     brief: &'a mut Brief<P, T>,
     need: Need,
     meter: &'a Meter,
+    start: Moment,
+    /// The last change that this flight has looked at.
+    known: Fence,
     /// It has failed to answer once: nothing waits for it any more in this flight.
     is_out: bool,
 }
@@ -135,7 +147,8 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
             }
             match lease {
                 Lease::Granted(fence) => {
-                    let lease = Held { store: self.store.clone(), name: self.name.clone(), fence, is_over: false };
+                    let (store, name) = (self.store.clone(), self.name.clone());
+                    let lease = Held { store, name, fence, ttl, is_over: false };
                     let clock = StoreClock { local: self.now(), store: snapshot.now };
                     return Found::Turn(Turn { lease, has_refresh: snapshot.has_refresh, clock });
                 }
@@ -154,7 +167,7 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
         let clock = StoreClock { local: asked, store: snapshot.now };
         let codec = Codec { sealing: self.store.sealing(), name: &self.name, clock };
         let login = &self.brief.login;
-        self.brief.seen.revision = snapshot.revision;
+        self.known = snapshot.revision;
         let now = login.clock().now();
         let access = snapshot.access.as_ref().map(|text| codec.open_access(text, login.provider().api_headers()));
         if let Some(token) = self.readable(access)
@@ -162,13 +175,18 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
             && !self.brief.spent.is(&token, &now)
         {
             tracing::debug!(store = self.store.name(), "token taken from the store");
-            self.brief.seen.saved = snapshot.saved;
+            (self.brief.seen.revision, self.brief.seen.saved) = (snapshot.revision, snapshot.saved);
             return Some(Found::Token(token));
         }
         let setback = snapshot.setback.as_ref().map(|text| codec.open_setback(text, login.name()));
         let setback = self.readable(setback)?;
         self.brief.setback.learn(&setback, &now);
-        self.brief.setback.stops(&now).map(Found::Failure)
+        if let Some(error) = self.brief.setback.stops(&now) {
+            return Some(Found::Failure(error));
+        }
+        // A login that failed while this one waited is what it waited for, even where the pause after it is over.
+        let last = setback.last.filter(|last| !last.at.is_before(&self.start))?;
+        Some(Found::Failure(last.error))
     }
 
     /// What cannot be read is as if it were not there.
@@ -176,8 +194,8 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
         part?
             .inspect_err(|reason| {
                 self.meter.stored("open", "unreadable");
-                let (provider, store, entry) = (self.brief.login.name(), self.store.name(), self.name.as_str());
-                tracing::warn!(provider, store, entry, reason, "entry of the store unreadable");
+                let (provider, store) = (self.brief.login.name(), self.store.name());
+                tracing::warn!(provider, store, reason, "entry of the store unreadable");
             })
             .ok()
     }
@@ -192,7 +210,6 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
             self.brief.refresh = self.readable(Some(codec.open_refresh(&refresh))).or(self.brief.refresh.take());
         }
         let (attempts, result) = self.brief.log_in().await;
-        turn.lease.is_over = true;
         let is_saved = match self.change(turn.clock, result.as_ref().ok()) {
             Ok(change) => self.save(fence, change).await,
             Err(error) => {
@@ -200,15 +217,16 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
                 Some(false)
             }
         };
+        turn.lease.is_over = is_saved == Some(true);
         // From the moment that it may be in the store, a refresh token is the store's alone.
         if is_saved != Some(false) {
             self.brief.refresh = None;
         }
         let seen = &mut self.brief.seen;
+        // After a failure the entry is looked at again: a token that was not enough for this need may be for the next.
         match (is_saved, &result) {
-            (Some(true), Ok(_)) => (seen.revision, seen.saved) = (fence, fence),
-            (Some(true), Err(_)) => seen.revision = fence,
-            (_, Ok(_)) => seen.saved = Fence(0),
+            (Some(false), Ok(_)) => seen.saved = Fence(0),
+            (_, Ok(_)) => (seen.revision, seen.saved) = (fence, fence),
             (_, Err(_)) => {}
         }
         (attempts, result)
@@ -232,7 +250,7 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
     }
 
     async fn lease(&mut self, ttl: Duration) -> Option<(Lease, Snapshot)> {
-        let (store, name, known) = (self.store.clone(), self.name.clone(), self.brief.seen.revision);
+        let (store, name, known) = (self.store.clone(), self.name.clone(), self.known);
         let (sender, answer) = oneshot::channel();
         let call = async move {
             let late = sender.send(store.lease(&name, known, ttl).await);
@@ -319,7 +337,7 @@ fn broken() -> Error {
 
 /// How long a lease lasts: a login's deadline, the store's answers around it, and a quarter more.
 fn lease_time(deadline: Duration, patience: Duration) -> Duration {
-    deadline + deadline / 4 + 4 * patience
+    deadline.saturating_add(deadline / 4).saturating_add(patience.saturating_mul(4)).min(LONGEST_LEASE)
 }
 
 /// A lease that ends with its holder, whatever ends that.
@@ -327,6 +345,7 @@ struct Held {
     store: Arc<dyn TokenStore>,
     name: EntryName,
     fence: Fence,
+    ttl: Duration,
     is_over: bool,
 }
 
@@ -335,8 +354,16 @@ impl Drop for Held {
         if !self.is_over
             && let Ok(runtime) = Handle::try_current()
         {
-            let (store, name, fence) = (self.store.clone(), self.name.clone(), self.fence);
-            runtime.spawn(async move { store.release(&name, fence).await });
+            let (store, name, fence, ttl) = (self.store.clone(), self.name.clone(), self.fence, self.ttl);
+            runtime.spawn(async move {
+                // A store that is out for a moment would keep it till its end.
+                let released = async {
+                    while store.release(&name, fence).await.is_err() {
+                        sleep(LAST_LOOK).await;
+                    }
+                };
+                timeout(ttl, released).await
+            });
         }
     }
 }

@@ -69,7 +69,8 @@ impl Record {
 
     /// What [`TokenStore::claim_refresh`](super::TokenStore::claim_refresh) does.
     pub fn claim_refresh(&mut self, lease: Fence) -> Option<Secret> {
-        self.refresh.take_if(|_| self.fence == lease)
+        // One that comes after its own save would take what that has brought.
+        self.refresh.take_if(|_| self.fence == lease && self.revision != lease)
     }
 
     /// What [`TokenStore::save`](super::TokenStore::save) does; the end of entry and lease is for the store to set.

@@ -1,5 +1,6 @@
--- ARGV: the revision that the asker knows, the time in milliseconds, and the instant after which nobody waits for it.
-local entry = redis.call('HMGET', KEYS[1], 'revision', 'saved', 'access', 'setback', 'refresh', 'fence')
+-- ARGV: the revision that the asker knows, the time in milliseconds, the instant after which nobody waits for it, and what
+-- tells this question from all others.
+local entry = redis.call('HMGET', KEYS[1], 'revision', 'saved', 'access', 'setback', 'refresh', 'fence', 'asker')
 local revision = number(entry[1])
 local is_news = revision ~= 0 and digits(revision) ~= ARGV[1]
 
@@ -11,6 +12,8 @@ local function answer(outcome, value)
   }
 end
 
+-- Asked again, because the answer was lost.
+if entry[7] == ARGV[4] and redis.pcall('GET', KEYS[2]) == entry[6] then return answer('granted', entry[6]) end
 if now > tonumber(ARGV[3]) then return answer('late', 0) end
 if is_news then return answer('changed', 0) end
 
@@ -21,6 +24,6 @@ if not redis.call('SET', KEYS[2], lease, 'NX', 'PX', ARGV[2]) then
   if left >= 0 and left <= math.max(10 * ARGV[2], 3600000) then return answer('held', left) end
   redis.call('SET', KEYS[2], lease, 'PX', ARGV[2])
 end
-redis.call('HSET', KEYS[1], 'fence', lease)
+redis.call('HSET', KEYS[1], 'fence', lease, 'asker', ARGV[4])
 keep_for(ARGV[2])
 return answer('granted', lease)

@@ -5,7 +5,7 @@ local now = time[1] * 1000000 + time[2]
 -- What was never given out counts as 0: no number is ahead of the clock by more than a day.
 local function number(text)
   local value = tonumber(text) or 0
-  if value >= 0 and value <= now + 86400000000 then return value end
+  if value > 0 and value <= now + 86400000000 then return value end
   return 0
 end
 

@@ -436,3 +436,125 @@ async fn new_credentials_have_an_entry_of_their_own() {
     let old: Arc<dyn TokenSource> = Arc::new(process(&script, &store));
     assert_eq!(old.token().await.unwrap().expose(), "one");
 }
+
+#[tokio::test(start_paused = true)]
+async fn p3_a_blip_at_the_save_leaves_no_lease_that_nobody_holds() {
+    let (script, store) = (Script::new([slowly("one", 1000), slowly("two", 1000)]), MemoryStore::new());
+    let first = process(&script, &store);
+    let login = tokio::spawn(async move { first.token().await.unwrap() });
+    sleep(Duration::from_millis(200)).await;
+    store.set_fault(StoreFault::Down);
+    login.await.unwrap();
+    sleep(Duration::from_millis(300)).await;
+    store.set_fault(StoreFault::None);
+    let start = Instant::now();
+    process(&script, &store).token().await.unwrap();
+    assert!(start.elapsed() < seconds(2), "waited {:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn f9_a_flight_for_a_lesser_need_is_not_taken_for_the_greater() {
+    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    process(&script, &store).token().await.unwrap();
+    advance(seconds(500)).await;
+    let tokens = process(&script, &store);
+    let (usable, long) = tokio::join!(tokens.token(), tokens.token_with(seconds(800)));
+    assert_eq!((usable.unwrap().expose(), long.unwrap().expose()), ("one", "two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_a_token_that_was_not_enough_before_is_found_again() {
+    let script = Script::new([Answer::token("one", 1000)]).then_always(Answer::status(503));
+    let store = MemoryStore::new();
+    process(&script, &store).token().await.unwrap();
+    advance(seconds(500)).await;
+    let tokens = process(&script, &store);
+    tokens.token_with(seconds(800)).await.unwrap_err();
+    sleep(seconds(40)).await;
+    assert_eq!(tokens.token().await.unwrap().expose(), "one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p8_a_failed_flight_without_the_store_does_not_part_a_token_from_its_number() {
+    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let tokens = process(&script, &store);
+    let one = tokens.token().await.unwrap();
+    advance(seconds(850)).await;
+    store.set_fault(StoreFault::Down);
+    tokens.token().await.unwrap();
+    // The login behind fails: the script has ended.
+    sleep(seconds(20)).await;
+    store.set_fault(StoreFault::None);
+    tokens.reject(&one);
+    sleep(Duration::from_millis(10)).await;
+    assert!(store.entries()[0].1.access.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p8_a_token_whose_save_was_answered_late_can_be_rejected() {
+    let (script, store) = (Script::new([slowly("one", 1000)]), MemoryStore::new());
+    let tokens = process(&script, &store);
+    let login = tokio::spawn({
+        let tokens = tokens.clone();
+        async move { tokens.token().await.unwrap() }
+    });
+    sleep(Duration::from_millis(200)).await;
+    store.set_fault(StoreFault::Slow(Duration::from_millis(100)));
+    let one = login.await.unwrap();
+    sleep(seconds(1)).await;
+    store.set_fault(StoreFault::None);
+    assert!(store.entries()[0].1.access.is_some(), "it was saved");
+    tokens.reject(&one);
+    sleep(Duration::from_millis(10)).await;
+    assert!(store.entries()[0].1.access.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p8_a_rejected_token_does_not_come_back_after_a_failed_login() {
+    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let tokens = process(&script, &store);
+    let one = tokens.token().await.unwrap();
+    store.set_fault(StoreFault::Down);
+    tokens.reject(&one);
+    sleep(Duration::from_millis(10)).await;
+    store.set_fault(StoreFault::None);
+    tokens.token().await.unwrap_err();
+    sleep(seconds(40)).await;
+    // Another process fails as well.
+    store.tamper(|record| record.revision.0 += 1);
+    tokens.token().await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn s6_a_hung_login_server_costs_each_caller_one_deadline() {
+    let hung = Answer::error(crate::error::Error::unavailable("hung")).after(seconds(60));
+    let (script, store) = (Script::default().then_always(hung), MemoryStore::new());
+    let start = Instant::now();
+    let waits = (0..50).map(|_| process(&script, &store)).map(|process| {
+        tokio::spawn(async move {
+            process.token().await.unwrap_err();
+            start.elapsed()
+        })
+    });
+    for wait in waits.collect::<Vec<_>>() {
+        let waited = wait.await.unwrap();
+        assert!(waited < seconds(35), "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p5_a_claim_that_comes_after_its_own_save_takes_nothing() {
+    let store = MemoryStore::new();
+    let name = crate::store::EntryName::parse(&"0".repeat(32)).unwrap();
+    let Lease::Granted(lease) = store.lease(&name, Fence(0), seconds(40)).await.unwrap().0 else { panic!("free") };
+    let change = Change { access: Some("a".into()), refresh: Some("next".into()), setback: None, ttl: seconds(60) };
+    assert!(store.save(&name, lease, change).await.unwrap());
+    assert!(store.claim_refresh(&name, lease).await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_may_have_no_deadline() {
+    let (script, store) = (Script::default().then_always(Answer::token("one", 1000)), MemoryStore::new());
+    let login = script.login().with_deadline(Duration::MAX);
+    TokenManager::with_store(login, store.shared()).token().await.unwrap();
+}
