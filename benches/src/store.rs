@@ -55,7 +55,7 @@ pub(crate) struct Cost {
     pub(crate) milliseconds: f64,
 }
 
-/// None where there is no Redis.
+/// None where the tests are told to do without Redis.
 pub(crate) fn lives() -> Result<Vec<Cost>> {
     let Some(server) = RedisServer::start() else { return Ok(Vec::new()) };
     let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -1,4 +1,5 @@
-//! The four providers as one list, for tests that hold all of them to the same promises.
+//! The four providers as one list, for tests that hold all of them to the same promises; processes and servers for those
+//! of the stores.
 
 pub mod fleet;
 pub mod redis;

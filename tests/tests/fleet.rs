@@ -70,7 +70,7 @@ async fn p1_two_hundred_processes_cold_and_stale() {
     let fleet = on_redis(&sandbox, "cambyopro", &server.url());
     // Without the right to give it precedence, Redis waits for a core as long as any of the 200.
     let may_precede = rustix::process::geteuid().is_root();
-    let fleet = if may_precede { fleet } else { fleet.with("AUTH_REDIS_PATIENCE_MS", "3000") };
+    let fleet = if may_precede { fleet } else { fleet.with("AUTH_REDIS_PATIENCE_MS", "2000") };
     cold_and_stale(&sandbox, &fleet, "Redis").await;
 }
 

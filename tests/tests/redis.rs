@@ -15,7 +15,7 @@ const TTL: Duration = Duration::from_secs(60);
 
 fn builder(url: &str) -> Builder {
     // Far more than a test's Redis takes on a busy machine.
-    RedisStore::builder().with_url(url).with_keys(KEY).with_patience(Duration::from_secs(5))
+    RedisStore::builder().with_url(url).with_keys(KEY).with_patience(Duration::from_secs(2))
 }
 
 fn store(server: &RedisServer) -> RedisStore {
@@ -27,7 +27,9 @@ fn name(digit: u8) -> EntryName {
 }
 
 fn change(access: Option<&str>, refresh: Option<&str>) -> Change {
-    Change { access: access.map(Secret::from), refresh: refresh.map(Secret::from), setback: None, ttl: TTL }
+    let mut change = Change::lasting(TTL);
+    (change.access, change.refresh) = (access.map(Secret::from), refresh.map(Secret::from));
+    change
 }
 
 async fn granted(store: &RedisStore, name: &EntryName, known: Fence) -> Fence {
@@ -282,6 +284,8 @@ fn settings_are_told_by_name_and_never_by_value() {
         (builder("sentinel"), "url", "redis+unix"),
         (builder("rediss://127.0.0.1").with_ca_file("/nowhere"), "ca_file", "AUTH_REDIS_CA_FILE"),
         (redis().with_keys(KEY).with_prefix("{a}"), "prefix", "no braces"),
+        (redis().with_keys(KEY).with_patience(Duration::MAX), "patience_ms", "between 10 and 2000"),
+        (redis().with_keys(KEY).with_patience(Duration::ZERO), "patience_ms", "AUTH_REDIS_PATIENCE_MS"),
     ] {
         let error = builder.build().unwrap_err();
         let text = format!("{error:?}");

@@ -17,7 +17,7 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const TTL: Duration = Duration::from_secs(60);
 
 fn builder(url: &str) -> Builder {
-    RedisStore::builder().with_url(url).with_keys(KEY).with_patience(Duration::from_secs(5))
+    RedisStore::builder().with_url(url).with_keys(KEY).with_patience(Duration::from_secs(2))
 }
 
 fn name(digit: char) -> EntryName {
@@ -25,7 +25,9 @@ fn name(digit: char) -> EntryName {
 }
 
 fn change(refresh: &str) -> Change {
-    Change { access: Some("access".into()), refresh: Some(refresh.into()), setback: None, ttl: TTL }
+    let mut change = Change::lasting(TTL);
+    (change.access, change.refresh) = (Some("access".into()), Some(refresh.into()));
+    change
 }
 
 async fn granted(store: &RedisStore, known: Fence) -> Fence {

@@ -93,7 +93,8 @@ struct State<P, T> {
     refresh: Option<RefreshToken>,
     setback: Setback,
     flight: Option<Flight>,
-    /// What was rejected since the last flight set out: neither that one nor the next may bring it back.
+    /// What was rejected since a flight last succeeded: one under way may not bring it back, and none may take it from a
+    /// store.
     rejected: Option<AccessToken>,
     seen: Seen,
 }
@@ -109,8 +110,9 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// of them logs in, the others take what it saved.
     ///
     /// The store is asked before a login and told after it, never on a hit. Where it is out of reach, no caller hears of
-    /// it: each process logs in for itself, and no login waits longer than [`patience`](crate::store::TokenStore::patience)
-    /// for it. See [`store`](crate::store).
+    /// it: each process logs in for itself, and a login waits for a store that does not answer once, as long as its
+    /// [`patience`](crate::store::TokenStore::patience) lasts. Credentials without a [`Provider::identity`] are not shared.
+    /// See [`store`](crate::store).
     #[cfg(feature = "store")]
     #[must_use]
     pub fn with_store(login: Login<P, T>, store: Arc<dyn TokenStore>) -> Self {

@@ -20,7 +20,6 @@ mod sealing;
 pub(crate) mod wire;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -37,10 +36,10 @@ pub use sealing::Sealing;
 ///
 /// An entry is found by its name, and changed by the holder of its lease alone, but for [`forget`](Self::forget). All
 /// numbers that it gives out for one entry rise ([`Fence`]), so whoever comes late is told apart. The store's own clock is
-/// the only one that all processes share: each answer about an entry says what it shows.
+/// the only one that all processes share: each snapshot says what it shows.
 ///
-/// What each call does to an entry is written once, as functions of [`Record`]; a store that can run them under a lock
-/// needs nothing else. A call may take its time, and may be carried out although nobody waits for it any more: the
+/// What each call does to an entry is written once, as functions of [`Record`]; a store that can run them under a lock adds
+/// the lease, and the ends of lease and entry. A call may take its time, and may be carried out although nobody waits for it any more: the
 /// manager waits for [`patience`](Self::patience) and then goes on without the store.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
@@ -61,15 +60,15 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) where the store cannot be asked.
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error>;
 
-    /// Asks for the lease of an entry whose last change was `known`, for the time `ttl`; the entry itself is told where it
-    /// has changed since.
+    /// Asks for the lease of an entry for the time `ttl`. `known` is the last change that the asker has seen ([`Fence`] 0 for
+    /// none): after another, the answer is [`Lease::Changed`] with the entry in the snapshot, and nothing is leased.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error>;
 
     /// Takes the refresh token out of an entry, for the holder of its lease, so that nobody else can use it; none where
-    /// there is none, or the lease is another's by now.
+    /// there is none, the lease is another's by now, or something was saved under it already.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -95,48 +94,9 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error>;
 }
 
-#[async_trait]
-impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
-
-    fn sealing(&self) -> &Sealing {
-        (**self).sealing()
-    }
-
-    fn patience(&self) -> Duration {
-        (**self).patience()
-    }
-
-    async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
-        (**self).load(name).await
-    }
-
-    async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
-        (**self).lease(name, known, ttl).await
-    }
-
-    async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
-        (**self).claim_refresh(name, lease).await
-    }
-
-    async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
-        (**self).save(name, lease, change).await
-    }
-
-    async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error> {
-        (**self).release(name, lease).await
-    }
-
-    async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
-        (**self).forget(name, saved).await
-    }
-}
-
-/// Names one identity's entry: 32 hexadecimal digits that a keyed hash makes of all that tells the credentials apart.
+/// Names one identity's entry: 32 lower-case hexadecimal digits that a keyed hash makes of all that tells the credentials apart.
 ///
-/// There is no account and no secret in it.
+/// There is no account and no secret in it. (The key of [`Sealing::plain`] is known to all.)
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryName(String);
 
@@ -162,6 +122,8 @@ impl fmt::Debug for EntryName {
 }
 
 /// A number that a store gave out for an entry, higher than all before it; 0 is before the first.
+///
+/// By [`Record`]: microseconds since 1970 by the store's clock, or one more than the last, whichever is higher.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fence(pub u64);
 
@@ -179,6 +141,7 @@ pub enum Lease {
 
 /// Holds what an entry says, and when.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// What the store's clock shows.
     pub now: SystemTime,
@@ -196,6 +159,7 @@ pub struct Snapshot {
 
 /// Holds what a login changes of an entry.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Change {
     /// The new access token; none leaves the old where it is.
     pub access: Option<Secret>,
@@ -203,6 +167,22 @@ pub struct Change {
     pub refresh: Option<Secret>,
     /// The memory of failures from now on; none means that there is none.
     pub setback: Option<Secret>,
-    /// How long the entry must stay.
+    /// How long the entry must stay from now on.
     pub ttl: Duration,
+}
+
+impl Snapshot {
+    /// Starts with an entry of which nothing is told, by what the store's clock shows.
+    #[must_use]
+    pub fn empty(now: SystemTime) -> Self {
+        Self { now, revision: Fence(0), saved: Fence(0), access: None, setback: None, has_refresh: false }
+    }
+}
+
+impl Change {
+    /// Starts with a change that brings nothing, of an entry that must stay so long.
+    #[must_use]
+    pub fn lasting(ttl: Duration) -> Self {
+        Self { access: None, refresh: None, setback: None, ttl }
+    }
 }

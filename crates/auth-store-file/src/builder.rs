@@ -12,7 +12,7 @@ use crate::{FileStore, PROFILE};
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct Builder {
-    dir: Option<String>,
+    dir: Option<PathBuf>,
     keys: Option<Secret>,
     keys_file: Option<PathBuf>,
 }
@@ -27,7 +27,7 @@ impl Builder {
     }
 
     /// Sets the directory, which is made where it is missing. Required.
-    pub fn with_dir(mut self, dir: impl Into<String>) -> Self {
+    pub fn with_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
     }
@@ -52,10 +52,13 @@ impl Builder {
     /// others can read, for one.
     pub fn build(self) -> Result<FileStore, Error> {
         let mut required = PROFILE.required();
-        let dir = required.text("dir", self.dir);
+        let dir = self.dir.unwrap_or_default();
+        if dir.as_os_str().is_empty() {
+            required.text("dir", None);
+        }
         required.check()?;
         let keys = SealingKeys::from_settings(PROFILE, self.keys.as_ref(), self.keys_file.as_deref())?;
-        FileStore::new(dir.into(), keys.map_or_else(Sealing::plain, Sealing::with_keys))
+        FileStore::new(&dir, keys.map_or_else(Sealing::plain, Sealing::with_keys))
     }
 }
 

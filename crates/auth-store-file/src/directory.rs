@@ -52,8 +52,9 @@ impl Fault {
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self(path)
+    pub(crate) fn new(path: &Path) -> Self {
+        // Without a slash at its end, by which a symbolic link would be followed.
+        Self(path.components().collect())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -188,21 +189,34 @@ impl Locked<'_> {
     }
 
     /// Removes the entries that are over or broken, what a killed process has left, and the files of leases that nobody
-    /// holds. What is not to be touched stays, and is told to those who ask for it.
+    /// holds. Goes on after a fault, and tells the first.
     pub(crate) fn remove(&self, now: SystemTime, is_over: impl Fn(&Entry) -> bool) -> Result<(), Fault> {
+        let mut first = Ok(());
         for found in fs::read_dir(&self.directory.0)? {
             let file = PathBuf::from(found?.file_name());
             let Some(name) = file.file_stem().and_then(OsStr::to_str).and_then(EntryName::parse) else { continue };
-            if file.extension().is_some_and(|extension| extension == "new") {
-                let _ = remove_file(&self.directory.0.join(&file));
-            }
-            if self.parse(&file_of(&name)).is_ok_and(|entry| entry.is_none_or(|entry| is_over(&entry))) {
-                let _ = remove_file(&self.directory.0.join(file_of(&name)));
-                if let Ok(Some(lease)) = self.try_lease(&name, now) {
-                    let _ = remove_file(&self.directory.0.join(lease_of(&name)));
-                    drop(lease);
-                }
-            }
+            first = first.and(self.remove_one(&file, &name, now, &is_over));
+        }
+        first
+    }
+
+    fn remove_one(
+        &self,
+        file: &Path,
+        name: &EntryName,
+        now: SystemTime,
+        is_over: impl Fn(&Entry) -> bool,
+    ) -> Result<(), Fault> {
+        if file.extension().is_some_and(|extension| extension == "new") {
+            remove_file(&self.directory.0.join(file))?;
+        }
+        if self.parse(&file_of(name))?.is_some_and(|entry| !is_over(&entry)) {
+            return Ok(());
+        }
+        remove_file(&self.directory.0.join(file_of(name)))?;
+        if let Some(lease) = self.try_lease(name, now)? {
+            remove_file(&self.directory.0.join(lease_of(name)))?;
+            drop(lease);
         }
         Ok(())
     }
@@ -250,7 +264,7 @@ impl LeaseNote {
     }
 }
 
-/// Numbers are microseconds, like those of every store.
+/// Numbers are microseconds, like those of `Record`.
 fn time_of(number: Fence) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(number.0)).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -11,7 +11,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,7 @@ pub use builder::Builder;
 
 const PROFILE: Profile = Profile::new("file", "AUTH_CACHE");
 
-/// No refresh token lives longer.
+/// A longer stay is cut, and costs a login.
 const LONGEST_STAY: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Shares tokens through a directory that only its owner can read; see the [crate's page](crate).
@@ -57,7 +57,7 @@ impl FileStore {
         Builder::from_env()?.build()
     }
 
-    fn new(dir: PathBuf, sealing: Sealing) -> Result<Self, Error> {
+    fn new(dir: &Path, sealing: Sealing) -> Result<Self, Error> {
         let directory = Directory::new(dir);
         directory.ready().map_err(|fault| PROFILE.fault("dir", fault.advice()).with_cause(&fault))?;
         Ok(Self(Arc::new(Shared { directory, sealing, leases: Mutex::default() })))
@@ -69,7 +69,7 @@ impl FileStore {
         self.0.directory.path()
     }
 
-    /// Removes every entry. Leases that are held go on.
+    /// Removes every entry; leases that are held go on. Blocks, for a second at most while another process is at work.
     ///
     /// # Errors
     /// [`Unavailable`](auth_core::ErrorKind::Unavailable) where the directory cannot be read or written.
@@ -82,7 +82,7 @@ impl FileStore {
     }
 
     /// Works on an entry while no other process does.
-    async fn look<R: Send + 'static>(
+    async fn with_entry<R: Send + 'static>(
         &self,
         name: &EntryName,
         look: impl FnOnce(&Shared, &Locked<'_>, Entry, SystemTime) -> Result<R, Fault> + Send + 'static,
@@ -101,7 +101,7 @@ impl FileStore {
 /// Where it may wait for the disk.
 async fn on_a_thread<R: Send + 'static>(work: impl FnOnce() -> Result<R, Fault> + Send + 'static) -> Result<R, Error> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Error::unavailable("the runtime went down"))?.map_err(unavailable)
+    done.map_err(|_| Error::unavailable("the store's work was cut off"))?.map_err(unavailable)
 }
 
 impl Shared {
@@ -143,12 +143,12 @@ impl TokenStore for FileStore {
     }
 
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
-        self.look(name, |_, _, entry, now| Ok(entry.record.snapshot(now))).await
+        self.with_entry(name, |_, _, entry, now| Ok(entry.record.snapshot(now))).await
     }
 
     async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
         let own = name.clone();
-        self.look(name, move |shared, directory, mut entry, now| {
+        self.with_entry(name, move |shared, directory, mut entry, now| {
             let last = directory.lease_note(&own, now)?;
             let lock = directory.try_lease(&own, now)?;
             let held = match lock {
@@ -169,11 +169,13 @@ impl TokenStore for FileStore {
 
     async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
         let own = name.clone();
-        self.look(name, move |shared, directory, mut entry, now| {
-            if !shared.holds(directory, &own, lease, now)? || entry.record.revision == lease {
+        self.with_entry(name, move |shared, directory, mut entry, now| {
+            if !shared.holds(directory, &own, lease, now)? {
                 return Ok(None);
             }
-            let refresh = entry.record.refresh.take();
+            // It was given out, and not written.
+            entry.record.fence = lease;
+            let refresh = entry.record.claim_refresh(lease);
             if refresh.is_some() {
                 directory.write(&own, &entry)?;
             }
@@ -185,7 +187,7 @@ impl TokenStore for FileStore {
     async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
         let own = name.clone();
         let saved = self
-            .look(name, move |shared, directory, mut entry, now| {
+            .with_entry(name, move |shared, directory, mut entry, now| {
                 let ttl = change.ttl.min(LONGEST_STAY);
                 if !shared.holds(directory, &own, lease, now)? || !entry.record.save(lease, change) {
                     return Ok(false);
@@ -193,7 +195,8 @@ impl TokenStore for FileStore {
                 entry.until = entry.until.max(now + ttl);
                 directory.write(&own, &entry)?;
                 if directory.is_due(now)? {
-                    directory.remove(now, |entry| entry.until < now)?;
+                    // The entry is written, whatever becomes of the others.
+                    let _ = directory.remove(now, |entry| entry.until < now);
                 }
                 Ok(true)
             })
@@ -209,11 +212,12 @@ impl TokenStore for FileStore {
 
     async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
         let own = name.clone();
-        self.look(name, move |_, directory, mut entry, _| {
-            let had = entry.record.access.is_some();
-            entry.record.forget(saved);
-            if had && entry.record.access.is_none() { directory.write(&own, &entry) } else { Ok(()) }
-        })
+        self.with_entry(
+            name,
+            move |_, directory, mut entry, _| {
+                if entry.record.forget(saved) { directory.write(&own, &entry) } else { Ok(()) }
+            },
+        )
         .await
     }
 }

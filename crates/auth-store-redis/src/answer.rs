@@ -51,18 +51,16 @@ impl FromRedisValue for Leased {
 
 impl From<Loaded> for Snapshot {
     fn from(loaded: Loaded) -> Self {
-        Self {
-            now: SystemTime::UNIX_EPOCH + Duration::from_micros(loaded.now),
-            revision: Fence(loaded.revision),
-            saved: Fence(loaded.saved),
-            access: part(loaded.access),
-            setback: part(loaded.setback),
-            has_refresh: !loaded.has_refresh.is_empty(),
-        }
+        let now = SystemTime::UNIX_EPOCH + Duration::from_micros(loaded.now);
+        let mut snapshot = Self::empty(now);
+        (snapshot.revision, snapshot.saved) = (Fence(loaded.revision), Fence(loaded.saved));
+        (snapshot.access, snapshot.setback) = (part(loaded.access), part(loaded.setback));
+        snapshot.has_refresh = !loaded.has_refresh.is_empty();
+        snapshot
     }
 }
 
-/// A part of an entry; a list of Redis's scripts has no value for none. What is no text was not put there by us, and will
+/// A part of an entry. A list of Lua cannot hold nil, so an empty text stands for none. What is no text was not put there by us, and will
 /// not open.
 pub(crate) fn part(bytes: Vec<u8>) -> Option<Secret> {
     let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());

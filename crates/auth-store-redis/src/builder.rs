@@ -8,11 +8,12 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
 use serde::Deserialize;
 
 use crate::link::Link;
-use crate::target::Target;
+use crate::target::{GIVEN_UP, Target};
 use crate::{PROFILE, RedisStore};
 
 const PREFIX: &str = "auth";
 const PATIENCE: Duration = Duration::from_millis(50);
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(10);
 
 /// Collects the settings of a [`RedisStore`].
 #[derive(Clone, Default, Deserialize)]
@@ -27,8 +28,6 @@ pub struct Builder {
     keys_file: Option<PathBuf>,
     prefix: Option<String>,
     patience_ms: Option<NumberOrText>,
-    #[serde(skip)]
-    patience: Option<Duration>,
     #[cfg(feature = "sentinel")]
     sentinel_master: Option<String>,
     #[cfg(feature = "cluster")]
@@ -66,7 +65,7 @@ impl Builder {
         self
     }
 
-    /// Sets the file of the one root certificate (PEM) that `rediss://` trusts. Default is the system's roots.
+    /// Sets the file of the root certificates (PEM) that `rediss://` trusts, in place of the system's.
     pub fn with_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(path.into());
         self
@@ -90,10 +89,10 @@ impl Builder {
         self
     }
 
-    /// Sets how long a login waits for an answer of Redis before it goes on without. Default is 50 ms: raise it where
-    /// Redis is farther away than 10 ms.
+    /// Sets how long a login waits for one answer of Redis, from 10 ms to 2 s. Default is 50 ms: raise it where Redis is
+    /// farther away than 10 ms.
     pub fn with_patience(mut self, patience: Duration) -> Self {
-        (self.patience, self.patience_ms) = (Some(patience), None);
+        self.patience_ms = Some(NumberOrText::Number(patience.as_secs_f64() * 1000.0));
         self
     }
 
@@ -155,11 +154,11 @@ impl Builder {
 
     fn patience(&self) -> Result<Duration, Error> {
         let Some(stated) = &self.patience_ms else {
-            return Ok(self.patience.unwrap_or(PATIENCE));
+            return Ok(PATIENCE);
         };
-        let milliseconds = stated.number().filter(|number| (1.0..=10_000.0).contains(number));
-        let milliseconds = milliseconds.ok_or_else(|| PROFILE.fault("patience_ms", "must be between 1 and 10000"))?;
-        Ok(Duration::from_secs_f64(milliseconds / 1000.0))
+        let patience = stated.number().and_then(|number| Duration::try_from_secs_f64(number / 1000.0).ok());
+        let patience = patience.filter(|patience| (SHORTEST_PATIENCE..=GIVEN_UP).contains(patience));
+        patience.ok_or_else(|| PROFILE.fault("patience_ms", "must be between 10 and 2000"))
     }
 
     fn connection_info(url: &Secret) -> Result<ConnectionInfo, Error> {
@@ -170,14 +169,8 @@ impl Builder {
         Ok(info.set_tcp_settings(tcp))
     }
 
-    /// The certificate to trust, where it is not for the system to say.
-    fn ca(&self, info: &ConnectionInfo) -> Result<Option<Vec<u8>>, Error> {
-        let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        #[cfg(feature = "tls")]
-        if is_tls {
-            // Where the program has chosen no cryptography, this is the one of auth-core's transport.
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        }
+    /// The certificates to trust, where they are not for the system to say.
+    fn ca(&self, is_tls: bool) -> Result<Option<Vec<u8>>, Error> {
         let Some(path) = &self.ca_file else {
             return Ok(None);
         };
@@ -189,7 +182,17 @@ impl Builder {
     }
 
     fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
-        let ca = self.ca(&info)?;
+        let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        #[cfg(feature = "tls")]
+        if is_tls {
+            // Where the program has chosen no cryptography, this is the one of auth-core's transport.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        let ca = self.ca(is_tls)?;
+        #[cfg(all(feature = "cluster", feature = "sentinel"))]
+        if self.is_cluster && self.sentinel_master.is_some() {
+            return Err(PROFILE.fault("sentinel_master", "does not go with a cluster"));
+        }
         #[cfg(feature = "sentinel")]
         if let Some(master) = &self.sentinel_master {
             if ca.is_some() {
@@ -198,7 +201,7 @@ impl Builder {
                 );
             }
             let servers = self.settings(RedisConnectionInfo::default().set_db(info.redis_settings().db()));
-            return Target::sentinel(info, master, servers).map_err(|_| unusable());
+            return Target::sentinel(info, master.clone(), servers).map_err(|_| unusable());
         }
         let has_ca = ca.is_some();
         let info = info.clone().set_redis_settings(self.settings(info.redis_settings().clone()));
@@ -228,7 +231,7 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("prefix", &self.prefix)
-            .field("patience", &self.patience)
+            .field("patience_ms", &self.patience_ms)
             .finish_non_exhaustive()
     }
 }

@@ -73,6 +73,7 @@ impl RedisStore {
             Some((shown, at)) => (shown, at.elapsed()),
             None => (self.link.time().await?, Duration::ZERO),
         };
+        // Twice the patience: half of it may be gone before the question leaves.
         let until = since + 2 * self.patience;
         Ok(shown.saturating_add(u64::try_from(until.as_micros()).unwrap_or(u64::MAX)))
     }

@@ -99,7 +99,7 @@ fn explain(error: &RedisError) -> Error {
     } else {
         "redis answered with an error"
     };
-    let unavailable = if error.is_connection_refusal() { Error::unreachable(what) } else { Error::unavailable(what) };
+    let unavailable = Error::unavailable(what);
     if error.is_io_error() {
         return unavailable.with_cause(error);
     }

@@ -7,8 +7,8 @@ use redis::aio::MultiplexedConnection;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, ConnectionInfo, Pipeline, RedisFuture, RedisResult, Value};
 
-/// How long a connection attempt, or an answer, may take before the connection is given up; nobody waits that long.
-const GIVEN_UP: Duration = Duration::from_secs(2);
+/// How long a connection attempt, or an answer, may take before the connection is given up; no patience is longer.
+pub(crate) const GIVEN_UP: Duration = Duration::from_secs(2);
 
 pub(crate) enum Target {
     Single(Box<Client>),
@@ -78,7 +78,7 @@ impl Target {
     #[cfg(feature = "sentinel")]
     pub(crate) fn sentinel(
         sentinel: ConnectionInfo,
-        master: &str,
+        master: String,
         settings: redis::RedisConnectionInfo,
     ) -> RedisResult<Self> {
         use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};

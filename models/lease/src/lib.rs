@@ -1,8 +1,8 @@
 //! The lease protocol of shared tokens as a model: what the store does is auth-core's own `Record`; what a process does is
-//! `manager/share.rs`, step for step.
+//! `manager/share.rs`, without the memory of failures.
 //!
 //! Any answer of the store may not come, and what was asked of it may be done late or never; any login's answer may be
-//! lost; a lease may end at any instant; any process may be killed at any instant.
+//! lost; a lease may end at any instant; any process may be killed at any instant: each as often as [`Bounds`] says.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ pub struct Bounds {
     /// Answers of the API that do not arrive.
     pub lost_logins: u8,
     pub rejections: u8,
-    pub expiries: u8,
+    pub lease_ends: u8,
 }
 
 /// Tokens are numbered in the order of their logins; a login's refresh token has its number.
@@ -69,7 +69,7 @@ struct Left {
     delays: u8,
     lost_logins: u8,
     rejections: u8,
-    expiries: u8,
+    lease_ends: u8,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -97,7 +97,7 @@ enum At {
     Dead,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Call {
     Lease { known: u64 },
     Claim { lease: u64 },
@@ -163,7 +163,8 @@ impl State {
 
     fn save(&mut self, lease: u64, token: Number) -> bool {
         let text = || Some(Secret::from(token.to_string()));
-        let change = Change { access: text(), refresh: text(), setback: None, ttl: Duration::ZERO };
+        let mut change = Change::lasting(Duration::ZERO);
+        (change.access, change.refresh) = (text(), text());
         let is_saved = self.entry.with(|record| record.save(Fence(lease), change));
         if is_saved {
             self.highest = self.highest.max(lease);
@@ -208,7 +209,7 @@ impl State {
             Call::Claim { lease } => drop(self.claim(lease)),
             Call::Save { lease, token } => drop(self.save(lease, token)),
             Call::Release { lease } => self.release(lease),
-            Call::Forget { saved } => self.entry.with(|record| record.forget(Fence(saved))),
+            Call::Forget { saved } => drop(self.entry.with(|record| record.forget(Fence(saved)))),
         }
     }
 
@@ -258,8 +259,10 @@ impl State {
                 Call::Claim { lease }
             }
             At::Saving(lease, token) => {
-                // Perhaps it is in the store: then it is the store's.
-                process.at = At::Holding { token, saved: 0 };
+                // Perhaps it is in the store: then it is the store's. The lease is given back all the same.
+                process.at = At::Holding { token, saved: lease };
+                process.known = lease;
+                self.late.push(Call::Release { lease });
                 Call::Save { lease, token }
             }
             _ => return,
@@ -273,14 +276,14 @@ impl Model for Bounds {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let Self { kills, delays, lost_logins, rejections, expiries, .. } = *self;
+        let Self { kills, delays, lost_logins, rejections, lease_ends, .. } = *self;
         vec![State {
             entry: Entry::default(),
             lease: None,
             processes: vec![Process::default(); self.processes],
             late: Vec::new(),
             server: Server::default(),
-            left: Left { kills, delays, lost_logins, rejections, expiries },
+            left: Left { kills, delays, lost_logins, rejections, lease_ends },
             highest: 0,
             is_quiet: true,
         }]
@@ -318,7 +321,7 @@ impl Model for Bounds {
             }
         }
         actions.extend((0..state.late.len()).map(Action::RunLate));
-        if state.lease.is_some() && state.left.expiries > 0 {
+        if state.lease.is_some() && state.left.lease_ends > 0 {
             actions.push(Action::ExpireLease);
         }
     }
@@ -360,12 +363,12 @@ impl Model for Bounds {
                 next.run_late(call);
             }
             Action::ExpireLease => {
-                next.left.expiries -= 1;
+                next.left.lease_ends -= 1;
                 next.lease = None;
             }
         }
         // The order in which they were asked for says nothing about the order in which they are done.
-        next.late.sort_by_key(|call| format!("{call:?}"));
+        next.late.sort_unstable();
         Some(next)
     }
 

@@ -11,15 +11,15 @@ fn check(bounds: Bounds) {
 
 #[test]
 fn two_processes_and_everything_that_can_happen() {
-    check(Bounds { processes: 2, logins: 3, kills: 1, delays: 1, lost_logins: 1, rejections: 1, expiries: 1 });
+    check(Bounds { processes: 2, logins: 3, kills: 1, delays: 1, lost_logins: 1, rejections: 1, lease_ends: 1 });
 }
 
 #[test]
 fn two_processes_of_which_one_is_slow_twice() {
-    check(Bounds { processes: 2, logins: 3, kills: 1, delays: 2, lost_logins: 0, rejections: 0, expiries: 2 });
+    check(Bounds { processes: 2, logins: 3, kills: 1, delays: 2, lost_logins: 0, rejections: 0, lease_ends: 2 });
 }
 
 #[test]
 fn three_processes() {
-    check(Bounds { processes: 3, logins: 3, kills: 1, delays: 1, lost_logins: 0, rejections: 0, expiries: 1 });
+    check(Bounds { processes: 3, logins: 3, kills: 1, delays: 1, lost_logins: 0, rejections: 0, lease_ends: 1 });
 }

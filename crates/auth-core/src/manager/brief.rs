@@ -44,8 +44,8 @@ pub(super) struct Spent {
 
 #[cfg(feature = "store")]
 impl Spent {
-    /// A server may give the same text again, with more life in it.
-    pub(super) fn is(&self, token: &AccessToken, now: &Moment) -> bool {
+    /// Tells whether it is one of them. The same text with more life is not the current one: a server may give it again.
+    pub(super) fn covers(&self, token: &AccessToken, now: &Moment) -> bool {
         let same = |spent: &&AccessToken| spent.expose() == token.expose();
         let as_old = |current: &AccessToken| token.remaining(now) <= current.remaining(now) + Duration::from_secs(1);
         self.rejected.as_ref().filter(same).is_some() || self.current.as_ref().filter(same).is_some_and(as_old)

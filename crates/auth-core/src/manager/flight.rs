@@ -58,7 +58,8 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     }
 
     async fn flown(self: &Arc<Self>, need: Need, reason: Reason) -> Outcome {
-        for _ in 0..MOST_LOST {
+        let mut lost = 0;
+        while lost < MOST_LOST {
             let (mut flight, is_own) = match self.board(need, reason)? {
                 Boarding::Needless(token) => return Ok(token),
                 Boarding::Flight { flight, is_own } => (flight, is_own),
@@ -68,7 +69,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
                 // A flight for another need may come back with a token of the store that is not enough for this one.
                 Some(Ok(token)) if !is_own && !need.is_met(&token, &self.clock.now()) => {}
                 Some(outcome) => return outcome,
-                None => {}
+                None => lost += 1,
             }
         }
         Err(Error::unavailable("the runtime of the login went down").with_provider(self.lock().login.name()))

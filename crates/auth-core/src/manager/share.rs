@@ -21,8 +21,8 @@ use crate::token::AccessToken;
 use crate::transport::Transport;
 
 /// The waits between two looks at an entry whose lease is another's: each half as long again, with jitter.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
-const LAST_LOOK: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Of a login whose deadline is out of all proportion.
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
@@ -88,7 +88,7 @@ impl Share {
         }
     }
 
-    /// Takes a rejected token out of the store, behind the caller's back.
+    /// Takes a rejected token out of the store, in the background.
     pub(super) fn forget(&self, seen: &Seen) {
         let Some((store, name)) = self.0.clone().zip(seen.name.clone()) else { return };
         let saved = seen.saved;
@@ -111,7 +111,7 @@ enum Found {
 
 /// The right to log in for all.
 struct Turn {
-    lease: Held,
+    lease: LeaseGuard,
     has_refresh: bool,
     clock: StoreClock,
 }
@@ -135,31 +135,34 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
     async fn look(&mut self) -> Found {
         let ttl = lease_time(self.brief.login.deadline(), self.store.patience());
         let start = Instant::now();
-        let mut pause = FIRST_LOOK;
-        // A second lease may follow on one whose holder died; after that, something is wrong with them.
+        let mut pause = FIRST_PAUSE;
+        // Time for two holders who die one after the other; after that, the store itself is wrong.
         while start.elapsed() <= 2 * ttl {
             let asked = self.now();
             let Some((lease, snapshot)) = self.lease(ttl).await else {
                 return Found::Nothing;
             };
+            let turn = self.turn(lease, &snapshot, ttl);
             if let Some(found) = self.read(&snapshot, asked) {
                 return found;
             }
-            match lease {
-                Lease::Granted(fence) => {
-                    let (store, name) = (self.store.clone(), self.name.clone());
-                    let lease = Held { store, name, fence, ttl, is_over: false };
-                    let clock = StoreClock { local: self.now(), store: snapshot.now };
-                    return Found::Turn(Turn { lease, has_refresh: snapshot.has_refresh, clock });
-                }
-                Lease::Held(left) => {
-                    sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64()).min(left)).await;
-                    pause = pause.mul_f64(1.5).min(LAST_LOOK);
-                }
-                Lease::Changed => {}
+            if let Some(turn) = turn {
+                return Found::Turn(turn);
+            }
+            if let Lease::Held(left) = lease {
+                sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64()).min(left)).await;
+                pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
             }
         }
         Found::Nothing
+    }
+
+    fn turn(&self, lease: Lease, snapshot: &Snapshot, ttl: Duration) -> Option<Turn> {
+        let Lease::Granted(fence) = lease else { return None };
+        let (store, name) = (self.store.clone(), self.name.clone());
+        let lease = LeaseGuard { store, name, fence, ttl, is_over: false };
+        let clock = StoreClock { local: self.now(), store: snapshot.now };
+        Some(Turn { lease, has_refresh: snapshot.has_refresh, clock })
     }
 
     /// What the entry says that ends the flight.
@@ -172,7 +175,7 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
         let access = snapshot.access.as_ref().map(|text| codec.open_access(text, login.provider().api_headers()));
         if let Some(token) = self.readable(access)
             && self.need.is_met(&token, &now)
-            && !self.brief.spent.is(&token, &now)
+            && !self.brief.spent.covers(&token, &now)
         {
             tracing::debug!(store = self.store.name(), "token taken from the store");
             (self.brief.seen.revision, self.brief.seen.saved) = (snapshot.revision, snapshot.saved);
@@ -299,17 +302,17 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
     }
 
     async fn answer<R>(&mut self, what: &'static str, answer: impl Future<Output = Result<R, Error>>) -> Option<R> {
-        let patience = if self.is_out { Duration::ZERO } else { self.store.patience() };
-        let error = match within(patience, answer).await {
+        if self.is_out {
+            return None;
+        }
+        let error = match within(self.store.patience(), answer).await {
             Some(Ok(answer)) => return Some(answer),
             Some(Err(error)) => error,
             None => Error::unavailable("the store did not answer in time"),
         };
         self.meter.stored(what, "error");
-        if !self.is_out {
-            let (provider, store) = (self.brief.login.name(), self.store.name());
-            tracing::warn!(provider, store, what, ?error, "store unavailable: this login goes on without it");
-        }
+        let (provider, store) = (self.brief.login.name(), self.store.name());
+        tracing::warn!(provider, store, what, ?error, "store unavailable: this login goes on without it");
         self.is_out = true;
         None
     }
@@ -319,8 +322,8 @@ impl<P: Provider, T: Transport> Relay<'_, P, T> {
     }
 }
 
-/// Waits in slices: one that took longer than it should was no fault of the store, but of a machine with more to do than it
-/// can, and counts as one all the same.
+/// Waits in slices, so that a process left without a core does not use up the store's patience: a slice that took too long
+/// counts as one.
 async fn within<R>(patience: Duration, answer: impl Future<Output = R>) -> Option<R> {
     let mut answer = pin!(answer);
     for _ in 0..SLICES {
@@ -332,7 +335,7 @@ async fn within<R>(patience: Duration, answer: impl Future<Output = R>) -> Optio
 }
 
 fn broken() -> Error {
-    Error::internal("the store panicked")
+    Error::unavailable("the store's work was cut off")
 }
 
 /// How long a lease lasts: a login's deadline, the store's answers around it, and a quarter more.
@@ -340,8 +343,8 @@ fn lease_time(deadline: Duration, patience: Duration) -> Duration {
     deadline.saturating_add(deadline / 4).saturating_add(patience.saturating_mul(4)).min(LONGEST_LEASE)
 }
 
-/// A lease that ends with its holder, whatever ends that.
-struct Held {
+/// Gives the lease back when it is dropped; a process that is killed leaves it to its time.
+struct LeaseGuard {
     store: Arc<dyn TokenStore>,
     name: EntryName,
     fence: Fence,
@@ -349,7 +352,7 @@ struct Held {
     is_over: bool,
 }
 
-impl Drop for Held {
+impl Drop for LeaseGuard {
     fn drop(&mut self) {
         if !self.is_over
             && let Ok(runtime) = Handle::try_current()
@@ -359,7 +362,7 @@ impl Drop for Held {
                 // A store that is out for a moment would keep it till its end.
                 let released = async {
                     while store.release(&name, fence).await.is_err() {
-                        sleep(LAST_LOOK).await;
+                        sleep(LONGEST_PAUSE).await;
                     }
                 };
                 timeout(ttl, released).await

@@ -1,11 +1,11 @@
-//! What each call of a store does to an entry: pure functions of values.
+//! What each call of a store does to an entry, without I/O and without a clock of its own.
 
 use std::time::{Duration, SystemTime};
 
 use super::{Change, Fence, Lease, Snapshot};
 use crate::secret::Secret;
 
-/// A number this far ahead of the clock was never given out.
+/// A number so many microseconds ahead of the clock was never given out.
 const FAR: u64 = 24 * 3600 * 1_000_000;
 
 /// Holds all that a store keeps of one entry, but for its lease and its end.
@@ -17,8 +17,7 @@ const FAR: u64 = 24 * 3600 * 1_000_000;
 ///
 /// let (mut record, now) = (Record::default(), SystemTime::now());
 /// let (Lease::Granted(lease), _) = record.lease(Fence(0), now, None) else { panic!("nobody holds it") };
-/// let change = Change { access: None, refresh: None, setback: None, ttl: Duration::from_secs(60) };
-/// assert!(record.save(lease, change));
+/// assert!(record.save(lease, Change::lasting(Duration::from_secs(60))));
 /// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -86,9 +85,9 @@ impl Record {
         true
     }
 
-    /// What [`TokenStore::forget`](super::TokenStore::forget) does.
-    pub fn forget(&mut self, saved: Fence) {
-        self.access.take_if(|_| self.saved == saved);
+    /// What [`TokenStore::forget`](super::TokenStore::forget) does; tells whether anything changed.
+    pub fn forget(&mut self, saved: Fence) -> bool {
+        self.access.take_if(|_| self.saved == saved).is_some()
     }
 
     /// The next number: by the clock, so that numbers rise although the store has forgotten all.

@@ -30,7 +30,8 @@ impl Sealing {
         Self(Some(Arc::new(keys)))
     }
 
-    /// Seals nothing: whoever reads the store has the tokens. For files that only their owner can read.
+    /// Seals nothing: whoever reads the store has the tokens, and whoever sees a name can try out passwords against it. For
+    /// files that only their owner can read.
     #[must_use]
     pub fn plain() -> Self {
         Self(None)

@@ -23,9 +23,10 @@ const SETBACK: &str = "setback";
 /// How far ahead of the store's clock an instant may lie that another process wrote.
 const SLACK: Duration = Duration::from_secs(5);
 
+/// In characters, of what another process wrote.
 const LONGEST_TEXT: usize = 300;
 
-/// Turns instants of this process into the store's, and back; a doubt makes a token older, never younger.
+/// Turns instants of this process into the store's, and back; the way to the store makes a token older, never younger.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreClock {
     /// What this process's clocks showed: when the answer came, to write; when the question left, to read.

@@ -202,6 +202,6 @@ impl TokenStore for MemoryStore {
     }
 
     async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
-        self.with(name, |entry, _| entry.record.forget(saved)).await
+        self.with(name, |entry, _| entry.record.forget(saved)).await.map(drop)
     }
 }

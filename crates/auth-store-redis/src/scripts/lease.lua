@@ -20,7 +20,7 @@ if is_news then return answer('changed', 0) end
 local lease = digits(math.max(now, number(entry[6]) + 1))
 if not redis.call('SET', KEYS[2], lease, 'NX', 'PX', ARGV[2]) then
   local left = redis.call('PTTL', KEYS[2])
-  -- A lease has an end, and not one that is far away.
+  -- A lease has an end. One ten times as far away as this one's, and over an hour, is none of ours.
   if left >= 0 and left <= math.max(10 * ARGV[2], 3600000) then return answer('held', left) end
   redis.call('SET', KEYS[2], lease, 'PX', ARGV[2])
 end

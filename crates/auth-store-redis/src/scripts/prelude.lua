@@ -1,4 +1,4 @@
--- KEYS: the entry, a hash, and its lease, a string. All numbers are microseconds by this server's clock.
+-- KEYS: the entry, a hash, and its lease, a string. Numbers of changes and leases are microseconds by this server's clock.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
