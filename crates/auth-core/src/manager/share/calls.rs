@@ -1,0 +1,101 @@
+//! The calls of a store, each waited for as long as the store's patience lasts, and carried out whoever waits.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::guard::LeaseGuard;
+use crate::error::Error;
+use crate::manager::meter::Meter;
+use crate::secret::Secret;
+use crate::store::{Change, EntryName, Fence, Lease, Snapshot, TokenStore};
+
+/// Of a store's patience.
+const SLICES: u32 = 10;
+
+/// One flight's calls.
+pub(super) struct Calls<'a> {
+    pub(super) store: &'a Arc<dyn TokenStore>,
+    pub(super) name: EntryName,
+    pub(super) provider: &'static str,
+    pub(super) meter: &'a Meter,
+    /// The store has failed to answer once: nothing waits for it any more in this flight.
+    pub(super) is_out: bool,
+}
+
+impl Calls<'_> {
+    /// None of these where the store is out. A lease that is granted too late is given back.
+    pub(super) async fn lease(&mut self, known: Fence, ttl: Duration) -> Option<(Lease, Option<LeaseGuard>, Snapshot)> {
+        let (store, name) = (self.store.clone(), self.name.clone());
+        let call = async move {
+            let (lease, snapshot) = store.lease(&name, known, ttl).await?;
+            let guard = match lease {
+                Lease::Granted(fence) => Some(LeaseGuard::new(store, name, fence, ttl)),
+                _ => None,
+            };
+            Ok((lease, guard, snapshot))
+        };
+        let leased = self.ask("lease", call).await?;
+        let outcome = match leased.0 {
+            Lease::Granted(_) => "granted",
+            Lease::Held(_) => "held",
+            Lease::Changed => "changed",
+        };
+        self.meter.stored("lease", outcome);
+        Some(leased)
+    }
+
+    pub(super) async fn claim(&mut self, lease: Fence) -> Option<Secret> {
+        let (store, name) = (self.store.clone(), self.name.clone());
+        let call = async move { store.claim_refresh(&name, lease).await };
+        let refresh = self.ask("claim", call).await?;
+        self.meter.stored("claim", if refresh.is_some() { "ok" } else { "lost" });
+        refresh
+    }
+
+    /// Whether it was done; none where that is not known.
+    pub(super) async fn save(&mut self, lease: Fence, change: Change) -> Option<bool> {
+        let (store, name) = (self.store.clone(), self.name.clone());
+        let call = async move { store.save(&name, lease, change).await };
+        let is_saved = self.ask("save", call).await?;
+        self.meter.stored("save", if is_saved { "ok" } else { "lost" });
+        Some(is_saved)
+    }
+
+    async fn ask<R: Send + 'static>(
+        &mut self,
+        what: &'static str,
+        call: impl Future<Output = Result<R, Error>> + Send + 'static,
+    ) -> Option<R> {
+        let call = tokio::spawn(call);
+        if self.is_out {
+            return None;
+        }
+        let error = match within(self.store.patience(), call).await {
+            Some(Ok(Ok(answer))) => return Some(answer),
+            Some(Ok(Err(error))) => error,
+            Some(Err(_)) => Error::unavailable("the store's work was cut off"),
+            None => Error::unavailable("the store did not answer in time"),
+        };
+        self.meter.stored(what, "error");
+        let (provider, store) = (self.provider, self.store.name());
+        tracing::warn!(provider, store, what, ?error, "store unavailable: this login goes on without it");
+        self.is_out = true;
+        None
+    }
+}
+
+/// Waits in slices, so that a process left without a core does not use up the store's patience: a slice that took too long
+/// counts as one.
+async fn within<R>(patience: Duration, answer: impl Future<Output = R>) -> Option<R> {
+    let mut answer = pin!(answer);
+    for _ in 0..SLICES {
+        if let Ok(answer) = timeout(patience / SLICES, &mut answer).await {
+            return Some(answer);
+        }
+    }
+    None
+}
