@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
+use auth_core::{Error, Login, Profile, Provider, TokenManager, TokenSource, Transport};
 use serde::Deserialize;
 
 /// Holds the settings of one provider, chosen by name: the form for a config file.
@@ -74,6 +74,30 @@ impl ProviderConfig {
                 let problem = format!("is none of those built in: {}", Self::PROVIDERS.join(", "));
                 Err(Error::misconfigured("provider", &problem))
             }
+        }
+    }
+
+    /// The names of the settings of the provider of this name: the keys of its config, and with the provider's name before
+    /// them, in capitals, its environment variables. None where it is not among [`PROVIDERS`](Self::PROVIDERS).
+    ///
+    /// ```
+    /// # #[cfg(feature = "cambyopro")] {
+    /// let settings = auth_all::ProviderConfig::settings("cambyopro");
+    /// assert_eq!(settings, Some(&["base_url", "login_path", "client_id", "client_secret"][..]));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn settings(provider: &str) -> Option<&'static [&'static str]> {
+        match provider {
+            #[cfg(feature = "zoqq")]
+            "zoqq" => Some(Profile::names::<auth_zoqq::Builder>()),
+            #[cfg(feature = "roecny")]
+            "roecny" => Some(Profile::names::<auth_roecny::Builder>()),
+            #[cfg(feature = "cambyopro")]
+            "cambyopro" => Some(Profile::names::<auth_cambyopro::Builder>()),
+            #[cfg(feature = "voipex")]
+            "voipex" => Some(Profile::names::<auth_voipex::Builder>()),
+            _ => None,
         }
     }
 

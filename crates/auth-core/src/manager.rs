@@ -8,6 +8,8 @@ mod meter;
 #[path = "manager/meter/absent.rs"]
 mod meter;
 #[cfg(feature = "store")]
+mod recall;
+#[cfg(feature = "store")]
 mod share;
 #[cfg(not(feature = "store"))]
 #[path = "manager/share/absent.rs"]

@@ -44,12 +44,18 @@ impl Profile {
         self.read_with(|name| env::var_os(name))
     }
 
-    fn read_with<S: DeserializeOwned>(self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<S, Error> {
+    /// The names of the settings that a settings struct reads, such as `base_url`.
+    #[must_use]
+    pub fn names<S: DeserializeOwned>() -> &'static [&'static str] {
         let mut names = &[][..];
-        // Serde tells the names of the fields; this first reading has no other purpose.
+        // Serde tells the names of the fields; this reading has no other purpose.
         let _ = S::deserialize(Fields(&mut names));
+        names
+    }
+
+    fn read_with<S: DeserializeOwned>(self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<S, Error> {
         let mut found = Vec::new();
-        for field in names {
+        for field in Self::names::<S>() {
             let Some(value) = lookup(&self.variable(field)).filter(|value| !value.is_empty()) else {
                 continue;
             };

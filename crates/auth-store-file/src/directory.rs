@@ -213,6 +213,11 @@ impl Locked<'_> {
         if self.parse(&file_of(name))?.is_some_and(|entry| !is_over(&entry)) {
             return Ok(());
         }
+        self.remove_entry(name, now)
+    }
+
+    /// Removes an entry, and the file of its lease where nobody holds that.
+    pub(crate) fn remove_entry(&self, name: &EntryName, now: SystemTime) -> Result<(), Fault> {
         remove_file(&self.directory.0.join(file_of(name)))?;
         if let Some(lease) = self.try_lease(name, now)? {
             remove_file(&self.directory.0.join(lease_of(name)))?;
@@ -222,20 +227,25 @@ impl Locked<'_> {
     }
 
     fn parse(&self, file: &str) -> Result<Option<Entry>, Fault> {
-        let file = match self.directory.open(file, OpenOptions::new().read(true)) {
+        let opened = match self.directory.open(file, OpenOptions::new().read(true)) {
             Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
+            opened => opened?,
         };
-        let length = file.metadata()?.len();
+        let length = opened.metadata()?.len();
         if length > LARGEST {
+            tracing::warn!(file, "a file of the store is no entry, and counts as absent");
             return Ok(None);
         }
         // With room to spare, so that no other buffer is needed: this one is wiped.
         let mut bytes = Vec::with_capacity(length as usize + 64);
-        let read = file.take(LARGEST).read_to_end(&mut bytes);
+        let read = opened.take(LARGEST).read_to_end(&mut bytes);
         let bytes = Body::from(bytes);
         read?;
-        Ok(Entry::parse(bytes.as_ref()))
+        let entry = Entry::parse(bytes.as_ref());
+        if entry.is_none() {
+            tracing::warn!(file, "a file of the store is no entry, and counts as absent");
+        }
+        Ok(entry)
     }
 }
 

@@ -81,6 +81,27 @@ impl FileStore {
             .map_err(unavailable)
     }
 
+    /// Removes one entry, whatever it holds; a lease that is held goes on. Blocks, as [`clear`](Self::clear) does.
+    ///
+    /// ```no_run
+    /// use auth_core::Provider;
+    /// use auth_core::store::TokenStore;
+    ///
+    /// # fn example(store: auth_store_file::FileStore, provider: impl Provider) -> Result<(), auth_core::Error> {
+    /// if let Some(identity) = provider.identity() {
+    ///     store.remove(&store.sealing().name(provider.name(), &identity))?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`clear`](Self::clear).
+    pub fn remove(&self, name: &EntryName) -> Result<(), Error> {
+        let removed = self.0.directory.locked().and_then(|directory| directory.remove_entry(name, SystemTime::now()));
+        removed.map_err(unavailable)
+    }
+
     /// Works on an entry while no other process does.
     async fn with_entry<R: Send + 'static>(
         &self,

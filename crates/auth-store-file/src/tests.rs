@@ -299,6 +299,23 @@ async fn p9_clear_takes_what_a_killed_writer_left() {
 }
 
 #[tokio::test]
+async fn one_entry_is_removed_alone() {
+    let (_home, dir) = place();
+    let (first, store) = (name(&dir).await, open(&dir));
+    let script = Script::new([Answer::token("other", 1000)]);
+    let login = Login::new(TestProvider::new("another password"), script.clone());
+    TokenManager::with_store(login, Arc::new(open(&dir))).token().await.unwrap();
+    let sealing = store.sealing();
+    let identity = auth_core::Provider::identity(&TestProvider::new("password")).unwrap();
+    assert_eq!(sealing.name("test", &identity), first, "the name that a manager gives");
+
+    store.remove(&first).unwrap();
+    assert!(store.load(&first).await.unwrap().access.is_none());
+    assert_eq!(files(&dir).len(), 3, "the other's entry, its lease, and the lock: {:?}", files(&dir));
+    store.remove(&first).unwrap();
+}
+
+#[tokio::test]
 async fn one_bad_file_of_another_entry_spoils_nothing() {
     let (_home, dir) = place();
     let (name, store) = (name(&dir).await, open(&dir));

@@ -31,7 +31,7 @@ impl Need {
         match self {
             Self::Usable => token.term().at(now) != Freshness::Expired,
             Self::Fresh => token.term().at(now) == Freshness::Fresh,
-            Self::Left(life) => token.remaining(now) >= life,
+            Self::Left(life) => Self::Usable.is_met(token, now) && token.remaining(now) >= life,
         }
     }
 }

@@ -86,6 +86,16 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         let _ = self.board(Need::Fresh, Reason::Stale);
     }
 
+    /// Takes a token for the current one.
+    pub(super) fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> AccessToken {
+        state.setback.succeeded(self.current.load().is_none());
+        state.generation += 1;
+        let token = token.with(state.generation, token.term());
+        state.rejected = None;
+        self.replace(Some(token.clone()));
+        token
+    }
+
     fn board(self: &Arc<Self>, need: Need, reason: Reason) -> Result<Boarding, Error> {
         let mut state = self.lock();
         // Another flight may have landed since the caller looked.
@@ -195,22 +205,13 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
         {
             return None;
         }
-        let outcome = result.map(|token| self.keep(&mut state, token));
+        let outcome = result.map(|token| self.shared.keep(&mut state, token));
         if outcome.is_err() {
             state.rejected = state.rejected.take().or(brief.spent.rejected);
             state.setback.learn(&brief.setback, &self.shared.clock.now());
         }
         state.flight = None;
         Some(outcome)
-    }
-
-    fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> AccessToken {
-        state.setback.succeeded(self.shared.current.load().is_none());
-        state.generation += 1;
-        let token = token.with(state.generation, token.term());
-        state.rejected = None;
-        self.shared.replace(Some(token.clone()));
-        token
     }
 }
 

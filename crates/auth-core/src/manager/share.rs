@@ -63,24 +63,40 @@ impl Share {
         need: Need,
         meter: &Meter,
     ) -> (u32, Result<AccessToken, Error>) {
-        let Some((store, identity)) = self.0.as_ref().zip(brief.login.provider().identity()) else {
+        let Some(calls) = self.calls(brief, meter) else {
             brief.seen = Seen::default();
             return brief.log_in().await;
         };
-        let name = store.sealing().name(brief.login.name(), &identity);
-        if brief.seen.name.as_ref() != Some(&name) {
-            brief.seen = Seen { name: Some(name.clone()), ..Seen::default() };
-        }
-        let known = brief.seen.revision;
-        let start = brief.login.clock().now();
-        let calls = Calls { store, name, provider: brief.login.name(), meter, is_out: false };
-        let mut relay = Relay { calls, brief, need, start, known };
+        let mut relay = Relay::new(calls, brief, need);
         match relay.look().await {
             Found::Token(token) => (0, Ok(token)),
             Found::Failure(error) => (0, Err(error)),
             Found::Turn(turn) => relay.log_in(turn).await,
             Found::Nothing => relay.log_in_alone().await,
         }
+    }
+
+    /// Looks at the entry once, for a usable token; what failed is in the brief.
+    pub(super) async fn recall<P: Provider, T: Transport>(
+        &self,
+        brief: &mut Brief<P, T>,
+        meter: &Meter,
+    ) -> Result<Option<AccessToken>, Error> {
+        let Some(calls) = self.calls(brief, meter) else { return Ok(None) };
+        let mut relay = Relay::new(calls, brief, Need::Usable);
+        let asked = relay.now();
+        let snapshot = relay.calls.load().await.ok_or(Error::unavailable("the store of tokens does not answer"))?;
+        match relay.read(&snapshot, asked) {
+            Some(Found::Token(token)) => Ok(Some(token)),
+            _ => Ok(None),
+        }
+    }
+
+    /// None where there is no store, or these credentials are not shared.
+    fn calls<'a, P: Provider, T: Transport>(&'a self, brief: &Brief<P, T>, meter: &'a Meter) -> Option<Calls<'a>> {
+        let (store, identity) = self.0.as_ref().zip(brief.login.provider().identity())?;
+        let name = store.sealing().name(brief.login.name(), &identity);
+        Some(Calls { store, name, provider: brief.login.name(), meter, is_out: false })
     }
 
     /// Takes a rejected token out of the store, in the background.
@@ -121,7 +137,15 @@ struct Relay<'a, P, T> {
     known: Fence,
 }
 
-impl<P: Provider, T: Transport> Relay<'_, P, T> {
+impl<'a, P: Provider, T: Transport> Relay<'a, P, T> {
+    fn new(calls: Calls<'a>, brief: &'a mut Brief<P, T>, need: Need) -> Self {
+        if brief.seen.name.as_ref() != Some(&calls.name) {
+            brief.seen = Seen { name: Some(calls.name.clone()), ..Seen::default() };
+        }
+        let (start, known) = (brief.login.clock().now(), brief.seen.revision);
+        Self { calls, brief, need, start, known }
+    }
+
     /// Looks at the entry until there is a token in it, a failure, or the turn to log in.
     async fn look(&mut self) -> Found {
         let ttl = lease_time(self.brief.login.deadline(), self.calls.store.patience());

@@ -37,8 +37,10 @@ impl Sealing {
         Self(None)
     }
 
-    /// Names the entry of these credentials.
-    pub(crate) fn name(&self, provider: &str, identity: &Request) -> EntryName {
+    /// Names the entry of these credentials: of a provider's [name](crate::Provider::name) and its
+    /// [identity](crate::Provider::identity).
+    #[must_use]
+    pub fn name(&self, provider: &str, identity: &Request) -> EntryName {
         let mut hash = match &self.0 {
             Some(keys) => hmac::Context::with_key(keys.naming()),
             None => hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, b"auth-core plain store")),

@@ -27,6 +27,13 @@ pub(super) struct Calls<'a> {
 }
 
 impl Calls<'_> {
+    pub(super) async fn load(&mut self) -> Option<Snapshot> {
+        let (store, name) = (self.store.clone(), self.name.clone());
+        let snapshot = self.ask("load", async move { store.load(&name).await }).await?;
+        self.meter.stored("load", "ok");
+        Some(snapshot)
+    }
+
     /// None of these where the store is out. A lease that is granted too late is given back.
     pub(super) async fn lease(&mut self, known: Fence, ttl: Duration) -> Option<(Lease, Option<LeaseGuard>, Snapshot)> {
         let (store, name) = (self.store.clone(), self.name.clone());

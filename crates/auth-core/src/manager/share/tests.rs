@@ -67,6 +67,53 @@ async fn p1_a_token_of_another_process_is_taken_for_all_that_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn o3_what_the_store_knows_is_told_without_a_login() {
+    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let other = process(&script, &store);
+    other.recall().await.unwrap();
+    assert!(other.cached().is_none() && other.status().last_error.is_none());
+
+    process(&script, &store).token().await.unwrap();
+    other.recall().await.unwrap();
+    let token = other.cached().unwrap();
+    assert_eq!((token.expose(), other.status().generation), ("one", 1));
+    other.recall().await.unwrap();
+    assert!(other.cached().unwrap().same(&token), "one that is usable stays");
+
+    other.reject(&token);
+    other.recall().await.unwrap();
+    assert!(other.cached().is_none(), "one that was rejected stays away");
+    assert_eq!(script.requests().len(), 1);
+
+    advance(seconds(975)).await;
+    let late = process(&script, &store);
+    late.recall().await.unwrap();
+    assert!(late.cached().is_none(), "past its margin");
+
+    script.push(Answer::refusal());
+    late.token().await.unwrap_err();
+    let next = process(&script, &store);
+    next.recall().await.unwrap();
+    assert_eq!(next.status().last_error.unwrap().kind(), ErrorKind::Refused);
+    assert!(next.status().next_attempt_at.is_some());
+
+    store.set_fault(StoreFault::Down);
+    let error = process(&script, &store).recall().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    TokenManager::new(script.login()).recall().await.unwrap();
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f3_a_token_past_its_margin_is_not_taken_whatever_the_need() {
+    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    process(&script, &store).token().await.unwrap();
+    advance(seconds(975)).await;
+    let token = process(&script, &store).token_with(Duration::ZERO).await.unwrap();
+    assert_eq!(token.expose(), "two");
+}
+
+#[tokio::test(start_paused = true)]
 async fn p2_a_hit_makes_no_call() {
     let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);

@@ -1,0 +1,52 @@
+//! What a store knows, without a login.
+
+use super::brief::{Brief, Spent};
+use super::{Shared, TokenManager, is_usable};
+use crate::error::Error;
+use crate::provider::Provider;
+use crate::transport::Transport;
+
+impl<P: Provider, T: Transport> TokenManager<P, T> {
+    /// Takes over what the store knows of these credentials, and sends nothing to the provider: where there is no usable
+    /// token in memory, the store's, for [`cached`](crate::TokenSource::cached); and the memory of failures, for
+    /// [`status`](Self::status). Without a store it does nothing.
+    ///
+    /// No call needs it before [`token`](crate::TokenSource::token), which asks the store by itself.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) where the store does not answer within its patience.
+    pub async fn recall(&self) -> Result<(), Error> {
+        let (generation, mut brief) = self.0.copy();
+        let token = self.0.share.recall(&mut brief, &self.0.meter).await?;
+        let mut state = self.0.lock();
+        // Whatever has happened meanwhile knows better.
+        if state.epoch != brief.epoch || state.generation != generation || state.flight.is_some() {
+            return Ok(());
+        }
+        let now = self.0.clock.now();
+        state.setback.learn(&brief.setback, &now);
+        let has_token = self.0.look_at(&now).is_some_and(|(_, freshness)| is_usable(freshness));
+        let is_rejected = |text: &str| state.rejected.as_ref().is_some_and(|rejected| rejected.expose() == text);
+        if let Some(token) = token.filter(|token| !has_token && !is_rejected(token.expose())) {
+            state.seen = brief.seen;
+            self.0.keep(&mut state, token);
+        }
+        Ok(())
+    }
+}
+
+impl<P: Provider, T: Transport> Shared<P, T> {
+    /// What a look needs to know, and the number of the current token.
+    fn copy(&self) -> (u64, Brief<P, T>) {
+        let state = self.lock();
+        let brief = Brief {
+            login: state.login.clone(),
+            epoch: state.epoch,
+            refresh: None,
+            setback: state.setback.clone(),
+            spent: Spent { current: self.current.load(), rejected: state.rejected.clone() },
+            seen: state.seen.clone(),
+        };
+        (state.generation, brief)
+    }
+}
