@@ -82,8 +82,8 @@ impl ProviderConfig {
     ///
     /// ```
     /// # #[cfg(feature = "cambyopro")] {
-    /// let settings = auth_all::ProviderConfig::settings("cambyopro");
-    /// assert_eq!(settings, Some(&["base_url", "login_path", "client_id", "client_secret"][..]));
+    /// let settings = auth_all::ProviderConfig::settings("cambyopro").unwrap_or_default();
+    /// assert!(settings.contains(&"client_secret")); // `CAMBYOPRO_CLIENT_SECRET`
     /// # }
     /// ```
     #[must_use]

@@ -1,0 +1,52 @@
+//! `auth demo`: the four logins, against a sandbox of its own.
+
+use std::sync::Arc;
+
+use auth_all::ProviderConfig;
+use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_sandbox::{Api, Sandbox};
+use serde::Deserialize;
+use serde::de::value::{Error as ValueError, MapDeserializer};
+
+use crate::failure::{Failure, Result};
+use crate::output;
+
+pub(crate) async fn run() -> Result<()> {
+    let sandbox = Sandbox::start().map_err(|error| Failure::other(format!("the sandbox does not start: {error}")))?;
+    let transport = Arc::new(ReqwestTransport::new()?);
+    let mut rows = Vec::new();
+    for api in Api::ALL {
+        rows.push(row(&sandbox, api, transport.clone()).await?);
+    }
+    output::table(&["PROVIDER", "TOKEN", "TYPE", "SCOPE", "LIFETIME", "RENEWED BY"], &rows)
+}
+
+/// Logs in, loses the token, and gets the next one.
+async fn row(sandbox: &Sandbox, api: Api, transport: Arc<ReqwestTransport>) -> Result<Vec<String>> {
+    let tokens = TokenManager::new(Login::new(config(sandbox, api)?.build()?, transport));
+    let first = tokens.token().await?;
+    sandbox.revoke_all(api);
+    tokens.reject(&first);
+    tokens.token().await?;
+    let by = if sandbox.counters(api).refreshes > 0 { "its refresh token" } else { "a new login" };
+    Ok(vec![
+        api.name().into(),
+        format!("[redacted, {} chars]", first.expose().len()),
+        first.token_type().into(),
+        first.scope().unwrap_or("-").into(),
+        format!("{} s", first.lifetime().as_secs()),
+        by.into(),
+    ])
+}
+
+/// The settings that the sandbox knows.
+fn config(sandbox: &Sandbox, api: Api) -> Result<ProviderConfig> {
+    let prefix = format!("{}_", api.name().to_ascii_uppercase());
+    let settings = sandbox
+        .env()
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_ascii_lowercase(), value)));
+    let settings = settings.chain([("provider".to_owned(), api.name().to_owned())]);
+    ProviderConfig::deserialize(MapDeserializer::<_, ValueError>::new(settings))
+        .map_err(|error| Failure::other(error.to_string()))
+}

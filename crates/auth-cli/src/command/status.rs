@@ -1,0 +1,144 @@
+//! `auth status`: who, where from, until when.
+
+use std::time::SystemTime;
+
+use auth_all::core::Body;
+use auth_all::store_file::FileStore;
+use serde::Serialize;
+
+use crate::account::{Account, Accounts};
+use crate::args::{StatusArgs, StatusFormat};
+use crate::clock::{stamp, unix};
+use crate::failure::{Failure, Result, with_causes};
+use crate::output;
+use crate::session::{Session, cache};
+
+pub(crate) async fn run(args: StatusArgs) -> Result<()> {
+    let accounts = Accounts::new(&args.flags)?;
+    let names = accounts.names_or_all(args.providers)?;
+    let cache = cache()?;
+    let (mut lines, mut results) = (Vec::new(), Vec::new());
+    for name in names {
+        let line = match accounts.one(&name) {
+            Ok(account) => Line::of(account, &cache).await,
+            Err(failure) => Err(failure),
+        };
+        lines.push(line.as_ref().cloned().unwrap_or_else(|failure| Line::unknown(name, failure)));
+        results.push(line);
+    }
+    print(&lines, args.format)?;
+    Failure::all(results).map(drop)
+}
+
+fn print(lines: &[Line], format: StatusFormat) -> Result<()> {
+    match format {
+        StatusFormat::Json => {
+            let mut out = Body::with_capacity(4096);
+            serde_json::to_writer_pretty(&mut out, lines).map_err(|error| Failure::other(error.to_string()))?;
+            out.push(b"\n");
+            output::write(&out)
+        }
+        StatusFormat::Table => {
+            let rows: Vec<_> = lines.iter().map(Line::cells).collect();
+            output::table(&["NAME", "PROVIDER", "ACCOUNT", "SETTINGS", "TOKEN", "UNTIL", "NOTE"], &rows)
+        }
+    }
+}
+
+/// What is told of one account.
+#[derive(Debug, Clone, Serialize)]
+struct Line {
+    name: String,
+    provider: Option<&'static str>,
+    /// The user name or the client id.
+    account: Option<String>,
+    /// Where the settings come from.
+    settings: Vec<&'static str>,
+    token: Standing,
+    issued_at: Option<String>,
+    expires_at: Option<String>,
+    expires_at_unix: Option<i64>,
+    /// Why there is none, if that is known.
+    error: Option<String>,
+    next_attempt_at: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Standing {
+    /// One is cached, and usable.
+    Cached,
+    /// The next call logs in.
+    None,
+    /// The next call fails, for the last one did.
+    Failed,
+    /// The settings are not complete.
+    Unset,
+}
+
+impl Line {
+    async fn of(account: Account, cache: &FileStore) -> Result<Self> {
+        let session = Session::new(account, Some(cache))?;
+        session.recall().await;
+        let (status, account) = (session.tokens.status(), &session.account);
+        let standing = match (status.expires_at, status.next_attempt_at) {
+            (Some(_), _) => Standing::Cached,
+            (None, Some(_)) => Standing::Failed,
+            (None, None) => Standing::None,
+        };
+        let text = |at: Option<SystemTime>| at.map(stamp);
+        Ok(Self {
+            name: account.name.clone(),
+            provider: Some(account.provider),
+            account: account.who().map(str::to_owned),
+            settings: account.origins(),
+            token: standing,
+            issued_at: text(status.issued_at),
+            expires_at: text(status.expires_at),
+            expires_at_unix: status.expires_at.map(unix),
+            error: status.last_error.map(|error| with_causes(&error)),
+            next_attempt_at: text(status.next_attempt_at),
+        })
+    }
+
+    fn unknown(name: String, failure: &Failure) -> Self {
+        Self {
+            name,
+            provider: None,
+            account: None,
+            settings: Vec::new(),
+            token: Standing::Unset,
+            issued_at: None,
+            expires_at: None,
+            expires_at_unix: None,
+            error: Some(failure.text().to_owned()),
+            next_attempt_at: None,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+        let token = match self.token {
+            Standing::Cached => "cached",
+            Standing::None => "none",
+            Standing::Failed => "failed",
+            Standing::Unset => "unset",
+        };
+        let note = match (&self.error, &self.next_attempt_at) {
+            (Some(_), _) if self.token == Standing::Unset => "see below".into(),
+            (Some(error), Some(at)) => format!("{error}; not again before {at}"),
+            (Some(error), None) => error.clone(),
+            (None, _) => "-".into(),
+        };
+        let settings = if self.settings.is_empty() { "-".into() } else { self.settings.join(", ") };
+        vec![
+            self.name.clone(),
+            or_dash(self.provider),
+            or_dash(self.account.as_deref()),
+            settings,
+            token.into(),
+            or_dash(self.expires_at.as_deref()),
+            note,
+        ]
+    }
+}

@@ -1,0 +1,191 @@
+//! The real program, in a home of its own, beside a sandbox.
+#![allow(dead_code, unreachable_pub, reason = "a module of each test file, which uses a part of it")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use auth_sandbox::Sandbox;
+use tempfile::TempDir;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Home {
+    dir: TempDir,
+    pub sandbox: Sandbox,
+    env: Vec<(String, String)>,
+}
+
+/// What a run left.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Home {
+    /// Where the environment has the sandbox's settings.
+    pub fn new() -> Self {
+        let mut home = Self::bare();
+        home.env = home.sandbox.env().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        home
+    }
+
+    /// Where the environment has nothing.
+    pub fn bare() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), sandbox: Sandbox::start().unwrap(), env: Vec::new() }
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The settings that the sandbox knows, by variable.
+    pub fn setting(&self, name: &str) -> String {
+        self.sandbox.env().into_iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn cache(&self) -> PathBuf {
+        self.path().join(".cache/auth")
+    }
+
+    /// Writes the config file.
+    pub fn configure(&self, text: &str, mode: u32) {
+        let directory = self.path().join(".config/auth");
+        fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("config.toml");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A program with the environment of this home, and nothing else.
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(self.variables()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let mut variables = self.env.clone();
+        variables.push(("HOME".into(), self.path().display().to_string()));
+        variables.push(("PATH".into(), std::env::var("PATH").unwrap()));
+        variables
+    }
+
+    pub fn auth(&self, arguments: &[&str]) -> Command {
+        self.command(PROGRAM, arguments)
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        self.auth(arguments).output().unwrap().into()
+    }
+
+    /// A script of sh, in which `auth` is the program.
+    pub fn sh(&self, script: &str) -> Ran {
+        let script = format!("auth() {{ {PROGRAM} \"$@\"; }}\n{script}");
+        self.command("sh", &["-c", &script]).output().unwrap().into()
+    }
+
+    pub fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Ran {
+        let mut command = self.auth(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+}
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_auth");
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    /// Its one line, where it went well and said nothing else.
+    pub fn line(&self) -> &str {
+        assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{self:?}");
+        let line = self.stdout.strip_suffix('\n').unwrap();
+        assert!(!line.contains('\n'), "{self:?}");
+        line
+    }
+
+    /// Its stderr, where it failed with this code and printed nothing.
+    pub fn failed(&self, code: i32) -> &str {
+        assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{self:?}");
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+        &self.stderr
+    }
+}
+
+/// A server in the foreground, which is ended with the test.
+pub struct Server {
+    child: Child,
+    pub lines: Vec<String>,
+}
+
+impl Server {
+    /// Starts one, and reads so many lines of its stdout.
+    pub fn start(command: &mut Command, lines: usize) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = (0..lines).map(|_| stdout.next().expect("a line").unwrap()).collect();
+        Self { child, lines }
+    }
+
+    pub fn signal(&self, name: &str) {
+        kill(self.child.id(), name);
+    }
+
+    /// Waits for its end; gives its exit code, or less than nothing for a signal.
+    pub fn end(&mut self) -> i32 {
+        ended(&mut self.child)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn kill(pid: u32, signal: &str) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Waits for the end of a process; its exit code, or the number of the signal with a minus.
+pub fn ended(child: &mut Child) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code().unwrap_or_else(|| -status.signal().unwrap());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    panic!("it does not end");
+}
