@@ -97,8 +97,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_profile() {
     let who = |home: &Home, more: &[&str]| {
         let arguments = [&["status", "desk", "--format", "json"], more].concat();
         let ran = home.run(&arguments);
-        let line = ran.stdout.lines().find(|line| line.contains("\"account\"")).unwrap().trim().to_owned();
-        line
+        ran.stdout.lines().find(|line| line.contains("\"account\"")).unwrap().trim().to_owned()
     };
     assert_eq!(who(&home, &[]), "\"account\": \"nobody\",");
     home.set("VOIPEX_USERNAME", "of-the-environment");

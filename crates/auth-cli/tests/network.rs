@@ -1,0 +1,88 @@
+//! Root certificates of one's own, and proxies of the environment.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+
+use support::Home;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// Serves Cambyopro's login over TLS; gives its port and its certificate.
+fn bank() -> (u16, String) {
+    let own = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key);
+    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let body = r#"{"success":true,"message":"","accessToken":"of-the-bank","expiresIn":600}"#;
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    };
+    thread::spawn(move || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serve));
+    (port, own.cert.pem())
+}
+
+#[test]
+fn t4_a_root_certificate_of_ones_own_is_added() {
+    let (port, pem) = bank();
+    let mut home = Home::new().with("CAMBYOPRO_BASE_URL", &format!("https://localhost:{port}"));
+    assert!(home.run(&["token", "cambyopro", "--no-cache"]).failed(1).contains("unknown issuer"));
+    assert!(home.run(&["check", "cambyopro"]).stdout.contains("WRONG  TLS, HTTP"));
+
+    let file = home.path().join("company.pem");
+    fs::write(&file, pem).unwrap();
+    home.set("AUTH_CA_FILE", file.to_str().unwrap());
+    assert_eq!(home.run(&["token", "cambyopro"]).line(), "of-the-bank");
+
+    fs::write(&file, "nothing").unwrap();
+    assert_eq!(home.run(&["token", "cambyopro"]).line(), "of-the-bank", "a cached token needs none");
+    assert!(home.run(&["token", "cambyopro", "--no-cache"]).failed(2).contains("holds no certificate"));
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_asked_unless_excepted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, asked) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut line = String::new();
+            BufReader::new(stream.unwrap()).read_line(&mut line).unwrap();
+            sender.send(line).unwrap();
+        }
+    });
+    let home = Home::new()
+        .with("CAMBYOPRO_BASE_URL", "https://bank.invalid")
+        .with("HTTPS_PROXY", &format!("http://{address}"));
+    home.run(&["token", "cambyopro", "--no-cache"]).failed(75);
+    assert_eq!(asked.recv().unwrap(), "CONNECT bank.invalid:443 HTTP/1.1\r\n");
+    assert!(home.run(&["check", "cambyopro"]).stdout.contains("proxy"));
+    while asked.try_recv().is_ok() {}
+
+    let home = home.with("NO_PROXY", "bank.invalid");
+    home.run(&["token", "cambyopro", "--no-cache"]).failed(75);
+    assert!(asked.try_recv().is_err());
+}
