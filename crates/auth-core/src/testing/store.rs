@@ -173,7 +173,10 @@ impl TokenStore for MemoryStore {
             let held = entry.lease.and_then(|(_, until)| until.checked_duration_since(Instant::now()));
             let (lease, snapshot) = entry.record.lease(known, now, held.filter(|left| !left.is_zero()));
             if let Lease::Granted(fence) = lease {
-                entry.lease = Some((fence, Instant::now() + ttl));
+                let until = Instant::now() + ttl;
+                entry.lease = Some((fence, until));
+                // Its number is remembered as long, or one that came before it could save after it.
+                entry.until = entry.until.max(until);
             }
             (lease, snapshot)
         })

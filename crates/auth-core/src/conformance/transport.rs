@@ -1,0 +1,247 @@
+//! What every transport promises.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::runtime;
+use crate::error::{Error, ErrorKind};
+use crate::message::{Request, Response};
+use crate::settings::Profile;
+use crate::transport::Transport;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What of an endless answer may be on its way when the transport has had enough.
+const MOST_TAKEN: usize = 16 << 20;
+
+/// Holds a transport to its promises over plain HTTP on 127.0.0.1: T1, T2, T3, T7, and what is said of [`Transport`]. TLS
+/// is not among them: use a client that checks certificates.
+///
+/// # Panics
+/// With the number of the first promise that is broken.
+pub fn transport<T: Transport>(make: impl Fn() -> T) {
+    runtime(false).block_on(async {
+        t7_a_request_arrives_as_it_was_made(&make()).await;
+        t1_redirects(&make()).await;
+        t2_long_answers(&make()).await;
+        statuses(&make()).await;
+        r6_broken_answers(&make()).await;
+        t3_silence(&make()).await;
+    });
+}
+
+async fn t7_a_request_arrives_as_it_was_made(transport: &impl Transport) {
+    let server =
+        Server::start("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\n{}").await;
+    let request = server.request().with_header(HeaderName::from_static("x-own"), HeaderValue::from_static("kept"));
+    let answer =
+        sent(transport, request.clone()).await.unwrap_or_else(|error| panic!("an answer is an error: {error:?}"));
+    assert_eq!((answer.status().as_u16(), answer.body()), (200, &b"{}"[..]), "the answer comes as it was sent");
+    assert!(answer.date().is_some(), "F5: `Date` is kept");
+    let seen = server.seen().remove(0).to_ascii_lowercase();
+    assert!(seen.starts_with("post /login http/1.1\r\n") && seen.contains("\r\nx-own: kept\r\n"), "{seen}");
+    assert_eq!(seen.matches("\r\ncontent-length: 0\r\n").count(), 1, "T7: an empty POST states its length: {seen}");
+    assert!(!seen.contains("\r\naccept-encoding: "), "T2: nothing compressed is asked for: {seen}");
+
+    let _ = sent(transport, request.with_form(&[("a", "b c")])).await;
+    let seen = server.seen().remove(1);
+    assert!(seen.ends_with("\r\n\r\na=b+c"), "the body goes as it is: {seen}");
+}
+
+async fn t1_redirects(transport: &impl Transport) {
+    let trap = Server::start("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+    for status in [301, 302, 303, 307, 308] {
+        for target in [format!("http://{}/login", trap.address), "/elsewhere".into()] {
+            let head = format!("HTTP/1.1 {status} Moved\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
+            let server = Server::start(&head).await;
+            let answer = sent(transport, server.request()).await;
+            let answer = answer.unwrap_or_else(|error| panic!("T1: a redirect is an answer, not {error:?}"));
+            assert_eq!(answer.status().as_u16(), status, "T1: a redirect was followed");
+            assert!(answer.headers().contains_key("location"), "T1: `Location` is kept");
+            assert_eq!(server.seen().len(), 1, "T1: a redirect was followed");
+        }
+    }
+    assert!(trap.seen().is_empty(), "T1: a redirect was followed to another origin");
+}
+
+async fn t2_long_answers(transport: &impl Transport) {
+    let declared = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 1_u64 << 40);
+    for head in [&*declared, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"] {
+        let server = Server::start(head).await.endless();
+        let result = sent(transport, server.request()).await;
+        let kind = result.map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(kind, Err(ErrorKind::Malformed), "T2: an endless answer");
+        assert!(server.taken() < MOST_TAKEN, "T2: {} bytes of it were taken", server.taken());
+    }
+}
+
+async fn statuses(transport: &impl Transport) {
+    for status in [200, 204, 400, 401, 403, 404, 418, 429, 500, 503] {
+        let server = Server::start(&format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n")).await;
+        let answer = sent(transport, server.request()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("R6: status {status} is an answer, not {error:?}"));
+        assert_eq!((answer.status().as_u16(), server.seen().len()), (status, 1), "R6: status and number of requests");
+    }
+}
+
+async fn r6_broken_answers(transport: &impl Transport) {
+    let half = |status: &str| format!("HTTP/1.1 {status}\r\nContent-Length: 500\r\n\r\n{{\"err");
+    for (head, most) in [(half("200 OK"), 1), (String::new(), 1), ("nonsense\r\n\r\n".into(), 1)] {
+        let server = Server::start(&head).await;
+        let error = sent(transport, server.request()).await.err();
+        let error = error.unwrap_or_else(|| panic!("R6: what breaks off is no answer: {head:?}"));
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "R6: {head:?} is {error:?}");
+        assert!(!error.is_unsent(), "R6: `unreachable` is for what was not sent: {head:?}");
+        assert_eq!(server.seen().len(), most, "R6: the transport repeats nothing: {head:?}");
+    }
+    let server = Server::start(&half("401 Unauthorized")).await;
+    let status = sent(transport, server.request()).await.map(|answer| answer.status().as_u16());
+    assert_eq!(status.ok(), Some(401), "R6: a refusal whose body breaks off is a refusal");
+
+    let closed = Server::nobody().await;
+    let error = sent(transport, closed).await.err().unwrap_or_else(|| panic!("R6: nobody listens there"));
+    assert!(error.is_unsent() && error.is_transient(), "R6: nobody listens there, so it is unreachable, not {error:?}");
+}
+
+async fn t3_silence(transport: &impl Transport) {
+    let server = Server::start("").await.silent();
+    let start = tokio::time::Instant::now();
+    let result = timeout(Duration::from_millis(200), transport.send(server.request())).await;
+    assert!(result.is_err(), "T3: silence is no answer");
+    assert!(start.elapsed() < PATIENCE, "T3: a transport must not block its thread");
+}
+
+async fn sent(transport: &impl Transport, request: Request) -> Result<Response, Error> {
+    let result = timeout(PATIENCE, transport.send(request)).await;
+    result.unwrap_or_else(|_| panic!("the transport does not come back within {} s", PATIENCE.as_secs()))
+}
+
+/// Answers each request with the same bytes, and remembers what it was asked.
+struct Server {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    answer: String,
+    after: After,
+    seen: Vec<String>,
+    taken: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum After {
+    Closed,
+    Endless,
+    Silent,
+}
+
+impl Server {
+    async fn start(answer: &str) -> Self {
+        let listener = listener().await;
+        let address = address(&listener);
+        let state = State { answer: answer.into(), after: After::Closed, seen: Vec::new(), taken: 0 };
+        let state = Arc::new(Mutex::new(state));
+        tokio::spawn(serve(listener, state.clone()));
+        Self { address, state }
+    }
+
+    /// A request for where nobody listens.
+    async fn nobody() -> Request {
+        request_to(address(&listener().await))
+    }
+
+    /// What follows goes on without an end.
+    fn endless(self) -> Self {
+        self.with(|state| state.after = After::Endless);
+        self
+    }
+
+    /// It takes the request, and that is all.
+    fn silent(self) -> Self {
+        self.with(|state| state.after = After::Silent);
+        self
+    }
+
+    fn request(&self) -> Request {
+        request_to(self.address)
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.with(|state| state.seen.clone())
+    }
+
+    fn taken(&self) -> usize {
+        self.with(|state| state.taken)
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        with(&self.state, act)
+    }
+}
+
+fn with<R>(state: &Mutex<State>, act: impl FnOnce(&mut State) -> R) -> R {
+    act(&mut state.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("no port: {error}"))
+}
+
+fn address(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().unwrap_or_else(|error| panic!("no address: {error}"))
+}
+
+fn request_to(address: SocketAddr) -> Request {
+    let endpoint = Profile::new("test", "TEST").endpoint(&format!("http://{address}"), "login_path", "/login");
+    Request::post(&endpoint.unwrap_or_else(|error| panic!("a good URL: {error}")))
+}
+
+async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(answer(stream, state.clone()));
+    }
+}
+
+/// Answers one request, and goes.
+async fn answer(mut stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
+    let request = read(&mut stream).await?;
+    let (answer, after) = with(&state, |state| {
+        state.seen.push(request);
+        (state.answer.clone(), state.after)
+    });
+    stream.write_all(answer.as_bytes()).await.ok()?;
+    match after {
+        After::Closed => stream.shutdown().await.ok(),
+        After::Silent => std::future::pending().await,
+        After::Endless => loop {
+            let chunk = [b' '; 16 * 1024];
+            stream.write_all(&chunk).await.ok()?;
+            with(&state, |state| state.taken += chunk.len());
+        },
+    }
+}
+
+async fn read(stream: &mut TcpStream) -> Option<String> {
+    let mut request = String::new();
+    let is_whole = |request: &str| {
+        let (head, body) = request.split_once("\r\n\r\n")?;
+        let lengths = head
+            .lines()
+            .filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+        (body.len() >= lengths.max().unwrap_or(0)).then_some(())
+    };
+    while is_whole(&request).is_none() {
+        let mut chunk = [0; 4096];
+        let length = stream.read(&mut chunk).await.ok().filter(|length| *length > 0)?;
+        request.push_str(&String::from_utf8_lossy(&chunk[..length]));
+    }
+    Some(request)
+}

@@ -1,0 +1,64 @@
+//! What anybody's provider, transport and store is held to, on ours.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::sync::Arc;
+
+use auth_core::testing::MemoryStore;
+use auth_core::{ReqwestTransport, conformance};
+use auth_store_file::FileStore;
+use auth_store_redis::RedisStore;
+use auth_tests::redis::RedisServer;
+use auth_tests::{SUBJECTS, Subject};
+
+const KEY: &str = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+fn provider(subject: Subject) {
+    conformance::provider(
+        |secret| subject.with_secret("https://login.example", secret).unwrap(),
+        |token| subject.grant(token),
+        (401, subject.refusal),
+    );
+}
+
+#[test]
+fn zoqq() {
+    provider(SUBJECTS[0]);
+}
+
+#[test]
+fn roecny() {
+    provider(SUBJECTS[1]);
+}
+
+#[test]
+fn cambyopro() {
+    provider(SUBJECTS[2]);
+}
+
+#[test]
+fn voipex() {
+    provider(SUBJECTS[3]);
+}
+
+#[test]
+fn reqwest() {
+    conformance::transport(|| ReqwestTransport::new().unwrap());
+}
+
+#[test]
+fn memory_store() {
+    let store = MemoryStore::new();
+    conformance::store(|| store.shared());
+}
+
+#[test]
+fn file_store() {
+    let home = tempfile::tempdir().unwrap();
+    conformance::store(|| Arc::new(FileStore::builder().with_dir(home.path().join("tokens")).build().unwrap()));
+}
+
+#[test]
+fn redis_store() {
+    let Some(server) = RedisServer::start() else { return };
+    conformance::store(|| Arc::new(RedisStore::builder().with_url(server.url()).with_keys(KEY).build().unwrap()));
+}
