@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use auth_core::{Error, Login, Profile, Provider, TokenManager, TokenSource, Transport};
+use auth_core::{Error, Login, Provider, Secret, TokenManager, TokenSource, Transport, setting_names};
 use serde::Deserialize;
 
 /// Holds the settings of one provider, chosen by name: the form for a config file.
@@ -70,10 +70,7 @@ impl ProviderConfig {
             "cambyopro" => auth_cambyopro::Builder::from_env().map(Self::Cambyopro),
             #[cfg(feature = "voipex")]
             "voipex" => auth_voipex::Builder::from_env().map(Self::Voipex),
-            _ => {
-                let problem = format!("is none of those built in: {}", Self::PROVIDERS.join(", "));
-                Err(Error::misconfigured("provider", &problem))
-            }
+            _ => Err(unknown()),
         }
     }
 
@@ -82,22 +79,44 @@ impl ProviderConfig {
     ///
     /// ```
     /// # #[cfg(feature = "cambyopro")] {
-    /// let settings = auth_all::ProviderConfig::settings("cambyopro").unwrap_or_default();
+    /// let settings = auth_all::ProviderConfig::setting_names("cambyopro").unwrap_or_default();
     /// assert!(settings.contains(&"client_secret")); // `CAMBYOPRO_CLIENT_SECRET`
     /// # }
     /// ```
     #[must_use]
-    pub fn settings(provider: &str) -> Option<&'static [&'static str]> {
+    pub fn setting_names(provider: &str) -> Option<&'static [&'static str]> {
         match provider {
             #[cfg(feature = "zoqq")]
-            "zoqq" => Some(Profile::names::<auth_zoqq::Builder>()),
+            "zoqq" => Some(setting_names::<auth_zoqq::Builder>()),
             #[cfg(feature = "roecny")]
-            "roecny" => Some(Profile::names::<auth_roecny::Builder>()),
+            "roecny" => Some(setting_names::<auth_roecny::Builder>()),
             #[cfg(feature = "cambyopro")]
-            "cambyopro" => Some(Profile::names::<auth_cambyopro::Builder>()),
+            "cambyopro" => Some(setting_names::<auth_cambyopro::Builder>()),
             #[cfg(feature = "voipex")]
-            "voipex" => Some(Profile::names::<auth_voipex::Builder>()),
+            "voipex" => Some(setting_names::<auth_voipex::Builder>()),
             _ => None,
+        }
+    }
+
+    /// Reads the settings of the provider of this name from wherever `lookup` finds the value of one of
+    /// [these](Self::setting_names).
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env), and that of `lookup`.
+    pub fn from_settings(
+        provider: &str,
+        lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>,
+    ) -> Result<Self, Error> {
+        match provider {
+            #[cfg(feature = "zoqq")]
+            "zoqq" => auth_zoqq::Builder::from_settings(lookup).map(Self::Zoqq),
+            #[cfg(feature = "roecny")]
+            "roecny" => auth_roecny::Builder::from_settings(lookup).map(Self::Roecny),
+            #[cfg(feature = "cambyopro")]
+            "cambyopro" => auth_cambyopro::Builder::from_settings(lookup).map(Self::Cambyopro),
+            #[cfg(feature = "voipex")]
+            "voipex" => auth_voipex::Builder::from_settings(lookup).map(Self::Voipex),
+            _ => Err(unknown()),
         }
     }
 
@@ -134,4 +153,9 @@ impl ProviderConfig {
     pub fn into_source_over(self, transport: impl Transport) -> Result<Box<dyn TokenSource>, Error> {
         Ok(Box::new(TokenManager::new(Login::new(self.build()?, transport))))
     }
+}
+
+fn unknown() -> Error {
+    let problem = format!("is none of those built in: {}", ProviderConfig::PROVIDERS.join(", "));
+    Error::misconfigured("provider", &problem)
 }

@@ -30,6 +30,14 @@ impl Builder {
         PROFILE.read_env()
     }
 
+    /// Reads the settings from wherever `lookup` finds the value of a field, such as `base_url`.
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env), and that of `lookup`.
+    pub fn from_settings(lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>) -> Result<Self, Error> {
+        PROFILE.read_settings(lookup)
+    }
+
     /// Sets the client id, `clientId` in the body. Required.
     pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
         self.client_id = Some(client_id.into());

@@ -306,7 +306,7 @@ impl fmt::Display for Error {
             (None, _) => {}
         }
         if let Some((wait, _)) = self.0.retry {
-            write!(f, "; not again within {} s", wait.as_secs())?;
+            write!(f, "; not again within {} s", wait.as_secs_f64().ceil())?;
         }
         Ok(())
     }

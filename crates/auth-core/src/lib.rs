@@ -46,7 +46,7 @@ pub use origin::Origin;
 pub use pool::TokenPool;
 pub use provider::{Grant, Provider};
 pub use secret::{Body, Secret};
-pub use settings::{Profile, Required};
+pub use settings::{Profile, Required, setting_names};
 pub use source::{TokenFuture, TokenSource};
 pub use token::{AccessToken, RefreshToken, Token};
 pub use transport::Transport;

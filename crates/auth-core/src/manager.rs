@@ -162,8 +162,23 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
             return Ok(token);
         }
         let renewed = self.0.clone().renewed(Need::Left(min_validity), Reason::Manual).await?;
-        let too_slow = || Error::unavailable("the new token took too long to arrive to be valid for `min_validity`");
+        let too_slow = || {
+            Error::unavailable("the new token took too long to arrive to be valid for `min_validity`")
+                .with_provider(self.0.lock().login.name())
+                .with_setting("min_validity")
+        };
         check(renewed)?.ok_or_else(too_slow)
+    }
+
+    /// Gets a token that is issued from now on, whatever the current one is worth. That stays where this fails.
+    ///
+    /// Where a server has rejected the current token, [`reject`](TokenSource::reject) is the call.
+    ///
+    /// # Errors
+    /// As [`token`](TokenSource::token), at once where a failure stops logins for now.
+    pub async fn renew(&self) -> Result<AccessToken, Error> {
+        let now = self.0.clock.now();
+        self.0.clone().renewed(Need::Since(now), Reason::Manual).await
     }
 
     /// Replaces the credentials, as after a rotation of the secret of the same account.

@@ -204,6 +204,13 @@ impl fmt::Debug for Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn k1_debug_shows_the_names_of_headers_alone() {
+        let headers = HeaderMap::from_iter([(http::header::SET_COOKIE, HeaderValue::from_static("sentinel"))]);
+        let shown = format!("{:?}", Response::new(StatusCode::OK, headers, Body::default()));
+        assert!(shown.contains("set-cookie") && !shown.contains("sentinel"), "{shown}");
+    }
     use crate::settings::Profile;
     use proptest::prelude::*;
 

@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use http::HeaderValue;
 use serde::de::value::{Error as ValueError, MapDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
-use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -38,33 +37,40 @@ impl Profile {
     /// count as unset.
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that is not Unicode, or holds a word that
-    /// its setting does not know.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that is not Unicode, or that its setting cannot
+    /// have as its value.
     pub fn read_env<S: DeserializeOwned>(self) -> Result<S, Error> {
-        self.read_with(|name| env::var_os(name))
+        self.read_variables(|name| env::var_os(name))
     }
 
-    /// The names of the settings that a settings struct reads, such as `base_url`.
-    #[must_use]
-    pub fn names<S: DeserializeOwned>() -> &'static [&'static str] {
-        let mut names = &[][..];
-        // Serde tells the names of the fields; this reading has no other purpose.
-        let _ = S::deserialize(Fields(&mut names));
-        names
-    }
-
-    fn read_with<S: DeserializeOwned>(self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<S, Error> {
-        let mut found = Vec::new();
-        for field in Self::names::<S>() {
+    fn read_variables<S: DeserializeOwned>(self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<S, Error> {
+        self.read_settings(|field| {
             let Some(value) = lookup(&self.variable(field)).filter(|value| !value.is_empty()) else {
-                continue;
+                return Ok(None);
             };
-            let value = value.into_string().map_err(|_| self.fault(field, "is not Unicode text"))?;
-            found.push((*field, Zeroizing::new(value)));
+            let text = value.into_string().map_err(|_| self.fault(field, "is not Unicode text"))?;
+            Ok(Some(text.into()))
+        })
+    }
+
+    /// Reads a settings struct from wherever `lookup` finds the value of a field, such as `base_url`.
+    ///
+    /// # Errors
+    /// That of `lookup`; [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the setting that cannot have its value.
+    pub fn read_settings<S: DeserializeOwned>(
+        self,
+        lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>,
+    ) -> Result<S, Error> {
+        let mut found = Vec::new();
+        for field in setting_names::<S>() {
+            found.extend(lookup(field)?.map(|value| (*field, value)));
         }
         read(&found).map_err(|_| {
-            let wrong = found.iter().find(|pair| read::<S>(std::slice::from_ref(pair)).is_err());
-            self.fault(wrong.map_or("*", |(field, _)| field), "holds a word that this setting does not know")
+            let wrong = |pair| read::<S>(std::slice::from_ref(pair)).err().map(|error| (pair.0, error.to_string()));
+            let (field, problem) = found.iter().find_map(wrong).unwrap_or_default();
+            // Any other of serde's texts may quote the value.
+            let problem = if problem.starts_with(ONE_OF) { &problem } else { "has a value that it cannot have" };
+            self.fault(field, problem)
         })
     }
 
@@ -107,8 +113,29 @@ impl Profile {
     }
 }
 
-fn read<S: DeserializeOwned>(found: &[(&'static str, Zeroizing<String>)]) -> Result<S, ValueError> {
-    let pairs = found.iter().map(|(field, value)| (*field, Text(value)));
+/// The names of the settings that a struct with a derived `Deserialize` reads, such as `base_url`, in its order.
+///
+/// ```
+/// #[derive(serde::Deserialize)]
+/// struct Settings {
+///     base_url: Option<String>,
+///     pin: Option<auth_core::Secret>,
+/// }
+///
+/// assert_eq!(auth_core::setting_names::<Settings>(), ["base_url", "pin"]);
+/// ```
+#[must_use]
+pub fn setting_names<S: DeserializeOwned>() -> &'static [&'static str] {
+    let mut names = &[][..];
+    // Serde tells the names of the fields; this reading has no other purpose.
+    let _ = S::deserialize(Fields(&mut names));
+    names
+}
+
+const ONE_OF: &str = "must be one of: ";
+
+fn read<S: DeserializeOwned>(found: &[(&'static str, Secret)]) -> Result<S, ValueError> {
+    let pairs = found.iter().map(|(field, value)| (*field, Text(value.expose())));
     S::deserialize(MapDeserializer::new(pairs))
 }
 
@@ -166,6 +193,9 @@ impl<'de> Deserializer<'de> for Text<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ValueError> {
+        if !variants.contains(&self.0) {
+            return Err(ValueError::custom(format_args!("{ONE_OF}{}", variants.join(", "))));
+        }
         StrDeserializer::new(self.0).deserialize_enum(name, variants, visitor)
     }
 
@@ -238,7 +268,7 @@ mod tests {
     }
 
     fn read(variables: &'static [(&'static str, &'static str)]) -> Result<Settings, Error> {
-        PROFILE.read_with(|name| {
+        PROFILE.read_variables(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.into())
         })
@@ -256,7 +286,7 @@ mod tests {
     #[test]
     fn a_wrong_word_names_its_variable_and_not_itself() {
         let error = read(&[("TEST_API_KEY", "k"), ("TEST_MODE", "sentinel")]).unwrap_err().to_string();
-        assert!(error.contains("TEST_MODE") && !error.contains("sentinel"), "{error}");
+        assert!(error.ends_with("TEST_MODE) must be one of: old") && !error.contains("sentinel"), "{error}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ const CLEAN_UP: Duration = Duration::from_secs(3600);
 /// Says why the directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     #[error("{0}")]
     Unsafe(&'static str),

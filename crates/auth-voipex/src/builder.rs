@@ -28,6 +28,14 @@ impl Builder {
         PROFILE.read_env()
     }
 
+    /// Reads the settings from wherever `lookup` finds the value of a field, such as `base_url`.
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env), and that of `lookup`.
+    pub fn from_settings(lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>) -> Result<Self, Error> {
+        PROFILE.read_settings(lookup)
+    }
+
     /// Sets the user name, an e-mail address. Required.
     pub fn with_username(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());

@@ -23,6 +23,14 @@ impl<B: Brand> Builder<B> {
         B::PROFILE.read_env().map(Self::new)
     }
 
+    /// Reads the settings from wherever `lookup` finds the value of a field, such as `base_url`.
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env), and that of `lookup`.
+    pub fn from_settings(lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>) -> Result<Self, Error> {
+        B::PROFILE.read_settings(lookup).map(Self::new)
+    }
+
     fn new(settings: Settings) -> Self {
         Self { settings, brand: PhantomData }
     }
