@@ -293,6 +293,7 @@ async fn k1_stores() {
         };
         stores.extend([with("SENTINELpassword"), with("SENTINELpassword"), with("SENTINELwrong")]);
     }
+    let mut servers = Vec::new();
     for subject in SUBJECTS {
         let server = fixed(200, &subject.grant(TOKEN)).await;
         let refusing = fixed(401, subject.refusal).await;
@@ -306,6 +307,8 @@ async fn k1_stores() {
                 log().add((&tokens, tokens.status(), store));
             }
         }
+        // Another server at the same address would be the same identity.
+        servers.extend([server, refusing]);
     }
     // Every entry broken.
     for file in std::fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path()) {
@@ -317,11 +320,7 @@ async fn k1_stores() {
     for subject in SUBJECTS {
         let server = fixed(200, &subject.grant(TOKEN)).await;
         let tokens = TokenManager::with_store(login(&subject, &server.uri()), files());
-        // A mock server may have got the address of one that refused, which is remembered.
-        if let Err(error) = tokens.token().await {
-            assert_eq!(error.kind(), ErrorKind::Refused);
-            log().add_error(&error);
-        }
+        tokens.token().await.unwrap();
     }
     log().assert_clean(10_000);
 }

@@ -9,14 +9,15 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::fault::ApiFault;
+use crate::flags::Flags;
 
 const CODES: &str = "\
 Exit codes:
-    0  done
-    1  another failure: an answer without a token, an untrusted certificate, a broken pipe
+    0  done; for sandbox and proxy also where they are interrupted
+    1  another failure: a redirect, an untrusted certificate, an answer that holds no token, a broken pipe
     2  usage, or a setting that is missing or wrong
-    4  the provider refuses the credentials; `auth` tries them again ever more rarely, whoever asks
-   75  temporary; the message says when to try again
+    4  the provider refuses the credentials; they are tried again ever more rarely, whoever asks
+   75  temporary: no answer, one that cannot be read, too many logins; the message says when to try again
   130  interrupted
 
 Settings come from flags, then from the environment (VOIPEX_USERNAME, ...), then from a profile in
@@ -25,17 +26,26 @@ Settings come from flags, then from the environment (VOIPEX_USERNAME, ...), then
     [profile.support-desk]
     provider = \"voipex\"
     username = \"support@example.com\"
-    password = { command = [\"pass\", \"show\", \"voipex\"] }   # or { env = ... }, { file = ... }, { keyring = ... }
+    password = { command = [\"pass\", \"show\", \"voipex\"] }
 
-AUTH_CA_FILE adds root certificates, AUTH_CACHE_DIR moves the cache, HTTPS_PROXY and NO_PROXY are obeyed.";
+A secret is { command = [...] }, { env = \"NAME\" }, { file = \"PATH\" } or { keyring = \"SERVICE/USER\" }.
+
+Environment:
+    ZOQQ_*, ROECNY_*, CAMBYOPRO_*, VOIPEX_*  settings; `auth check PROVIDER` lists those that it finds
+    AUTH_CA_FILE                             root certificates (PEM), beside the system's
+    AUTH_CACHE_DIR, AUTH_CACHE_KEYS          where the cache is, and what it is sealed with
+    XDG_CONFIG_HOME, XDG_CACHE_HOME          in place of ~/.config and ~/.cache
+    HTTPS_PROXY, NO_PROXY, NO_COLOR          as usual";
 
 /// Access tokens for Zoqq, Roecny, Cambyopro and Voipex.
 #[derive(Debug, Parser)]
-#[command(name = "auth", version, after_long_help = CODES, after_help = "`auth --help` tells the exit codes and the settings, `auth COMMAND --help` shows examples.")]
+// Lines are not wrapped: what stands there is meant to be copied.
+#[command(name = "auth", version, term_width = 0, after_long_help = CODES)]
+#[command(after_help = "`auth --help` tells the exit codes and the settings, `auth COMMAND --help` shows examples.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Tells more on stderr: -v each login, -vv each step; never a secret
+    /// Tells on stderr of each login, its attempts and its end; never a secret
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
 }
@@ -70,7 +80,7 @@ pub(crate) enum Command {
     /// Writes the manual pages, one for each command
     #[command(after_help = "Example:\n    auth man ~/.local/share/man/man1 && man auth-token")]
     Man {
-        /// Where to; it must exist
+        /// Where to; it is made where it is missing
         #[arg(value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
@@ -80,8 +90,8 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
     curl -H \"$(auth token voipex --format header)\" https://ipbxapi.voipex.io/calls
     auth token zoqq --format curl | curl -K - https://api.example.com/v1/balances
-    eval \"$(auth token voipex --format env)\"           # VOIPEX_ACCESS_TOKEN, VOIPEX_ACCESS_TOKEN_EXPIRES_AT
-    auth token voipex --min-ttl 10m                    # with ten minutes left at least
+    eval \"$(auth token voipex --format env)\" && echo $VOIPEX_ACCESS_TOKEN_EXPIRES_AT
+    auth token voipex --min-ttl 10m
     pass show voipex | auth token voipex --username me@example.com --password-stdin")]
 pub(crate) struct TokenArgs {
     /// A provider, or a profile of the config file
@@ -89,17 +99,24 @@ pub(crate) struct TokenArgs {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Token)]
     pub(crate) format: Format,
-    /// How much of its life must be left, such as 90s or 10m
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    pub(crate) min_ttl: Option<Duration>,
-    /// Takes the cached token for rejected, and gets another
-    #[arg(long)]
+    /// Gets another token, though the cached one is good; that stays where this fails
+    #[arg(long, conflicts_with = "min_ttl")]
     pub(crate) refresh: bool,
-    /// Neither reads nor writes the cache; refusals are not remembered then
-    #[arg(long, conflicts_with = "refresh")]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) wish: Wish,
     #[command(flatten)]
     pub(crate) flags: Flags,
+}
+
+/// What a token must be, and where it may come from.
+#[derive(Debug, Args)]
+pub(crate) struct Wish {
+    /// How much of its life must be left, such as 90s or 10m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s", hide_default_value = true)]
+    pub(crate) min_ttl: Duration,
+    /// Neither reads nor writes the cache; refusals are not remembered then
+    #[arg(long)]
+    pub(crate) no_cache: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -127,13 +144,18 @@ pub(crate) enum Format {
     auth exec voipex -- sh -c 'curl -H \"Authorization: Bearer $VOIPEX_ACCESS_TOKEN\" https://ipbxapi.voipex.io/calls'
     auth exec zoqq roecny -- make reports
 
-The command gets PROVIDER_ACCESS_TOKEN and PROVIDER_ACCESS_TOKEN_EXPIRES_AT for each, and not the passwords and keys that
-got them; those that the API wants beside the token (ZOQQ_API_KEY) stay. Its exit code is that of `auth`; 126 where it
-cannot be run, 127 where there is none. A token ends while a long command runs: see `auth proxy` for that.")]
+For each PROVIDER the command gets its name in capitals and _ACCESS_TOKEN (SUPPORT_DESK_ACCESS_TOKEN for support-desk), and
+the same with _EXPIRES_AT. It does not get the passwords, keys and secrets that log in, but for what the API wants beside
+the token (ZOQQ_API_KEY). AUTH_EXEC names the providers there: within, `auth exec` refuses to run.
+
+`auth` ends with the command's own exit code; 126 where it cannot be run, 127 where there is none. A token ends while a long
+command runs: see `auth proxy` for that.")]
 pub(crate) struct ExecArgs {
     /// Providers, or profiles of the config file
     #[arg(required = true, value_name = "PROVIDER")]
     pub(crate) providers: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wish: Wish,
     #[command(flatten)]
     pub(crate) flags: Flags,
     /// The command and its arguments
@@ -158,7 +180,7 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StatusFormat {
-    /// A line each; with tabs where stdout is no terminal
+    /// A line each; where stdout is no terminal without a heading, and with a tab between two columns
     Table,
     /// An array of objects
     Json,
@@ -190,20 +212,22 @@ pub(crate) struct ClearArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-    auth sandbox > sandbox.env &                       # then: . ./sandbox.env; auth token zoqq
+    auth sandbox > sandbox.env & sleep 1; . ./sandbox.env; auth token zoqq
     auth sandbox --port 8099 --ttl 10s
     auth sandbox --fault voipex=503 --fault zoqq=latency:2s
 
 Faults, of every login answer of an API: a status (503), retry-after:SECONDS (429 with that header), latency:DURATION,
-drip:DURATION (that pause between two bytes), truncated, oversized, redirect:URL, body:TEXT (200 with that body).")]
+drip:DURATION (that pause between two bytes), truncated, oversized, redirect:URL, body:TEXT (200 with that body).
+
+Beside the logins, /api/protected at the root of the address answers 200 to any token that was issued there.")]
 pub(crate) struct SandboxArgs {
     /// Which port; a free one where none is given
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub(crate) port: u16,
     /// How long tokens live, in whole seconds from 1s to a year; as the real ones where it is not given
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = whole_seconds)]
     pub(crate) ttl: Option<Duration>,
-    /// What goes wrong, as API=FAULT; may be given for each API
+    /// What goes wrong, as API=FAULT; once for each API
     #[arg(long = "fault", value_name = "API=FAULT")]
     pub(crate) faults: Vec<ApiFault>,
 }
@@ -211,7 +235,7 @@ pub(crate) struct SandboxArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
     auth proxy voipex --to https://ipbxapi.voipex.io --listen 127.0.0.1:8080
-    curl http://127.0.0.1:8080/calls                   # with the token, whoever asks on this machine
+    curl http://127.0.0.1:8080/calls
 
 It prints its own address, and answers requests for that address alone. A request whose token is rejected is sent once
 more with the next one; without a token nothing is sent.")]
@@ -222,71 +246,31 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "ORIGIN", value_hint = ValueHint::Url)]
     pub(crate) to: String,
     /// Where to listen, on this machine alone; port 0 is a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", value_parser = loopback, default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
+    /// Neither reads nor writes the cache; refusals are remembered while it runs
+    #[arg(long)]
+    pub(crate) no_cache: bool,
     #[command(flatten)]
     pub(crate) flags: Flags,
 }
 
-/// The settings of a provider. None of these takes a secret.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Settings of the provider")]
-pub(crate) struct Flags {
-    /// Scheme, host and an optional path prefix
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    base_url: Option<String>,
-    /// The path of the login
-    #[arg(long, value_name = "PATH")]
-    login_path: Option<String>,
-    /// Which revision of the login the server speaks
-    #[arg(long, value_name = "NAME")]
-    revision: Option<String>,
-    /// The client id
-    #[arg(long, value_name = "ID")]
-    client_id: Option<String>,
-    /// The user name
-    #[arg(long, value_name = "NAME")]
-    username: Option<String>,
-    /// The e-mail address
-    #[arg(long, value_name = "ADDRESS")]
-    email: Option<String>,
-    /// The scope to ask for, space-separated
-    #[arg(long, value_name = "SCOPE")]
-    scope: Option<String>,
-    /// Reads the password from stdin
-    #[arg(long, group = "stdin")]
-    password_stdin: bool,
-    /// Reads the API key from stdin
-    #[arg(long, group = "stdin")]
-    api_key_stdin: bool,
-    /// Reads the client secret from stdin
-    #[arg(long, group = "stdin")]
-    client_secret_stdin: bool,
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let is_good = (Duration::from_secs(1)..=YEAR).contains(&duration) && duration.subsec_nanos() == 0;
+    if is_good { Ok(duration) } else { Err("give whole seconds, from 1s to 365days".into()) }
 }
 
-impl Flags {
-    /// What was given, by the names of the settings.
-    pub(crate) fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let all = [
-            ("base_url", &self.base_url),
-            ("login_path", &self.login_path),
-            ("revision", &self.revision),
-            ("client_id", &self.client_id),
-            ("username", &self.username),
-            ("email", &self.email),
-            ("scope", &self.scope),
-        ];
-        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
-    }
-
-    /// The setting whose value is on stdin.
-    pub(crate) fn on_stdin(&self) -> Option<&'static str> {
-        let all = [
-            ("password", self.password_stdin),
-            ("api_key", self.api_key_stdin),
-            ("client_secret", self.client_secret_stdin),
-        ];
-        all.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
+/// Whoever reaches the proxy has the token's power.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "give address and port, such as 127.0.0.1:8080")?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("whoever reaches the proxy has the token's power, so it is for this machine alone: give a loopback address"
+            .into())
     }
 }
 

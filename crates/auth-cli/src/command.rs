@@ -5,15 +5,13 @@ mod clear;
 mod demo;
 mod exec;
 mod generate;
+mod proxy;
 mod sandbox;
 mod status;
 mod token;
 
 use crate::args::Command;
 use crate::failure::Result;
-use crate::proxy;
-
-pub(crate) use sandbox::stopped;
 
 pub(crate) async fn run(command: Command) -> Result<()> {
     match command {

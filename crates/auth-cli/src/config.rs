@@ -1,16 +1,18 @@
 //! The config file: profiles, and who may read and change it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use auth_all::ProviderConfig;
 use etcetera::BaseStrategy;
 use zeroize::Zeroizing;
 
-use crate::account::is_secret;
 use crate::failure::{Failure, Result};
 use crate::reference::Value;
+use crate::setting::is_secret;
 
 /// What the config file holds; nothing where there is none.
 #[derive(Debug)]
@@ -20,9 +22,10 @@ pub(crate) struct Config {
 }
 
 /// One account's settings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Profile {
-    pub(crate) provider: Option<String>,
+    /// One of those that there are.
+    pub(crate) provider: &'static str,
     settings: BTreeMap<String, Value>,
 }
 
@@ -33,9 +36,14 @@ pub(crate) fn places() -> Result<impl BaseStrategy> {
 
 impl Config {
     pub(crate) fn load() -> Result<Self> {
-        let path = places()?.config_dir().join("auth/config.toml");
+        // Without a home there is no such file.
+        let Ok(places) = places() else { return Ok(Self { path: PathBuf::new(), profiles: BTreeMap::new() }) };
+        let path = places.config_dir().join("auth/config.toml");
         let at = |failure: Failure| failure.of(&path.display().to_string());
-        let mut file = match File::open(&path) {
+        // What is no file, such as a pipe, might never answer.
+        let file = fs::metadata(&path)
+            .and_then(|found| if found.is_file() { File::open(&path) } else { Err(io::Error::other("it is no file")) });
+        let mut file = match file {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self { path, profiles: BTreeMap::new() }),
             Err(error) => return Err(at(Failure::usage(format!("cannot be opened: {error}")))),
@@ -75,6 +83,12 @@ impl Profile {
         self.settings.get(setting)
     }
 
+    /// The variables that it names for secrets.
+    pub(crate) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        let secrets = self.settings.iter().filter(|(name, _)| is_secret(name));
+        secrets.filter_map(|(_, value)| if let Value::Env(variable) = value { Some(variable.as_str()) } else { None })
+    }
+
     /// A secret that stands in the file itself.
     fn literal_secret(&self) -> Option<&str> {
         let mut secrets = self.settings.iter().filter(|(name, value)| is_secret(name) && value.is_literal());
@@ -85,8 +99,9 @@ impl Profile {
 fn parse(text: &str) -> Result<BTreeMap<String, Profile>> {
     // A parser's error quotes the line, secrets and all: only its message is shown.
     let table: toml::Table = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
-        Failure::usage(format!("line {line}: {}", error.message()))
+        let line = |span: Range<usize>| 1 + text[..span.start].matches('\n').count();
+        let place = error.span().map_or(String::new(), |span| format!("line {}: ", line(span)));
+        Failure::usage(format!("{place}{}", error.message()))
     })?;
     let mut profiles = BTreeMap::new();
     for (key, value) in table {
@@ -108,23 +123,28 @@ fn profile(name: &str, value: toml::Value) -> Result<Profile> {
     if !name.starts_with(|first: char| first.is_ascii_alphabetic()) || !name.chars().all(is_word) {
         return Err(Failure::usage("a name is of letters, digits, - and _, and begins with a letter"));
     }
-    let toml::Value::Table(table) = value else { return Err(Failure::usage("is not a table")) };
-    let mut profile = Profile::default();
-    for (setting, value) in table {
-        match (setting.as_str(), value) {
-            ("provider", toml::Value::String(provider)) => profile.provider = Some(provider),
-            ("provider", _) => return Err(Failure::usage("`provider` must be a text")),
-            (_, value) => {
-                let value = Value::parse(value).map_err(|failure| failure.of(&format!("`{setting}`")))?;
-                profile.settings.insert(setting, value);
-            }
+    let toml::Value::Table(mut table) = value else { return Err(Failure::usage("is not a table")) };
+    let provider = provider(name, table.remove("provider"))?;
+    let settings = table.into_iter().map(|(setting, value)| {
+        let value = Value::parse(value).map_err(|failure| failure.of(&format!("`{setting}`")))?;
+        Ok((setting, value))
+    });
+    Ok(Profile { provider, settings: settings.collect::<Result<_>>()? })
+}
+
+/// The provider of a profile of this name; one that is named like a provider is that provider's.
+fn provider(name: &str, value: Option<toml::Value>) -> Result<&'static str> {
+    let named = ProviderConfig::PROVIDERS.iter().find(|known| **known == name);
+    let said = value.map(|value| ProviderConfig::PROVIDERS.iter().find(|known| value.as_str() == Some(known)));
+    match (named, said) {
+        (Some(named), Some(Some(said))) if named != said => Err(Failure::usage("it has the name of another provider")),
+        (_, Some(Some(said))) => Ok(said),
+        (Some(named), None) => Ok(named),
+        _ => {
+            let known = ProviderConfig::PROVIDERS.join(", ");
+            Err(Failure::usage(format!("`provider` must be one of: {known}")))
         }
     }
-    let is_other = auth_all::ProviderConfig::PROVIDERS.contains(&name);
-    if is_other && profile.provider.as_deref().is_some_and(|provider| provider != name) {
-        return Err(Failure::usage("has the name of another provider"));
-    }
-    Ok(profile)
 }
 
 /// What others than the owner may do with the file.
@@ -173,16 +193,22 @@ mod tests {
     #[test]
     fn a_file_that_is_wrong_is_told_where_and_without_its_secrets() {
         let cases = [
-            ("[profile.a]\napi_key = \"sentinel", "line 2"),
-            ("[profile.a]\napi_key = 5", "`api_key`"),
-            ("[profile.a]\napi_key = { enw = \"sentinel\" }", "env, file, command or keyring"),
-            ("[profile.a]\napi_key = { env = \"A\", file = \"sentinel\" }", "env, file, command or keyring"),
-            ("[profile.a]\napi_key = { command = \"sentinel\" }", "a list of texts"),
-            ("[profile.a]\napi_key = { command = [] }", "a list of texts"),
+            ("[profile.a]\nprovider = \"zoqq\"\napi_key = \"sentinel", "line 3"),
+            ("[profile.a]\nprovider = \"zoqq\"\nprovider = \"zoqq\"", "line 3"),
+            ("[profile.a]\nprovider = \"zoqq\"\napi_key = 5", "`api_key`"),
+            ("[profile.a]\nprovider = \"zoqq\"\napi_key = { enw = \"sentinel\" }", "env, file, command or keyring"),
+            (
+                "[profile.a]\nprovider = \"zoqq\"\napi_key = { env = \"A\", file = \"sentinel\" }",
+                "env, file, command or keyring",
+            ),
+            ("[profile.a]\nprovider = \"zoqq\"\napi_key = { command = \"sentinel\" }", "a list of texts"),
+            ("[profile.a]\nprovider = \"zoqq\"\napi_key = { command = [] }", "a list of texts"),
             ("[profile.\"a b\"]\n", "letters, digits"),
             ("[profile.1]\n", "begins with a letter"),
             ("[profile.zoqq]\nprovider = \"voipex\"", "another provider"),
-            ("[profile.a]\nprovider = { env = \"A\" }", "`provider` must be a text"),
+            ("[profile.a]\nprovider = { env = \"A\" }", "must be one of: zoqq"),
+            ("[profile.a]\nprovider = \"sentinel\"", "must be one of: zoqq"),
+            ("[profile.a]\nusername = \"me\"", "must be one of: zoqq"),
             ("[profiles.a]\n", "`profiles` is unknown"),
             ("profile = 5\n", "`profile` is unknown"),
         ];
@@ -194,18 +220,12 @@ mod tests {
 
     #[test]
     fn a_literal_secret_is_for_a_file_that_nobody_else_reads() {
-        let literal = parse("[profile.a]\nusername = \"me\"\npassword = \"sentinel\"").unwrap();
+        let literal = parse("[profile.a]\nprovider = \"voipex\"\nusername = \"me\"\npassword = \"sentinel\"").unwrap();
         let told = format!("{:?}", Mode { is_readable: true }.check(&literal).unwrap_err());
         assert!(told.contains("profile a: `password`") && !told.contains("sentinel"), "{told}");
         assert!(Mode { is_readable: false }.check(&literal).is_ok());
-        let reference = parse("[profile.a]\nusername = \"me\"\npassword = { env = \"P\" }").unwrap();
+        let reference =
+            parse("[profile.a]\nprovider = \"voipex\"\nusername = \"me\"\npassword = { env = \"P\" }").unwrap();
         assert!(Mode { is_readable: true }.check(&reference).is_ok());
-    }
-
-    #[test]
-    fn what_is_not_known_to_be_open_is_a_secret() {
-        for secret in ["password", "api_key", "client_secret", "something_new"] {
-            assert!(is_secret(secret), "{secret}");
-        }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn render(
         Format::ExecCredential => json(&mut out, &ExecCredential::of(exec_info, token)?),
         Format::Curl => for_curl(&mut out, token),
     };
-    written.map_err(|error| Failure::other(error.to_string()))?;
+    written?;
     Ok(out)
 }
 
@@ -99,7 +99,7 @@ struct Description<'a> {
     scope: Option<&'a str>,
     provider: &'a str,
     profile: Option<&'a str>,
-    source: &'a str,
+    source: Source,
 }
 
 impl<'a> Description<'a> {
@@ -113,10 +113,7 @@ impl<'a> Description<'a> {
             scope: token.scope(),
             provider: account.provider,
             profile: account.is_profile.then_some(&account.name),
-            source: match source {
-                Source::Cache => "cache",
-                Source::Login => "login",
-            },
+            source,
         }
     }
 }
@@ -160,7 +157,7 @@ fn version(exec_info: Option<&str>) -> Result<&'static str> {
     let Some(text) = exec_info else { return Ok(VERSIONS[0]) };
     let info: Option<ExecInfo> = serde_json::from_str(text).ok();
     let Some(info) = info.filter(|info| info.kind == KIND) else {
-        return Err(Failure::usage(format!("{EXEC_INFO} holds no {KIND}; run by kubectl it does")));
+        return Err(Failure::usage(format!("{EXEC_INFO} is set, and is not what kubectl sets: an {KIND} as JSON")));
     };
     let known = VERSIONS.into_iter().find(|version| *version == info.api_version);
     known.ok_or_else(|| Failure::usage(format!("{EXEC_INFO} asks for another version than {}", VERSIONS.join(" or "))))
@@ -173,7 +170,13 @@ mod tests {
     use super::*;
 
     fn account(name: &str) -> Account {
-        Account { name: name.into(), provider: "voipex", is_profile: name != "voipex", settings: Vec::new() }
+        Account {
+            name: name.into(),
+            provider: "voipex",
+            is_profile: name != "voipex",
+            settings: Vec::new(),
+            secret_variables: Vec::new(),
+        }
     }
 
     fn rendered(format: Format, token: &str) -> String {
@@ -182,16 +185,27 @@ mod tests {
         String::from_utf8(out.as_ref().to_vec()).unwrap()
     }
 
+    const HOSTILE: &str = r#"a'b"c\d$e`f;g"#;
+
+    fn first(format: Format) -> String {
+        rendered(format, HOSTILE).lines().next().unwrap().to_owned()
+    }
+
     #[test]
-    fn a_token_of_any_characters_is_one_word_in_each_shell() {
-        let token = r#"a'b"c\d$e`f;g"#;
-        assert_eq!(rendered(Format::Token, token), format!("{token}\n"));
-        assert_eq!(rendered(Format::Header, token), format!("Authorization: Bearer {token}\n"));
-        assert_eq!(rendered(Format::Curl, token), "header = \"Authorization: Bearer a'b\\\"c\\\\d$e`f;g\"\n");
-        let first = |format| rendered(format, token).lines().next().unwrap().to_owned();
-        assert!(first(Format::Env).starts_with("export SUPPORT_DESK_ACCESS_TOKEN=a"), "{}", first(Format::Env));
-        assert!(first(Format::Fish).starts_with("set -gx SUPPORT_DESK_ACCESS_TOKEN a"), "{}", first(Format::Fish));
+    fn a_token_of_any_characters_is_one_word() {
+        assert_eq!(rendered(Format::Token, HOSTILE), format!("{HOSTILE}\n"));
+        assert_eq!(rendered(Format::Header, HOSTILE), format!("Authorization: Bearer {HOSTILE}\n"));
+        assert_eq!(rendered(Format::Curl, HOSTILE), "header = \"Authorization: Bearer a'b\\\"c\\\\d$e`f;g\"\n");
         assert_eq!(first(Format::Powershell), r#"$env:SUPPORT_DESK_ACCESS_TOKEN = 'a''b"c\d$e`f;g'"#);
+        assert_eq!(first(Format::Fish), r#"set -gx SUPPORT_DESK_ACCESS_TOKEN a\'b'"c\\d$e`f;g'"#);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn sh_reads_what_was_written() {
+        let script = format!("{}; printf %s \"$SUPPORT_DESK_ACCESS_TOKEN\"", first(Format::Env));
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), HOSTILE);
     }
 
     #[test]

@@ -3,17 +3,20 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod accounts;
 mod args;
 mod clock;
 mod command;
 mod config;
 mod failure;
 mod fault;
+mod flags;
 mod format;
 mod output;
-mod proxy;
 mod reference;
 mod session;
+mod setting;
+mod signal;
 mod transport;
 
 use std::io;
@@ -45,13 +48,8 @@ fn run(cli: Cli) -> Result<()> {
 
 /// To stderr, from this project's own crates: those beneath were never asked to keep an API's data to themselves.
 fn log(verbose: u8) {
-    let level = match verbose {
-        0 => Level::WARN,
-        1 => Level::DEBUG,
-        _ => Level::TRACE,
-    };
-    let own = ["auth", "auth_core", "auth_middleware", "auth_store_file"].map(|target| (target, level));
-    let mut targets = Targets::new().with_default(LevelFilter::OFF).with_targets(own);
+    let level = if verbose == 0 { Level::WARN } else { Level::DEBUG };
+    let mut targets = Targets::new().with_default(LevelFilter::OFF).with_target("auth", level);
     if verbose == 0 {
         // The command says it itself.
         targets = targets.with_target("auth_core::manager::flight", LevelFilter::OFF);

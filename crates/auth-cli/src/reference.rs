@@ -1,15 +1,13 @@
 //! A setting in the config file: as it stands, or a reference to where it is kept.
 
-use std::env;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use auth_all::core::Secret;
-use zeroize::Zeroizing;
-
-use crate::account::without_line_end;
 use crate::failure::{Failure, Result};
+use crate::setting::{from_env, read};
+use auth_all::core::Secret;
 
 /// The value of a setting, or where to get it.
 #[derive(Debug)]
@@ -17,7 +15,7 @@ pub(crate) enum Value {
     Literal(Secret),
     Env(String),
     File(PathBuf),
-    Command(Vec<String>),
+    Command { program: String, arguments: Vec<String> },
     Keyring(String),
 }
 
@@ -34,17 +32,16 @@ impl Value {
             (Some((key, Text(name))), None) if key == "env" => Ok(Self::Env(name)),
             (Some((key, Text(path))), None) if key == "file" => Ok(Self::File(path.into())),
             (Some((key, Text(entry))), None) if key == "keyring" => Ok(Self::Keyring(entry)),
-            (Some((key, Array(words))), None) if key == "command" => Self::command(words),
-            (Some((key, _)), None) if key == "command" => Self::command(Vec::new()),
+            (Some((key, Array(words))), None) if key == "command" => Self::command(words).ok_or_else(no_command),
+            (Some((key, _)), None) if key == "command" => Err(no_command()),
             _ => Err(Failure::usage("must have one member: env, file, command or keyring")),
         }
     }
 
-    fn command(words: Vec<toml::Value>) -> Result<Self> {
-        let text = |word| if let toml::Value::String(word) = word { Some(word) } else { None };
-        let words: Option<Vec<_>> = words.into_iter().map(text).collect();
-        let words = words.filter(|words| !words.is_empty());
-        words.map(Self::Command).ok_or(Failure::usage("`command` must be a list of texts, the program first"))
+    fn command(words: Vec<toml::Value>) -> Option<Self> {
+        let mut words =
+            words.into_iter().map(|word| if let toml::Value::String(word) = word { Some(word) } else { None });
+        Some(Self::Command { program: words.next()??, arguments: words.collect::<Option<_>>()? })
     }
 
     pub(crate) fn is_literal(&self) -> bool {
@@ -56,32 +53,34 @@ impl Value {
             Self::Literal(_) => "as it stands",
             Self::Env(_) => "env",
             Self::File(_) => "file",
-            Self::Command(_) => "command",
+            Self::Command { .. } => "command",
             Self::Keyring(_) => "keyring",
         }
     }
 
     /// Gets it; `directory` is what a relative path starts from.
     pub(crate) fn resolve(&self, directory: &Path) -> Result<Secret> {
-        let value = match self {
-            Self::Literal(value) => return Ok(value.clone()),
-            Self::Env(name) => env_var(name),
-            Self::File(path) => read_file(&directory.join(at_home(path))),
-            Self::Command(words) => run(words),
-            Self::Keyring(entry) => from_keyring(entry),
+        let (value, from) = match self {
+            Self::Literal(value) => (value.clone(), "the text".to_owned()),
+            Self::Env(name) => {
+                let value = from_env(name)?;
+                return value.ok_or_else(|| Failure::usage(format!("the variable {name} is not set, or empty")));
+            }
+            Self::File(path) => {
+                let path = directory.join(at_home(path));
+                (read_file(&path)?, path.display().to_string())
+            }
+            Self::Command { program, arguments } => {
+                (run(&beside(directory, program), arguments)?, format!("`{program}`"))
+            }
+            Self::Keyring(entry) => (from_keyring(entry)?, format!("`{entry}` of the keyring")),
         };
-        value.and_then(|value| {
-            if value.is_empty() { Err(Failure::usage(format!("the {} gives nothing", self.kind()))) } else { Ok(value) }
-        })
+        if value.is_empty() { Err(Failure::usage(format!("{from} gives nothing"))) } else { Ok(value) }
     }
 }
 
-fn env_var(name: &str) -> Result<Secret> {
-    let value = env::var_os(name).ok_or_else(|| Failure::usage(format!("the variable {name} is not set")))?;
-    value
-        .into_string()
-        .map(Secret::from)
-        .map_err(|_| Failure::usage(format!("the variable {name} is not Unicode text")))
+fn no_command() -> Failure {
+    Failure::usage("`command` must be a list of texts, the program first")
 }
 
 /// Of a user who writes `~/key`.
@@ -90,24 +89,30 @@ fn at_home(path: &Path) -> PathBuf {
     home.unwrap_or(path.to_owned())
 }
 
-fn read_file(path: &Path) -> Result<Secret> {
-    let text = fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
-    Ok(without_line_end(&text).into())
+/// A program that is given by a relative path lies beside the config file, wherever `auth` is run.
+fn beside(directory: &Path, program: &str) -> PathBuf {
+    if program.contains('/') { directory.join(program) } else { program.into() }
 }
 
-/// Its stderr is the user's, who may have to be asked something.
-fn run(words: &[String]) -> Result<Secret> {
-    let Some((program, arguments)) = words.split_first() else { return Ok(Secret::default()) };
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| Failure::usage(format!("`{program}` cannot be run: {error}")))?;
-    let bytes = Zeroizing::new(output.stdout);
-    if !output.status.success() {
-        return Err(Failure::usage(format!("`{program}` failed: {}", output.status)));
+fn read_file(path: &Path) -> Result<Secret> {
+    let secret = fs::File::open(path).and_then(read);
+    secret.map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))
+}
+
+/// Runs a program for what it prints. Its stderr is the user's, who may have to be asked something.
+fn run(program: &Path, arguments: &[String]) -> Result<Secret> {
+    let fault = |problem: &dyn Display| Failure::usage(format!("`{}` {problem}", program.display()));
+    let mut command = Command::new(program);
+    let child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| fault(&format!("cannot be run: {error}")))?;
+    let secret = child.stdout.take().map_or(Ok(Secret::default()), read);
+    if secret.is_err() {
+        // It might never end.
+        let _ = child.kill();
     }
-    let text = std::str::from_utf8(&bytes);
-    let text = text.map_err(|_| Failure::usage(format!("`{program}` printed what is not Unicode text")))?;
-    Ok(without_line_end(text).into())
+    let status = child.wait().map_err(|error| fault(&format!("does not end: {error}")))?;
+    let secret = secret.map_err(|error| fault(&format!("prints what is no secret: {error}")))?;
+    if status.success() { Ok(secret) } else { Err(fault(&format!("failed: {status}"))) }
 }
 
 #[cfg(feature = "keyring")]
@@ -115,12 +120,13 @@ fn from_keyring(entry: &str) -> Result<Secret> {
     let Some((service, user)) = entry.rsplit_once('/') else {
         return Err(Failure::usage("`keyring` must be \"SERVICE/USER\""));
     };
-    let fault = |error: keyring::Error| Failure::usage(format!("the keyring has no `{entry}`: {error}"));
-    if let Err(error) = keyring::Entry::store_status() {
-        return Err(Failure::usage(format!("the keyring cannot be used: {error}")));
-    }
-    let entry = keyring::Entry::new(service, user).map_err(fault)?;
-    entry.get_password().map(Secret::from).map_err(fault)
+    let fault = |error: &keyring::Error| match error {
+        keyring::Error::NoEntry => Failure::usage(format!("the keyring has no `{entry}`")),
+        error => Failure::usage(format!("the keyring cannot be used: {error}")),
+    };
+    keyring::Entry::store_status().as_ref().map_err(fault)?;
+    let found = keyring::Entry::new(service, user).and_then(|entry| entry.get_password());
+    found.map(Secret::from).map_err(|error| fault(&error))
 }
 
 #[cfg(not(feature = "keyring"))]

@@ -60,7 +60,7 @@ impl Transport for LazyTransport {
         self.0.was_used.store(true, Ordering::Relaxed);
         match self.0.built.get() {
             Some(built) => built.send(request).await,
-            None => Err(Error::unreachable("the HTTP client was not built")),
+            None => unreachable!("a session builds it before it logs in"),
         }
     }
 }

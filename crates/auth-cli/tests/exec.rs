@@ -14,6 +14,7 @@ use support::{Home, PROGRAM};
 #[test]
 fn the_command_has_the_tokens_and_not_what_got_them() {
     let home = Home::new().with("VOIPEX_ACCESS_TOKEN", "of an earlier day").with("OTHER", "stays");
+    let home = home.with("AUTH_CACHE_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     let ran = home.run(&["exec", "voipex", "zoqq", "--", "env"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     let value = |name: &str| ran.stdout.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
@@ -22,12 +23,25 @@ fn the_command_has_the_tokens_and_not_what_got_them() {
     assert!(value("ZOQQ_ACCESS_TOKEN_EXPIRES_AT").unwrap().ends_with('Z'));
     assert_eq!(value("VOIPEX_PASSWORD"), None);
     assert_eq!(value("ZOQQ_API_KEY").map(str::to_owned), Some(home.setting("ZOQQ_API_KEY")), "its API wants it, too");
-    assert_eq!(
-        value("CAMBYOPRO_CLIENT_SECRET").map(str::to_owned),
-        Some(home.setting("CAMBYOPRO_CLIENT_SECRET")),
-        "not named"
-    );
+    assert_eq!(value("CAMBYOPRO_CLIENT_SECRET"), None, "nor those of others");
+    assert_eq!(value("AUTH_CACHE_KEYS"), None, "what opens the cache");
+    assert_eq!(value("AUTH_EXEC"), Some("voipex zoqq"));
     assert_eq!(value("OTHER"), Some("stays"));
+}
+
+#[test]
+fn a_profiles_variables_are_its_names_and_what_it_refers_to_is_taken_away() {
+    let home = Home::new().with("DESK_PASSWORD", "x").with("ZOQQ_ACCESS_TOKEN", "in place of a password");
+    home.configure(
+        "[profile.support-desk]\nprovider = \"voipex\"\npassword = { env = \"DESK_PASSWORD\" }\n
+        [profile.odd]\nprovider = \"roecny\"\napi_key = { env = \"ZOQQ_ACCESS_TOKEN\" }\n",
+        0o644,
+    );
+    let ran = home.run(&["exec", "zoqq", "support-desk", "odd", "--", "env"]);
+    let has = |start: &str| ran.stdout.lines().any(|line| line.starts_with(start));
+    assert!(has("SUPPORT_DESK_ACCESS_TOKEN=eyJ") && has("SUPPORT_DESK_ACCESS_TOKEN_EXPIRES_AT=2"), "{ran:?}");
+    assert!(!has("DESK_PASSWORD="), "although VOIPEX_PASSWORD counted");
+    assert!(has("ZOQQ_ACCESS_TOKEN=eyJ"), "what is taken away is not what was just set");
 }
 
 #[test]

@@ -6,8 +6,9 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use support::Home;
@@ -62,27 +63,35 @@ fn t4_a_root_certificate_of_ones_own_is_added() {
     assert!(home.run(&["token", "cambyopro", "--no-cache"]).failed(2).contains("holds no certificate"));
 }
 
-#[test]
-fn a_proxy_of_the_environment_is_asked_unless_excepted() {
+/// A proxy that tells what it was asked, and goes.
+fn proxy() -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (sender, asked) = std::sync::mpsc::channel();
+    let (sender, asked) = channel();
     thread::spawn(move || {
         for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
             let mut line = String::new();
-            BufReader::new(stream.unwrap()).read_line(&mut line).unwrap();
+            stream.read_line(&mut line).unwrap();
+            // Before the client can end.
             sender.send(line).unwrap();
         }
     });
+    (address, asked)
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_asked_unless_excepted() {
+    let (address, asked) = proxy();
     let home = Home::new()
         .with("CAMBYOPRO_BASE_URL", "https://bank.invalid")
         .with("HTTPS_PROXY", &format!("http://{address}"));
     home.run(&["token", "cambyopro", "--no-cache"]).failed(75);
     assert_eq!(asked.recv().unwrap(), "CONNECT bank.invalid:443 HTTP/1.1\r\n");
     assert!(home.run(&["check", "cambyopro"]).stdout.contains("proxy"));
-    while asked.try_recv().is_ok() {}
 
-    let home = home.with("NO_PROXY", "bank.invalid");
+    let (address, asked) = proxy();
+    let home = home.with("HTTPS_PROXY", &format!("http://{address}")).with("NO_PROXY", "bank.invalid");
     home.run(&["token", "cambyopro", "--no-cache"]).failed(75);
     assert!(asked.try_recv().is_err());
 }

@@ -45,11 +45,13 @@ fn a_secret_is_a_reference() {
 fn a_reference_that_leads_nowhere_is_named() {
     let home = Home::bare();
     let cases = [
-        ("{ env = \"UNSET\" }", "the variable UNSET is not set"),
+        ("{ env = \"UNSET\" }", "the variable UNSET is not set, or empty"),
         ("{ file = \"/no/such\" }", "/no/such cannot be read"),
         ("{ command = [\"no-such-program\"] }", "`no-such-program` cannot be run"),
         ("{ command = [\"false\"] }", "`false` failed"),
-        ("{ command = [\"true\"] }", "the command gives nothing"),
+        ("{ command = [\"yes\"] }", "longer than 64 KiB"),
+        ("{ file = \"/dev/zero\" }", "longer than 64 KiB"),
+        ("{ command = [\"true\"] }", "`true` gives nothing"),
     ];
     for (reference, expected) in cases {
         home.configure(&format!("[profile.desk]\n{}", voipex(&home, reference)), 0o644);
@@ -110,6 +112,22 @@ fn a_flag_wins_over_the_environment_and_that_over_the_profile() {
 }
 
 #[test]
+fn a_program_by_a_relative_path_lies_beside_the_file() {
+    let home = Home::bare();
+    home.configure(&format!("[profile.desk]\n{}", voipex(&home, "{ command = [\"./password\"] }")), 0o644);
+    let program = |directory: &std::path::Path, prints: &str| {
+        let path = directory.join("password");
+        fs::write(&path, format!("#!/bin/sh\necho {prints}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    program(&home.path().join(".config/auth"), PASSWORD);
+    let hostile = tempfile::tempdir().unwrap();
+    program(hostile.path(), "wrong");
+    let ran = home.auth(&["token", "desk"]).current_dir(hostile.path()).output().unwrap();
+    support::Ran::from(ran).line();
+}
+
+#[test]
 fn a_command_is_run_only_where_its_value_counts() {
     let home = Home::bare().with("VOIPEX_PASSWORD", PASSWORD);
     let mark = home.path().join("ran");
@@ -150,10 +168,10 @@ fn s10_accounts_of_one_provider_are_kept_apart() {
 fn what_is_wrong_in_the_file_is_told_with_its_place() {
     let home = Home::bare();
     let cases = [
-        ("[profile.desk]\nprovider = \"acme\"\n", "neither a provider nor a profile"),
+        ("[profile.desk]\nprovider = \"acme\"\n", "profile desk: `provider` must be one of: zoqq"),
         ("[profile.desk]\nprovider = \"voipex\"\napi_key = \"k\"\n", "voipex has no setting `api_key`"),
         ("[profile.desk]\nprovider = \"voipex\"\npassword = \"sentinel\n", "config.toml: line 3"),
-        ("[profile.desk]\nprovider = \"zoqq\"\nrevision = \"sentinel\"\n", "desk: `revision`"),
+        ("[profile.desk]\nprovider = \"zoqq\"\nrevision = \"sentinel\"\n", "must be one of: headers-and-scope"),
     ];
     for (text, expected) in cases {
         home.configure(text, 0o600);
@@ -161,10 +179,8 @@ fn what_is_wrong_in_the_file_is_told_with_its_place() {
         let told = ran.failed(2);
         assert!(told.contains(expected) && !told.contains("sentinel"), "{text}: {told}");
     }
-    home.configure("", 0o000);
     let file = home.path().join(".config/auth/config.toml");
     fs::remove_file(&file).unwrap();
-    fs::create_dir(&file).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
-    assert!(token(&home, "desk").failed(2).contains("config.toml: cannot be read"));
+    let made = home.command("mkfifo", &[file.to_str().unwrap()]).status().unwrap();
+    assert!(made.success() && token(&home, "desk").failed(2).contains("config.toml: cannot be opened: it is no file"));
 }

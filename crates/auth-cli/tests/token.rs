@@ -68,7 +68,7 @@ fn every_exit_code_says_what_to_do() {
     let home = Home::new();
     home.sandbox.fail_always(Api::Zoqq, Fault::Status(503));
     let told = home.run(&["token", "zoqq"]).failed(75).to_owned();
-    assert!(told.contains("HTTP 503") && told.contains("not again before 20"), "{told}");
+    assert!(told.contains("HTTP 503") && told.contains("not again within "), "{told}");
     home.sandbox.fail_always(Api::Roecny, Fault::RetryAfter(429, "120".into()));
     assert!(home.run(&["token", "roecny"]).failed(75).contains("not again within 1"));
     home.sandbox.fail_always(Api::Cambyopro, Fault::Redirect(307, "https://other.example/".into()));
@@ -84,26 +84,43 @@ fn every_exit_code_says_what_to_do() {
 }
 
 #[test]
-fn min_ttl_is_kept_or_an_error() {
+fn min_ttl_is_kept_or_an_error_and_never_a_storm() {
     let home = Home::new();
-    home.sandbox.set_lifetime(Api::Zoqq, Duration::from_secs(10));
+    home.sandbox.set_lifetime(Api::Zoqq, Duration::from_secs(60));
     let first = home.run(&["token", "zoqq"]);
-    assert_eq!(home.run(&["token", "zoqq", "--min-ttl", "2s"]).line(), first.line());
-    thread::sleep(Duration::from_millis(2100));
-    assert_ne!(home.run(&["token", "zoqq", "--min-ttl", "8s"]).line(), first.line());
-    assert!(home.run(&["token", "zoqq", "--min-ttl", "1h"]).failed(2).contains("--min-ttl"));
-    assert_eq!(home.sandbox.counters(Api::Zoqq).logins, 2);
+    assert_eq!(home.run(&["token", "zoqq", "--min-ttl", "30s"]).line(), first.line());
+    for too_long in ["60s", "1h", "18446744073709551615s"] {
+        for _ in 0..3 {
+            let ran = home.run(&["token", "zoqq", "--min-ttl", too_long]);
+            assert!(ran.failed(2).starts_with("auth: --min-ttl: no token of zoqq"), "{ran:?}");
+        }
+    }
+    assert_eq!(home.sandbox.counters(Api::Zoqq).logins, 1);
+
+    home.sandbox.set_lifetime(Api::Roecny, Duration::from_secs(10));
+    let first = home.run(&["token", "roecny"]);
+    thread::sleep(Duration::from_millis(2500));
+    assert_ne!(home.run(&["token", "roecny", "--min-ttl", "8s"]).line(), first.line());
 }
 
 #[test]
-fn refresh_gets_another_and_uses_the_refresh_token() {
+fn refresh_gets_another_by_the_refresh_token_and_not_in_a_storm() {
     let home = Home::new();
     let first = home.run(&["token", "voipex"]);
+    assert_eq!(home.run(&["token", "voipex", "--refresh"]).line(), first.line(), "it is as good as new");
+    thread::sleep(Duration::from_millis(5200));
     let second = home.run(&["token", "voipex", "--refresh"]);
     assert_ne!(first.line(), second.line());
-    assert_eq!(home.run(&["token", "voipex"]).line(), second.line());
+    for _ in 0..10 {
+        assert_eq!(home.run(&["token", "voipex", "--refresh"]).line(), second.line());
+    }
     let counters = home.sandbox.counters(Api::Voipex);
     assert_eq!((counters.logins, counters.refreshes), (1, 1));
+
+    thread::sleep(Duration::from_millis(5200));
+    home.sandbox.fail_always(Api::Voipex, Fault::Status(503));
+    home.run(&["token", "voipex", "--refresh"]).failed(75);
+    assert_eq!(home.run(&["token", "voipex"]).line(), second.line(), "R2: the old one is good still");
 }
 
 #[test]
@@ -138,9 +155,61 @@ fn a_cache_that_others_can_read_is_refused() {
     let home = Home::new();
     fs::create_dir_all(home.cache()).unwrap();
     fs::set_permissions(home.cache(), fs::Permissions::from_mode(0o755)).unwrap();
-    assert!(home.run(&["token", "zoqq"]).failed(2).contains("chmod 700"));
+    let told = home.run(&["token", "zoqq"]).failed(2).to_owned();
+    assert!(told.contains("chmod 700") && told.contains(".cache/auth") && told.contains("--no-cache"), "{told}");
     assert_eq!(home.sandbox.counters(Api::Zoqq).requests, 0);
     home.run(&["token", "zoqq", "--no-cache"]).line();
+}
+
+#[test]
+fn r4_a_cache_that_cannot_be_used_is_an_error_and_no_login() {
+    let home = Home::new();
+    home.run(&["token", "zoqq"]).line();
+    for file in fs::read_dir(home.cache()).unwrap() {
+        let file = file.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "json") {
+            fs::remove_file(&file).unwrap();
+            fs::create_dir(&file).unwrap();
+        }
+    }
+    let ran = home.run(&["token", "zoqq"]);
+    assert!(ran.code != 0 && ran.stderr.contains("--no-cache"), "{ran:?}");
+    assert_eq!(home.sandbox.counters(Api::Zoqq).requests, 1);
+    home.run(&["token", "zoqq", "--no-cache"]).line();
+}
+
+#[test]
+fn p9_who_holds_the_lock_is_waited_for() {
+    let mut home = Home::new();
+    home.run(&["token", "zoqq"]).line();
+    let lock = fs::File::options().write(true).open(home.cache().join("lock")).unwrap();
+    lock.lock().unwrap();
+    home.set("VOIPEX_PASSWORD", "wrong");
+    let spawn = || home.auth(&["token", "voipex"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut children: Vec<_> = (0..20).map(|_| spawn()).collect();
+    thread::sleep(Duration::from_millis(1500));
+    drop(lock);
+    assert!(children.iter_mut().all(|child| ended(child) == 4));
+    assert_eq!(home.sandbox.counters(Api::Voipex).requests, 1, "R4: twenty wrong passwords are one login");
+}
+
+#[test]
+fn the_cache_is_where_it_is_said_and_sealed_where_there_is_a_key() {
+    let xdg = tempfile::tempdir().unwrap();
+    let home = Home::new().with("XDG_CACHE_HOME", xdg.path().to_str().unwrap());
+    home.run(&["token", "zoqq"]).line();
+    assert!(xdg.path().join("auth/lock").exists() && !home.cache().exists());
+
+    let elsewhere = home.path().join("elsewhere");
+    let home = home.with("AUTH_CACHE_DIR", elsewhere.to_str().unwrap());
+    let home = home.with("AUTH_CACHE_KEYS", "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let token = home.run(&["token", "zoqq"]).line().to_owned();
+    assert_eq!(home.run(&["token", "zoqq"]).line(), token);
+    for file in fs::read_dir(&elsewhere).unwrap() {
+        assert!(!fs::read_to_string(file.unwrap().path()).unwrap().contains(&token));
+    }
+    let homeless = home.with("HOME", "").with("XDG_CONFIG_HOME", xdg.path().to_str().unwrap());
+    assert_eq!(homeless.run(&["token", "zoqq"]).line(), token);
 }
 
 #[test]
@@ -155,6 +224,8 @@ fn a_shell_reads_what_is_made_for_it() {
     assert_eq!(header.line(), format!("Authorization: Bearer {token}"));
     let curl = home.run(&["token", "zoqq", "--format", "curl"]);
     assert!(curl.stdout.contains("header = \"x-api-key: "), "{}", curl.stdout);
+    let called = home.sh(&format!("auth token zoqq --format curl | curl -s -K - {}", home.sandbox.protected_url()));
+    assert_eq!(called.stdout, "{\"provider\":\"zoqq\"}");
     let asked = home.sh("export KUBERNETES_EXEC_INFO='{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1beta1\"}'; auth token zoqq --format exec-credential");
     assert!(
         asked
@@ -181,8 +252,14 @@ fn a_secret_comes_by_stdin() {
     let arguments = ["token", "voipex", "--password-stdin"];
     home.run_with_stdin(&arguments, &format!("{password}\n")).line();
     home.run_with_stdin(&arguments, &format!("{password}\r\n")).line();
-    assert!(home.run_with_stdin(&arguments, "").failed(2).contains("stdin, which is empty"));
+    assert!(home.run_with_stdin(&arguments, "").failed(2).contains("stdin: it is empty"));
+    assert!(home.run_with_stdin(&arguments, &"x".repeat(70_000)).failed(2).contains("longer than"), "none is cut");
     assert_eq!(home.sandbox.counters(Api::Voipex).requests, 1);
+    for (name, flag, variable) in
+        [("zoqq", "--api-key-stdin", "ZOQQ_API_KEY"), ("cambyopro", "--client-secret-stdin", "CAMBYOPRO_CLIENT_SECRET")]
+    {
+        home.run_with_stdin(&["token", name, flag], &home.setting(variable)).line();
+    }
     let misplaced = home.run_with_stdin(&["token", "zoqq", "--password-stdin"], "x");
     assert!(misplaced.failed(2).contains("zoqq has no setting `password`"));
 }

@@ -2,28 +2,24 @@
 //! number of the promise that is broken (`docs/promises.md` has them all).
 //!
 //! ```
-//! # use auth_core::testing::{MemoryStore, TestProvider};
-//! #[test]
-//! # fn hidden() {}
-//! fn my_provider_keeps_the_promises() {
-//!     auth_core::conformance::provider(
-//!         |secret| TestProvider::new(secret),
-//!         |token| format!(r#"{{"token":"{token}","life":600}}"#),
-//!         (401, r#"{"error":"wrong_password"}"#),
-//!     );
-//! }
+//! use auth_core::conformance;
+//! # #[cfg(feature = "store")]
+//! use auth_core::testing::MemoryStore;
+//! use auth_core::testing::TestProvider; // in place of yours
 //!
-//! #[test]
-//! # fn hidden_too() {}
-//! fn my_store_keeps_the_promises() {
-//!     let store = MemoryStore::new();
-//!     auth_core::conformance::store(|| store.shared());
-//! }
-//! # my_provider_keeps_the_promises();
-//! # my_store_keeps_the_promises();
+//! conformance::provider(
+//!     |secret| TestProvider::new(secret),
+//!     |token| format!(r#"{{"token":"{token}","life":600}}"#),
+//!     (401, r#"{"error":"wrong_password"}"#),
+//! );
+//!
+//! # #[cfg(feature = "store")] {
+//! let store = MemoryStore::new();
+//! conformance::store(|| store.shared());
+//! # }
 //! ```
 //!
-//! Each makes a tokio runtime of its own, so call them from a plain `#[test]`.
+//! Each makes a tokio runtime of its own: call it from a plain `#[test]`, without one.
 
 mod provider;
 #[cfg(feature = "store")]

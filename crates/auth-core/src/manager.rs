@@ -74,6 +74,9 @@ pub use status::Status;
 /// ```
 pub struct TokenManager<P, T>(Arc<Shared<P, T>>);
 
+/// A token of this age need not be renewed, whoever asks.
+const NEW: Duration = Duration::from_secs(5);
+
 struct Shared<P, T> {
     clock: Arc<dyn Clock>,
     /// The one thing that a hit reads.
@@ -170,15 +173,15 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         check(renewed)?.ok_or_else(too_slow)
     }
 
-    /// Gets a token that is issued from now on, whatever the current one is worth. That stays where this fails.
+    /// Gets a new token, whatever the current one is worth; that one stays where this fails. A token that was issued within
+    /// the last 5 seconds counts as new, so that many who ask at once, or one who asks in a loop, are one login.
     ///
     /// Where a server has rejected the current token, [`reject`](TokenSource::reject) is the call.
     ///
     /// # Errors
     /// As [`token`](TokenSource::token), at once where a failure stops logins for now.
     pub async fn renew(&self) -> Result<AccessToken, Error> {
-        let now = self.0.clock.now();
-        self.0.clone().renewed(Need::Since(now), Reason::Manual).await
+        self.0.clone().renewed(Need::Newer(NEW), Reason::Manual).await
     }
 
     /// Replaces the credentials, as after a rotation of the secret of the same account.

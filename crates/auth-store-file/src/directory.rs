@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -15,12 +16,9 @@ use crate::entry::Entry;
 /// An entry is a few thousand bytes; what is larger is none.
 const LARGEST: u64 = 1024 * 1024;
 
-/// What is done under the lock takes a millisecond or so: whoever holds it for over a second is not at work. Counted in tries,
-/// since on a machine with more to do than it can, the holder waits for a core as this process does.
-const MOST_TRIES: u32 = 500;
-
-/// Between two tries for the lock.
-const PAUSE: Duration = Duration::from_millis(2);
+/// What is done under the lock takes a millisecond or so, and who waits is served in turn: whoever holds it for so long is not at
+/// work, but was stopped.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Nothing that was noted lies this far ahead, but by a clock that was wrong.
 const FAR: Duration = Duration::from_secs(24 * 3600);
@@ -83,14 +81,23 @@ impl Directory {
     pub(crate) fn locked(&self) -> Result<Locked<'_>, Fault> {
         self.ready()?;
         let lock = self.open("lock", OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
-        for _ in 0..MOST_TRIES {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Locked { directory: self, lock }),
-                Err(TryLockError::Error(error)) => return Err(error.into()),
-                Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
-            }
-        }
-        Err(Fault::Locked)
+        let lock = match lock.try_lock() {
+            Ok(()) => lock,
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) => wait_for(lock)?,
+        };
+        Ok(Locked { directory: self, lock })
+    }
+
+    /// Whether an entry could be written now.
+    pub(crate) fn probe(&self) -> Result<(), Fault> {
+        self.ready()?;
+        let name = format!("{}.probe", std::process::id());
+        let written = self
+            .open(&name, OpenOptions::new().write(true).create(true).truncate(true))
+            .and_then(|mut file| Ok(file.write_all(&[b' '; 4096])?));
+        let removed = remove_file(&self.0.join(&name));
+        written.and(Ok(removed?))
     }
 
     /// Opens a file of this directory: never through a symbolic link, and only one that is its owner's alone.
@@ -112,6 +119,19 @@ impl Directory {
     }
 }
 
+/// Waits in the kernel's queue, in a thread that is left behind where that takes too long; it then has the lock for no time.
+fn wait_for(lock: File) -> Result<File, Fault> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let locked = lock.lock().map(|()| lock);
+        let _ = sender.send(locked);
+    });
+    match receiver.recv_timeout(LONGEST_WAIT) {
+        Ok(locked) => Ok(locked?),
+        Err(_) => Err(Fault::Locked),
+    }
+}
+
 /// The directory while no other process is in it.
 pub(crate) struct Locked<'a> {
     directory: &'a Directory,
@@ -129,7 +149,7 @@ impl Locked<'_> {
 
     /// Writes an entry, so that whoever reads it, whenever, finds the old one or the new one, whole.
     pub(crate) fn write(&self, name: &EntryName, entry: &Entry) -> Result<(), Fault> {
-        let (file, temporary) = (file_of(name), format!("{}.new", name.as_str()));
+        let (file, temporary) = (file_of(name), new_of(name));
         let bytes = entry.write().map_err(io::Error::other)?;
         // One that a killed process has left.
         remove_file(&self.directory.0.join(&temporary))?;
@@ -190,40 +210,43 @@ impl Locked<'_> {
 
     /// Removes the entries that are over or broken, what a killed process has left, and the files of leases that nobody
     /// holds. Goes on after a fault, and tells the first.
-    pub(crate) fn remove(&self, now: SystemTime, is_over: impl Fn(&Entry) -> bool) -> Result<(), Fault> {
+    pub(crate) fn clean_up(&self, now: SystemTime) -> Result<(), Fault> {
+        self.each(|file, name| {
+            if file.extension().is_some_and(|extension| extension == "new") {
+                remove_file(&self.directory.0.join(file))?;
+            }
+            if self.parse(&file_of(name))?.is_some_and(|entry| entry.until >= now) {
+                return Ok(());
+            }
+            self.remove(name, now)
+        })
+    }
+
+    /// Removes all entries, whatever they are. Goes on after a fault, and tells the first.
+    pub(crate) fn clear(&self, now: SystemTime) -> Result<(), Fault> {
+        self.each(|_, name| self.remove(name, now))
+    }
+
+    fn each(&self, act: impl Fn(&Path, &EntryName) -> Result<(), Fault>) -> Result<(), Fault> {
         let mut first = Ok(());
         for found in fs::read_dir(&self.directory.0)? {
             let file = PathBuf::from(found?.file_name());
             let Some(name) = file.file_stem().and_then(OsStr::to_str).and_then(EntryName::parse) else { continue };
-            first = first.and(self.remove_one(&file, &name, now, &is_over));
+            first = first.and(act(&file, &name));
         }
         first
     }
 
-    fn remove_one(
-        &self,
-        file: &Path,
-        name: &EntryName,
-        now: SystemTime,
-        is_over: impl Fn(&Entry) -> bool,
-    ) -> Result<(), Fault> {
-        if file.extension().is_some_and(|extension| extension == "new") {
-            remove_file(&self.directory.0.join(file))?;
-        }
-        if self.parse(&file_of(name))?.is_some_and(|entry| !is_over(&entry)) {
-            return Ok(());
-        }
-        self.remove_entry(name, now)
-    }
-
-    /// Removes an entry, and the file of its lease where nobody holds that.
-    pub(crate) fn remove_entry(&self, name: &EntryName, now: SystemTime) -> Result<(), Fault> {
+    /// Removes an entry, what a killed process has left of it, and the file of its lease where nobody holds that.
+    pub(crate) fn remove(&self, name: &EntryName, now: SystemTime) -> Result<(), Fault> {
         remove_file(&self.directory.0.join(file_of(name)))?;
-        if let Some(lease) = self.try_lease(name, now)? {
-            remove_file(&self.directory.0.join(lease_of(name)))?;
-            drop(lease);
+        remove_file(&self.directory.0.join(new_of(name)))?;
+        match self.try_lease(name, now) {
+            Ok(None) => Ok(()),
+            // One that cannot be read is nobody's.
+            Ok(Some(_)) | Err(Fault::Unsafe(_)) => Ok(remove_file(&self.directory.0.join(lease_of(name)))?),
+            Err(fault) => Err(fault),
         }
-        Ok(())
     }
 
     fn parse(&self, file: &str) -> Result<Option<Entry>, Fault> {
@@ -232,16 +255,16 @@ impl Locked<'_> {
             opened => opened?,
         };
         let length = opened.metadata()?.len();
-        if length > LARGEST {
-            tracing::warn!(file, "a file of the store is no entry, and counts as absent");
-            return Ok(None);
-        }
-        // With room to spare, so that no other buffer is needed: this one is wiped.
-        let mut bytes = Vec::with_capacity(length as usize + 64);
-        let read = opened.take(LARGEST).read_to_end(&mut bytes);
-        let bytes = Body::from(bytes);
-        read?;
-        let entry = Entry::parse(bytes.as_ref());
+        let entry = if length > LARGEST {
+            None
+        } else {
+            // With room to spare, so that no other buffer is needed: this one is wiped.
+            let mut bytes = Vec::with_capacity(length as usize + 64);
+            let read = opened.take(LARGEST).read_to_end(&mut bytes);
+            let bytes = Body::from(bytes);
+            read?;
+            Entry::parse(bytes.as_ref())
+        };
         if entry.is_none() {
             tracing::warn!(file, "a file of the store is no entry, and counts as absent");
         }
@@ -281,6 +304,10 @@ fn time_of(number: Fence) -> SystemTime {
 
 fn lease_of(name: &EntryName) -> String {
     format!("{}.lease", name.as_str())
+}
+
+fn new_of(name: &EntryName) -> String {
+    format!("{}.new", name.as_str())
 }
 
 fn file_of(name: &EntryName) -> String {

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use auth_core::store::{Change, EntryName, Fence, Lease, Sealing, Snapshot, TokenStore};
 use auth_core::{Error, Profile, Secret};
 
-use directory::{Directory, Fault, LeaseNote, Locked};
+use directory::{Directory, Fault, LONGEST_WAIT, LeaseNote, Locked};
 use entry::Entry;
 
 pub use auth_core;
@@ -69,16 +69,23 @@ impl FileStore {
         self.0.directory.path()
     }
 
-    /// Removes every entry; leases that are held go on. Blocks, for a second at most while another process is at work.
+    /// Removes every entry, whatever it holds; leases that are held go on. Blocks, for 10 seconds at most while other
+    /// processes are at work.
     ///
     /// # Errors
     /// [`Unavailable`](auth_core::ErrorKind::Unavailable) where the directory cannot be read or written.
     pub fn clear(&self) -> Result<(), Error> {
-        self.0
-            .directory
-            .locked()
-            .and_then(|directory| directory.remove(SystemTime::now(), |_| true))
-            .map_err(unavailable)
+        self.0.directory.locked().and_then(|directory| directory.clear(SystemTime::now())).map_err(unavailable)
+    }
+
+    /// Tells whether an entry could be written now, by writing a file and removing it.
+    ///
+    /// A manager goes on without a store that fails. Where logins must be remembered, ask before.
+    ///
+    /// # Errors
+    /// As [`clear`](Self::clear).
+    pub fn probe(&self) -> Result<(), Error> {
+        self.0.directory.probe().map_err(unavailable)
     }
 
     /// Removes one entry, whatever it holds; a lease that is held goes on. Blocks, as [`clear`](Self::clear) does.
@@ -98,7 +105,7 @@ impl FileStore {
     /// # Errors
     /// As [`clear`](Self::clear).
     pub fn remove(&self, name: &EntryName) -> Result<(), Error> {
-        let removed = self.0.directory.locked().and_then(|directory| directory.remove_entry(name, SystemTime::now()));
+        let removed = self.0.directory.locked().and_then(|directory| directory.remove(name, SystemTime::now()));
         removed.map_err(unavailable)
     }
 
@@ -158,9 +165,9 @@ impl TokenStore for FileStore {
         &self.0.sealing
     }
 
-    /// Longer than for a server: a lock is waited for, and so is the disk.
+    /// Longer than for a server: a lock is waited for in turn, and so is the disk.
     fn patience(&self) -> Duration {
-        Duration::from_secs(2)
+        LONGEST_WAIT + Duration::from_secs(2)
     }
 
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
@@ -217,7 +224,7 @@ impl TokenStore for FileStore {
                 directory.write(&own, &entry)?;
                 if directory.is_due(now)? {
                     // The entry is written, whatever becomes of the others.
-                    let _ = directory.remove(now, |entry| entry.until < now);
+                    let _ = directory.clean_up(now);
                 }
                 Ok(true)
             })

@@ -299,6 +299,20 @@ async fn p9_clear_takes_what_a_killed_writer_left() {
 }
 
 #[tokio::test]
+async fn p9_clear_takes_what_cannot_be_read() {
+    let (_home, dir) = place();
+    let name = name(&dir).await;
+    let file = |extension: &str| Path::new(&dir).join(format!("{}.{extension}", name.as_str()));
+    fs::set_permissions(file("json"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(file("lease"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(open(&dir).load(&name).await.is_err());
+    open(&dir).clear().unwrap();
+    assert_eq!(files(&dir), ["lock"]);
+    open(&dir).probe().unwrap();
+    assert_eq!(files(&dir), ["lock"]);
+}
+
+#[tokio::test]
 async fn one_entry_is_removed_alone() {
     let (_home, dir) = place();
     let (first, store) = (name(&dir).await, open(&dir));
@@ -309,6 +323,11 @@ async fn one_entry_is_removed_alone() {
     let identity = auth_core::Provider::identity(&TestProvider::new("password")).unwrap();
     assert_eq!(sealing.name("test", &identity), first, "the name that a manager gives");
 
+    fs::copy(
+        Path::new(&dir).join(format!("{}.json", first.as_str())),
+        Path::new(&dir).join(format!("{}.new", first.as_str())),
+    )
+    .unwrap();
     store.remove(&first).unwrap();
     assert!(store.load(&first).await.unwrap().access.is_none());
     assert_eq!(files(&dir).len(), 3, "the other's entry, its lease, and the lock: {:?}", files(&dir));

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use anstyle::{AnsiColor, Style};
 use auth_all::core::{Profile, Request, Response, Transport};
 use auth_all::store_file::FileStore;
-use http::Uri;
+use http::{StatusCode, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use crate::account::{Account, Accounts};
+use crate::account::Account;
+use crate::accounts::Accounts;
 use crate::args::CheckArgs;
 use crate::clock::stamp;
 use crate::failure::{Failure, Result};
@@ -25,17 +26,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SKEW: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: CheckArgs) -> Result<()> {
-    let accounts = Accounts::new(&args.flags)?;
+    let accounts = told("config", Accounts::new(&args.flags))?;
     let names = accounts.names_or_all(args.providers)?;
-    let cache = cache()?;
-    told("config", Ok(accounts.config().path().display().to_string()))?;
-    told("cache", Ok(cache.dir().display().to_string()))?;
+    let config = accounts.config().path();
+    let is_there = if config.exists() { "" } else { " (there is none)" };
+    tell(Mark::Ok, "config", &format!("{}{is_there}", config.display()))?;
+    let cache = told("cache", cache())?;
+    tell(Mark::Ok, "cache", &cache.dir().display().to_string())?;
     let mut results = Vec::new();
     for name in names {
         output::line(&format!("\n{name}"))?;
-        results.push(match accounts.one(&name) {
-            Ok(account) => check(account, &cache).await.map_err(|failure| failure.of(&name)),
-            Err(failure) => told("settings", Err(failure)),
+        results.push(match told("settings", accounts.one(&name)) {
+            Ok(account) => check(account, &cache).await,
+            Err(failure) => Err(failure),
         });
     }
     Failure::all(results).map(drop)
@@ -43,22 +46,31 @@ pub(crate) async fn run(args: CheckArgs) -> Result<()> {
 
 async fn check(account: Account, cache: &FileStore) -> Result<()> {
     let settings = describe(&account);
-    let provider = account.provider;
-    let session = match Session::new(account, Some(cache)) {
-        Ok(session) => session,
-        Err(failure) => return told("settings", Err(failure)),
-    };
-    told("settings", Ok(settings))?;
+    let session = told("settings", Session::new(account, Some(cache)))?;
+    tell(Mark::Ok, "settings", &settings)?;
     let uri = session.provider.login().uri().clone();
-    told("login", Ok(uri.to_string()))?;
+    tell(Mark::Ok, "login", &uri.to_string())?;
 
-    match Matcher::from_env().intercept(&uri).filter(|_| uri.scheme_str() == Some("https")) {
-        Some(proxy) => told("proxy", Ok(format!("{} looks the host up and connects", host_and_port(proxy.uri()))))?,
-        None => reach(&uri).await?,
+    let is_https = uri.scheme_str() == Some("https");
+    // What is not https is this machine, where no proxy is used.
+    match Matcher::from_env().intercept(&uri).filter(|_| is_https) {
+        Some(proxy) => {
+            tell(Mark::Ok, "proxy", &format!("{} looks the host up and connects", host_and_port(proxy.uri())))?
+        }
+        None => connect(&uri, &resolve(&uri).await?).await?,
     }
-    let answer = ask(&session, provider, &uri).await?;
+    let step = if is_https { "TLS, HTTP" } else { "HTTP" };
+    let start = Instant::now();
+    let answer = told(step, ask(&session, &uri).await)?;
+    let status = answer.status().as_u16();
+    told(step, judge(answer.status()))?;
+    tell(
+        Mark::Ok,
+        step,
+        &format!("answered, in {} ms (to a login without credentials: {status})", start.elapsed().as_millis()),
+    )?;
     clock(&answer)?;
-    session.recall().await;
+    told("cache", session.recall().await)?;
     told("credentials", remembered(&session))
 }
 
@@ -71,31 +83,31 @@ fn describe(account: &Account) -> String {
     found.collect::<Vec<_>>().join(", ")
 }
 
-/// Looks the host up, and connects.
-async fn reach(uri: &Uri) -> Result<()> {
-    let (host, port) = (uri.host().unwrap_or_default(), port(uri));
+async fn resolve(uri: &Uri) -> Result<Vec<SocketAddr>> {
+    let host = uri.host().unwrap_or_default();
     let name = host.trim_start_matches('[').trim_end_matches(']');
-    let found = within(async { Ok(lookup_host((name, port)).await?.collect::<Vec<SocketAddr>>()) }).await;
+    let found = within(async { Ok(lookup_host((name, port(uri))).await?.collect::<Vec<_>>()) }).await;
     let addresses = found.and_then(|found| if found.is_empty() { Err("no address".into()) } else { Ok(found) });
-    let list = |addresses: &Vec<SocketAddr>| {
-        addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ")
-    };
-    let advice = |problem| {
+    let addresses = addresses.map_err(|problem| {
         Failure::temporary(format!(
-            "{host} has no address ({problem}): check the base URL, the network, and whether it needs HTTPS_PROXY"
+            "{host}: {problem}; check the base URL, the network, and whether it needs HTTPS_PROXY"
         ))
-    };
-    told("DNS", addresses.as_ref().map(list).map_err(advice))?;
+    });
+    let addresses = told("DNS", addresses)?;
+    let list: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    tell(Mark::Ok, "DNS", &list.join(", "))?;
+    Ok(addresses)
+}
 
-    let (start, addresses) = (Instant::now(), addresses.unwrap_or_default());
-    let connected = within(TcpStream::connect(&*addresses)).await;
-    let connected = connected.and_then(|stream| stream.peer_addr().map_err(|error| error.to_string()));
-    told(
-        "connection",
-        connected.map(|peer| format!("{peer} in {} ms", start.elapsed().as_millis())).map_err(|problem| {
-            Failure::temporary(format!("no connection to {host}:{port} ({problem}): check the base URL, and firewalls"))
-        }),
-    )
+async fn connect(uri: &Uri, addresses: &[SocketAddr]) -> Result<()> {
+    let start = Instant::now();
+    let connected = within(TcpStream::connect(addresses)).await;
+    let peer = connected.and_then(|stream| stream.peer_addr().map_err(|error| error.to_string()));
+    let peer = peer.map_err(|problem| {
+        Failure::temporary(format!("{}: {problem}; check the base URL, and firewalls", host_and_port(uri)))
+    });
+    let peer = told("connection", peer)?;
+    tell(Mark::Ok, "connection", &format!("{peer} in {} ms", start.elapsed().as_millis()))
 }
 
 async fn within<R>(step: impl Future<Output = std::io::Result<R>>) -> std::result::Result<R, String> {
@@ -105,49 +117,59 @@ async fn within<R>(step: impl Future<Output = std::io::Result<R>>) -> std::resul
     }
 }
 
-/// Sends a request without credentials: any answer will do.
-async fn ask(session: &Session, provider: &'static str, uri: &Uri) -> Result<Response> {
+/// Sends a login without credentials.
+async fn ask(session: &Session, uri: &Uri) -> Result<Response> {
     let origin = format!("{}://{}", uri.scheme_str().unwrap_or_default(), host_and_port(uri));
-    let endpoint = Profile::new(provider, "").endpoint(&origin, "base_url", "/")?;
-    let step = if uri.scheme_str() == Some("https") { "TLS, HTTP" } else { "HTTP" };
-    let transport = session.transport().build();
-    let start = Instant::now();
-    let answer = match transport {
-        Ok(transport) => match timeout(PATIENCE, transport.send(Request::post(&endpoint))).await {
-            Ok(answer) => answer.map_err(Failure::from),
-            Err(_) => {
-                Err(Failure::temporary(format!("no answer within {} s: is it a web server?", PATIENCE.as_secs())))
-            }
-        },
-        Err(failure) => Err(failure),
-    };
-    let told_of =
-        |answer: &Response| format!("answered ({}) in {} ms", answer.status().as_u16(), start.elapsed().as_millis());
-    told(step, answer.as_ref().map(told_of).map_err(Clone::clone))?;
-    answer
+    let profile = Profile::new(session.account.provider, session.account.provider);
+    let endpoint = profile.endpoint(&origin, "login_path", uri.path())?;
+    let transport = session.transport.build()?;
+    match timeout(PATIENCE, transport.send(Request::post(&endpoint))).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Failure::temporary(format!("no answer within {} s: is it a web server?", PATIENCE.as_secs()))),
+    }
+}
+
+/// What the status says: a login without credentials is refused in one way or another.
+fn judge(status: StatusCode) -> Result<()> {
+    let code = status.as_u16();
+    match code {
+        404 | 405 => Err(Failure::usage(format!(
+            "HTTP {code}: nothing there takes a login; check the base URL and the login path"
+        ))),
+        300..=399 => Err(Failure::other(format!(
+            "HTTP {code}: a redirect, which is never followed; set the base URL to the final address"
+        ))),
+        407 => Err(Failure::usage("HTTP 407: the proxy in HTTPS_PROXY asks for other credentials")),
+        429 | 500..=599 => Err(Failure::temporary(format!("HTTP {code}: the provider cannot answer for the moment"))),
+        _ => Ok(()),
+    }
 }
 
 /// A wrong clock costs no token here, but other things fail by it.
 fn clock(answer: &Response) -> Result<()> {
     let now = SystemTime::now();
-    let Some(date) = answer.date() else { return told("clock", Ok("the server does not tell the time".into())) };
-    let (ahead, behind) = (now.duration_since(date), date.duration_since(now));
-    let skew = ahead.or(behind).unwrap_or_default();
+    let Some(date) = answer.date() else { return tell(Mark::Note, "clock", "the server does not tell the time") };
+    let skew = now.duration_since(date).or(date.duration_since(now)).unwrap_or_default();
     if skew <= SKEW {
-        return told("clock", Ok("as the server's".into()));
+        return tell(Mark::Ok, "clock", "as the server's");
     }
     let side = if now > date { "ahead of" } else { "behind" };
-    let text = format!("{} s {side} the server's: tokens work all the same, but set it", skew.as_secs());
-    told("clock", Ok(text))
+    tell(
+        Mark::Note,
+        "clock",
+        &format!("{} s {side} the server's: tokens work all the same, but set it", skew.as_secs()),
+    )
 }
 
 /// What the cache says of the last login.
-fn remembered(session: &Session) -> Result<String> {
+fn remembered(session: &Session) -> Result<()> {
     let status = session.tokens.status();
     match (status.expires_at, status.last_error) {
-        (Some(until), _) => Ok(format!("a token is cached until {}", stamp(until))),
+        (Some(until), _) => tell(Mark::Ok, "credentials", &format!("a token is cached until {}", stamp(until))),
         (None, Some(error)) => Err(Failure::login(&error, status.next_attempt_at)),
-        (None, None) => Ok(format!("not tried here; `auth token {}` logs in", session.account.name)),
+        (None, None) => {
+            tell(Mark::Note, "credentials", &format!("not tried; `auth token {}` logs in", session.account.name))
+        }
     }
 }
 
@@ -160,13 +182,26 @@ fn host_and_port(uri: &Uri) -> String {
     format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
 }
 
-/// Tells the outcome of one step, and passes a failure on.
-fn told(step: &str, outcome: Result<String>) -> Result<()> {
-    let (color, mark, text) = match &outcome {
-        Ok(text) => (AnsiColor::Green, "ok", text.as_str()),
-        Err(failure) => (AnsiColor::Red, "WRONG", failure.text()),
+/// Passes a result on; a failure is told here, and not again at the end.
+fn told<R>(step: &str, result: Result<R>) -> Result<R> {
+    if let Err(failure) = &result {
+        tell(Mark::Wrong, step, failure.text())?;
+    }
+    result.map_err(Failure::silent)
+}
+
+enum Mark {
+    Ok,
+    Note,
+    Wrong,
+}
+
+fn tell(mark: Mark, step: &str, text: &str) -> Result<()> {
+    let (color, mark) = match mark {
+        Mark::Ok => (AnsiColor::Green, "ok"),
+        Mark::Note => (AnsiColor::Yellow, "note"),
+        Mark::Wrong => (AnsiColor::Red, "WRONG"),
     };
     let style = Style::new().fg_color(Some(color.into()));
-    output::line(&format!("  {style}{mark:<5}{style:#}  {step:<11}  {text}"))?;
-    outcome.map(drop)
+    output::line(&format!("  {style}{mark:<5}{style:#}  {step:<11}  {text}"))
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use auth_all::ProviderConfig;
 use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
 use auth_sandbox::{Api, Sandbox};
-use serde::Deserialize;
-use serde::de::value::{Error as ValueError, MapDeserializer};
 
 use crate::failure::{Failure, Result};
 use crate::output;
+use crate::setting::variable;
 
 pub(crate) async fn run() -> Result<()> {
     let sandbox = Sandbox::start().map_err(|error| Failure::other(format!("the sandbox does not start: {error}")))?;
@@ -41,12 +40,9 @@ async fn row(sandbox: &Sandbox, api: Api, transport: Arc<ReqwestTransport>) -> R
 
 /// The settings that the sandbox knows.
 fn config(sandbox: &Sandbox, api: Api) -> Result<ProviderConfig> {
-    let prefix = format!("{}_", api.name().to_ascii_uppercase());
-    let settings = sandbox
-        .env()
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_ascii_lowercase(), value)));
-    let settings = settings.chain([("provider".to_owned(), api.name().to_owned())]);
-    ProviderConfig::deserialize(MapDeserializer::<_, ValueError>::new(settings))
-        .map_err(|error| Failure::other(error.to_string()))
+    let known = sandbox.env();
+    let find = |setting| known.iter().find(|(name, _)| *name == variable(api.name(), setting));
+    let config =
+        ProviderConfig::from_settings(api.name(), |setting| Ok(find(setting).map(|(_, value)| value.as_str().into())));
+    Ok(config?)
 }

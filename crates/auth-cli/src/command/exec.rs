@@ -4,39 +4,46 @@ use std::collections::HashSet;
 use std::env;
 use std::io::{Error, ErrorKind};
 use std::process::Command;
-use std::time::Duration;
 
+use auth_all::ProviderConfig;
 use auth_all::core::AccessToken;
 use futures::future::join_all;
 
-use crate::account::{Account, Accounts, Origin, is_secret, variable};
+use crate::account::Account;
+use crate::accounts::Accounts;
 use crate::args::ExecArgs;
 use crate::failure::{Failure, Result};
 use crate::format::variables;
 use crate::session::{Session, cache};
+use crate::setting::{is_secret, variable};
 
-/// Names the accounts in the environment of the command.
+/// Names the accounts in the environment of the command. One within another would not find what the outer one took away.
 const MARK: &str = "AUTH_EXEC";
 
+/// What opens the cache.
+const CACHE_KEYS: &str = "AUTH_CACHE_KEYS";
+
 pub(crate) async fn run(args: ExecArgs) -> Result<()> {
-    if let Some(outer) = env::var_os(MARK) {
+    if let Some(outer) = env::var_os(MARK).filter(|outer| !outer.is_empty()) {
         let problem = format!("this runs within `auth exec {}` already: name all providers there", outer.display());
         return Err(Failure::usage(problem));
     }
     let accounts = Accounts::new(&args.flags)?.named(&args.providers)?;
     distinct(&accounts)?;
-    let cache = cache()?;
-    let sessions = Failure::all(accounts.into_iter().map(|account| Session::new(account, Some(&cache))))?;
-    let tokens = join_all(sessions.iter().map(|session| session.token(Duration::ZERO))).await;
-    let tokens = Failure::all(tokens)?;
+    let cache = if args.wish.no_cache { None } else { Some(cache()?) };
+    let sessions = Failure::all(accounts.into_iter().map(|account| Session::new(account, cache.as_ref())))?;
+    let tokens = join_all(sessions.iter().map(|session| session.token(args.wish.min_ttl))).await;
+    let tokens: Vec<_> = Failure::all(tokens)?.into_iter().map(|(token, _)| token).collect();
 
-    let Some((program, arguments)) = args.command.split_first() else { return Ok(()) };
+    let Some((program, arguments)) = args.command.split_first() else {
+        return Err(Failure::usage("there is no command"));
+    };
     let mut command = Command::new(program);
     command.args(arguments).env(MARK, args.providers.join(" "));
-    for (session, (token, _)) in sessions.iter().zip(&tokens) {
-        for name in scrubbed(&session.account, token) {
-            command.env_remove(name);
-        }
+    for name in secrets(sessions.iter().map(|session| &session.account)).filter(|name| !is_wanted(name, &tokens)) {
+        command.env_remove(name);
+    }
+    for (session, token) in sessions.iter().zip(&tokens) {
         for (name, value) in variables(&session.account, token) {
             command.env(name, value.expose());
         }
@@ -49,25 +56,25 @@ fn distinct(accounts: &[Account]) -> Result<()> {
     let mut prefixes = HashSet::new();
     let twice = accounts.iter().find(|account| !prefixes.insert(account.prefix()));
     twice.map_or(Ok(()), |account| {
-        Err(Failure::usage(format!("{}_ACCESS_TOKEN would be that of two accounts", account.prefix())))
+        let name = account.prefix();
+        Err(Failure::usage(format!("{name}_ACCESS_TOKEN would be set twice: name each PROVIDER once, and none alike")))
     })
 }
 
-/// The variables with the secrets that got the token, but for those which the API wants beside it.
-fn scrubbed(account: &Account, token: &AccessToken) -> Vec<String> {
-    let wanted = |name: &String| {
-        let value = env::var(name).unwrap_or_default();
-        token.api_headers().iter().any(|(_, header)| header.as_bytes() == value.as_bytes())
-    };
-    let secrets = account.settings.iter().filter(|setting| is_secret(setting.name));
-    let names = secrets.flat_map(|setting| {
-        let reference = match &setting.found {
-            Some((_, Origin::Reference(name))) => Some(name.clone()),
-            _ => None,
-        };
-        [Some(variable(account.provider, setting.name)), reference]
+/// The variables that hold a provider's secret, or that of one of these accounts.
+fn secrets<'a>(accounts: impl Iterator<Item = &'a Account>) -> impl Iterator<Item = String> {
+    let usual = ProviderConfig::PROVIDERS.iter().flat_map(|provider| {
+        let settings = ProviderConfig::setting_names(provider).unwrap_or_default();
+        settings.iter().filter(|setting| is_secret(setting)).map(|setting| variable(provider, setting))
     });
-    names.flatten().filter(|name| !wanted(name)).collect()
+    let named = accounts.flat_map(|account| account.secret_variables.clone());
+    usual.chain(named).chain([CACHE_KEYS.to_owned()])
+}
+
+/// Whether an API wants the value of a variable beside its token.
+fn is_wanted(variable: &str, tokens: &[AccessToken]) -> bool {
+    let value = env::var(variable).unwrap_or_default();
+    tokens.iter().flat_map(AccessToken::api_headers).any(|(_, header)| header.as_bytes() == value.as_bytes())
 }
 
 /// By the codes of shells.

@@ -1,15 +1,17 @@
 //! `auth status`: who, where from, until when.
 
+use std::io;
 use std::time::SystemTime;
 
 use auth_all::core::Body;
 use auth_all::store_file::FileStore;
 use serde::Serialize;
 
-use crate::account::{Account, Accounts};
+use crate::account::Account;
+use crate::accounts::Accounts;
 use crate::args::{StatusArgs, StatusFormat};
 use crate::clock::{stamp, unix};
-use crate::failure::{Failure, Result, with_causes};
+use crate::failure::{Failure, Result, wait_until, with_causes};
 use crate::output;
 use crate::session::{Session, cache};
 
@@ -34,9 +36,9 @@ fn print(lines: &[Line], format: StatusFormat) -> Result<()> {
     match format {
         StatusFormat::Json => {
             let mut out = Body::with_capacity(4096);
-            serde_json::to_writer_pretty(&mut out, lines).map_err(|error| Failure::other(error.to_string()))?;
+            serde_json::to_writer_pretty(&mut out, lines).map_err(io::Error::from)?;
             out.push(b"\n");
-            output::write(&out)
+            output::write(out.as_ref())
         }
         StatusFormat::Table => {
             let rows: Vec<_> = lines.iter().map(Line::cells).collect();
@@ -46,7 +48,7 @@ fn print(lines: &[Line], format: StatusFormat) -> Result<()> {
 }
 
 /// What is told of one account.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 struct Line {
     name: String,
     provider: Option<&'static str>,
@@ -61,9 +63,12 @@ struct Line {
     /// Why there is none, if that is known.
     error: Option<String>,
     next_attempt_at: Option<String>,
+    /// As it stands in a table.
+    #[serde(skip)]
+    note: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Standing {
     /// One is cached, and usable.
@@ -73,13 +78,25 @@ enum Standing {
     /// The next call fails, for the last one did.
     Failed,
     /// The settings are not complete.
+    #[default]
     Unset,
+}
+
+impl Standing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cached => "cached",
+            Self::None => "none",
+            Self::Failed => "failed",
+            Self::Unset => "unset",
+        }
+    }
 }
 
 impl Line {
     async fn of(account: Account, cache: &FileStore) -> Result<Self> {
         let session = Session::new(account, Some(cache))?;
-        session.recall().await;
+        session.recall().await?;
         let (status, account) = (session.tokens.status(), &session.account);
         let standing = match (status.expires_at, status.next_attempt_at) {
             (Some(_), _) => Standing::Cached,
@@ -87,6 +104,8 @@ impl Line {
             (None, None) => Standing::None,
         };
         let text = |at: Option<SystemTime>| at.map(stamp);
+        let error = status.last_error.map(|error| with_causes(&error));
+        let wait = status.next_attempt_at.map_or(String::new(), wait_until);
         Ok(Self {
             name: account.name.clone(),
             provider: Some(account.provider),
@@ -96,49 +115,27 @@ impl Line {
             issued_at: text(status.issued_at),
             expires_at: text(status.expires_at),
             expires_at_unix: status.expires_at.map(unix),
-            error: status.last_error.map(|error| with_causes(&error)),
+            note: error.as_ref().map_or("-".into(), |error| format!("{error}{wait}")),
+            error,
             next_attempt_at: text(status.next_attempt_at),
         })
     }
 
     fn unknown(name: String, failure: &Failure) -> Self {
-        Self {
-            name,
-            provider: None,
-            account: None,
-            settings: Vec::new(),
-            token: Standing::Unset,
-            issued_at: None,
-            expires_at: None,
-            expires_at_unix: None,
-            error: Some(failure.text().to_owned()),
-            next_attempt_at: None,
-        }
+        let error = failure.text().to_owned();
+        Self { name, note: error.lines().next().unwrap_or("-").into(), error: Some(error), ..Self::default() }
     }
 
     fn cells(&self) -> Vec<String> {
         let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
-        let token = match self.token {
-            Standing::Cached => "cached",
-            Standing::None => "none",
-            Standing::Failed => "failed",
-            Standing::Unset => "unset",
-        };
-        let note = match (&self.error, &self.next_attempt_at) {
-            (Some(_), _) if self.token == Standing::Unset => "see below".into(),
-            (Some(error), Some(at)) => format!("{error}; not again before {at}"),
-            (Some(error), None) => error.clone(),
-            (None, _) => "-".into(),
-        };
-        let settings = if self.settings.is_empty() { "-".into() } else { self.settings.join(", ") };
         vec![
             self.name.clone(),
             or_dash(self.provider),
             or_dash(self.account.as_deref()),
-            settings,
-            token.into(),
+            if self.settings.is_empty() { "-".into() } else { self.settings.join(", ") },
+            self.token.name().into(),
             or_dash(self.expires_at.as_deref()),
-            note,
+            self.note.clone(),
         ]
     }
 }

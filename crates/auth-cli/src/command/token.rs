@@ -1,10 +1,9 @@
 //! `auth token`: the token, and nothing else.
 
 use std::env;
-use std::time::Duration;
 
-use crate::account::Accounts;
-use crate::args::{Format, TokenArgs};
+use crate::accounts::Accounts;
+use crate::args::TokenArgs;
 use crate::failure::Result;
 use crate::format::{EXEC_INFO, render};
 use crate::output;
@@ -12,12 +11,10 @@ use crate::session::{Session, cache};
 
 pub(crate) async fn run(args: TokenArgs) -> Result<()> {
     let account = Accounts::new(&args.flags)?.one(&args.provider)?;
-    let cache = if args.no_cache { None } else { Some(cache()?) };
+    let cache = if args.wish.no_cache { None } else { Some(cache()?) };
     let session = Session::new(account, cache.as_ref())?;
-    if args.refresh {
-        session.reject().await;
-    }
-    let (token, source) = session.token(args.min_ttl.unwrap_or(Duration::ZERO)).await?;
-    let exec_info = env::var(EXEC_INFO).ok().filter(|_| args.format == Format::ExecCredential);
-    output::write(&render(args.format, &session.account, &token, source, exec_info.as_deref())?)
+    let (token, source) = if args.refresh { session.renew().await? } else { session.token(args.wish.min_ttl).await? };
+    let exec_info = env::var(EXEC_INFO).ok();
+    let text = render(args.format, &session.account, &token, source, exec_info.as_deref())?;
+    output::write(text.as_ref())
 }

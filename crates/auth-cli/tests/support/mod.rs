@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -131,6 +132,11 @@ impl Ran {
         line
     }
 
+    /// That it went well, and said nothing.
+    pub fn silent(&self) {
+        assert_eq!((self.code, self.stdout.as_str(), self.stderr.as_str()), (0, "", ""), "{self:?}");
+    }
+
     /// Its stderr, where it failed with this code and printed nothing.
     pub fn failed(&self, code: i32) -> &str {
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{self:?}");
@@ -143,6 +149,7 @@ impl Ran {
 pub struct Server {
     child: Child,
     pub lines: Vec<String>,
+    stderr: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -151,7 +158,17 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let lines = (0..lines).map(|_| stdout.next().expect("a line").unwrap()).collect();
-        Self { child, lines }
+        let (stderr, seen) = (BufReader::new(child.stderr.take().unwrap()), Arc::new(Mutex::new(String::new())));
+        let told = seen.clone();
+        thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).for_each(|line| told.lock().unwrap().push_str(&(line + "\n")))
+        });
+        Self { child, lines, stderr: seen }
+    }
+
+    /// What it has said on stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
     }
 
     pub fn signal(&self, name: &str) {

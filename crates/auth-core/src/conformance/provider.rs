@@ -1,5 +1,6 @@
 //! What every provider promises.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -46,9 +47,9 @@ fn s10_identity<P: Provider>(build: &impl Fn(&str) -> P) {
     assert!(!is_shared || identity(SECRET) != identity("another"), "S10: two secrets have one identity");
 }
 
-fn parts(request: &Request) -> (String, Vec<(String, Vec<u8>)>, Vec<u8>) {
+fn parts(request: &Request) -> impl PartialEq + Debug + use<> {
     let headers = request.headers().iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
-    (request.uri().to_string(), headers.collect(), request.body().to_vec())
+    (request.uri().to_string(), headers.collect::<Vec<_>>(), request.body().to_vec())
 }
 
 fn k1_k3_secrets(provider: &impl Provider) {

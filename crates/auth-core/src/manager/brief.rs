@@ -24,8 +24,8 @@ pub(super) enum Need {
     Fresh,
     /// That so much of its life is left.
     Left(Duration),
-    /// That it was not issued before.
-    Since(Moment),
+    /// That it is no older.
+    Newer(Duration),
 }
 
 impl Need {
@@ -33,7 +33,7 @@ impl Need {
         match self {
             Self::Usable => token.term().at(now) != Freshness::Expired,
             Self::Fresh => token.term().at(now) == Freshness::Fresh,
-            Self::Since(moment) => Self::Usable.is_met(token, now) && !token.issued().is_before(&moment),
+            Self::Newer(age) => Self::Usable.is_met(token, now) && now.since(&token.issued()) <= age,
             Self::Left(life) => Self::Usable.is_met(token, now) && token.remaining(now) >= life,
         }
     }

@@ -14,9 +14,9 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// No call needs it before [`token`](crate::TokenSource::token), which asks the store by itself.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) where the store does not answer within its patience.
+    /// That of the store; [`Unavailable`](crate::ErrorKind::Unavailable) where it does not answer within its patience.
     pub async fn recall(&self) -> Result<(), Error> {
-        let (generation, mut brief) = self.0.copy();
+        let (generation, mut brief) = self.0.outset();
         let token = self.0.share.recall(&mut brief, &self.0.meter).await?;
         let mut state = self.0.lock();
         // Whatever has happened meanwhile knows better.
@@ -36,8 +36,8 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 }
 
 impl<P: Provider, T: Transport> Shared<P, T> {
-    /// What a look needs to know, and the number of the current token.
-    fn copy(&self) -> (u64, Brief<P, T>) {
+    /// What a look sets out with, and the number of the current token. It logs in nowhere, so it needs no refresh token.
+    fn outset(&self) -> (u64, Brief<P, T>) {
         let state = self.lock();
         let brief = Brief {
             login: state.login.clone(),

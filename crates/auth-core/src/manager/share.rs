@@ -85,7 +85,7 @@ impl Share {
         let Some(calls) = self.calls(brief, meter) else { return Ok(None) };
         let mut relay = Relay::new(calls, brief, Need::Usable);
         let asked = relay.now();
-        let snapshot = relay.calls.load().await.ok_or(Error::unavailable("the store of tokens does not answer"))?;
+        let snapshot = relay.calls.load().await?;
         match relay.read(&snapshot, asked) {
             Some(Found::Token(token)) => Ok(Some(token)),
             _ => Ok(None),

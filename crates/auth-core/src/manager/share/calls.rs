@@ -27,11 +27,11 @@ pub(super) struct Calls<'a> {
 }
 
 impl Calls<'_> {
-    pub(super) async fn load(&mut self) -> Option<Snapshot> {
+    pub(super) async fn load(&mut self) -> Result<Snapshot, Error> {
         let (store, name) = (self.store.clone(), self.name.clone());
-        let snapshot = self.ask("load", async move { store.load(&name).await }).await?;
-        self.meter.stored("load", "ok");
-        Some(snapshot)
+        let snapshot = self.answer(async move { store.load(&name).await }).await;
+        self.meter.stored("load", if snapshot.is_ok() { "ok" } else { "error" });
+        snapshot
     }
 
     /// None of these where the store is out. A lease that is granted too late is given back.
@@ -77,21 +77,30 @@ impl Calls<'_> {
         what: &'static str,
         call: impl Future<Output = Result<R, Error>> + Send + 'static,
     ) -> Option<R> {
-        let call = tokio::spawn(call);
         if self.is_out {
+            tokio::spawn(call);
             return None;
         }
-        let error = match within(self.store.patience(), call).await {
-            Some(Ok(Ok(answer))) => return Some(answer),
-            Some(Ok(Err(error))) => error,
-            Some(Err(_)) => Error::unavailable("the store's work was cut off"),
-            None => Error::unavailable("the store did not answer in time"),
+        let error = match self.answer(call).await {
+            Ok(answer) => return Some(answer),
+            Err(error) => error,
         };
         self.meter.stored(what, "error");
         let (provider, store) = (self.provider, self.store.name());
         tracing::warn!(provider, store, what, ?error, "store unavailable: this login goes on without it");
         self.is_out = true;
         None
+    }
+
+    async fn answer<R: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<R, Error>> + Send + 'static,
+    ) -> Result<R, Error> {
+        match within(self.store.patience(), tokio::spawn(call)).await {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => Err(Error::unavailable("the store's work was cut off")),
+            None => Err(Error::unavailable("the store did not answer in time")),
+        }
     }
 }
 

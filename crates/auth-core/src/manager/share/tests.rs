@@ -109,18 +109,20 @@ async fn r2_a_wish_for_a_new_token_leaves_the_old_one_where_it_fails() {
     let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
     let (first, second) = (process(&script, &store), process(&script, &store));
     first.token().await.unwrap();
+    advance(seconds(5)).await;
+    assert_eq!(first.renew().await.unwrap().expose(), "one", "it is new");
     advance(seconds(1)).await;
     script.push(Answer::token("two", 1000));
     assert_eq!(first.renew().await.unwrap().expose(), "two");
     assert_eq!(second.token().await.unwrap().expose(), "two", "for all");
 
-    advance(seconds(1)).await;
+    advance(seconds(6)).await;
     script.push(slowly("three", 1000));
     let both = tokio::join!(first.renew(), second.renew());
     assert_eq!((both.0.unwrap().expose(), both.1.unwrap().expose()), ("three", "three"), "one login for both");
     assert_eq!(script.requests().len(), 3);
 
-    advance(seconds(1)).await;
+    advance(seconds(6)).await;
     script.push(Answer::refusal());
     assert_eq!(first.renew().await.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(first.token().await.unwrap().expose(), "three");

@@ -3,15 +3,16 @@
 mod head;
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_all::core::{Body as Text, Error};
+use auth_all::core::Error;
 use auth_middleware::Bearer;
 use auth_middleware::reqwest::AuthMiddleware;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,12 +23,12 @@ use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::account::Accounts;
+use crate::accounts::Accounts;
 use crate::args::ProxyArgs;
-use crate::command::stopped;
 use crate::failure::{Failure, Result, with_causes};
 use crate::output;
 use crate::session::{Manager, Session, cache};
+use crate::signal::stopped;
 use crate::transport;
 
 /// For requests under way when the proxy is stopped.
@@ -37,20 +38,16 @@ const GRACE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(args: ProxyArgs) -> Result<()> {
-    if !args.listen.ip().is_loopback() {
-        return Err(Failure::usage(
-            "--listen: whoever reaches the proxy has the token's power, so it is for this machine alone: give a loopback address",
-        ));
-    }
     let account = Accounts::new(&args.flags)?.one(&args.provider)?;
-    let session = Session::new(account, Some(&cache()?))?;
-    session.transport().build()?;
+    let cache = if args.no_cache { None } else { Some(cache()?) };
+    let session = Session::new(account, cache.as_ref())?;
+    session.transport.build()?;
     let gateway = Gateway::new(session.tokens, &args.to)?;
 
     let fault = |error| Failure::other(format!("{}: {error}", args.listen));
     let listener = TcpListener::bind(args.listen).await.map_err(fault)?;
     let address = listener.local_addr().map_err(fault)?;
-    output::write(&Text::from(format!("http://{address}\n").into_bytes()))?;
+    output::write(format!("http://{address}\n").as_bytes())?;
     serve(listener, address, gateway).await
 }
 
@@ -117,26 +114,27 @@ impl Gateway {
         if let Err((status, text)) = head::check(&head, address) {
             return plain(status, text);
         }
-        head::outward(&mut head.headers);
         let Some(uri) = head::uri_at(&self.to, &head.uri) else {
-            return plain(StatusCode::BAD_REQUEST, "the path is none");
+            return plain(StatusCode::BAD_REQUEST, "a request has a path");
         };
-        head.uri = uri;
-        let has_body = !body.is_end_stream();
-        let request = Request::from_parts(head, if has_body { Body::wrap(body) } else { Body::default() });
-        let answer = match reqwest::Request::try_from(request) {
-            Ok(mut request) => {
-                if !has_body {
-                    *request.body_mut() = None;
-                }
-                self.client.execute(request).await
-            }
-            Err(_) => return plain(StatusCode::BAD_REQUEST, "the path is none"),
+        head::forwarded(&mut head.headers);
+        (head.uri, head.version) = (uri, Version::HTTP_11);
+        let asked = head.uri.clone();
+        // A body that is there and empty would be one of unknown length.
+        let sent = if body.is_end_stream() { None } else { Some(Body::wrap(body)) };
+        let request = reqwest::Request::try_from(Request::from_parts(head, Body::default())).ok();
+        // What the client would write in another way might mean another thing to the API.
+        let Some(mut request) = request.filter(|request| head::is_of(request.url(), &asked)) else {
+            return plain(StatusCode::BAD_REQUEST, "the path has dot segments, or characters that must be escaped");
         };
-        match answer {
+        *request.body_mut() = sent;
+        match self.client.execute(request).await {
             Ok(answer) => {
                 let mut answer = Response::<Body>::from(answer);
-                head::homeward(answer.headers_mut(), &self.to);
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    return plain(StatusCode::BAD_GATEWAY, "the API changes the protocol, which was not asked for");
+                }
+                head::returned(answer.headers_mut(), &self.to);
                 answer
             }
             Err(error) => failed(error),
@@ -149,22 +147,37 @@ fn failed(error: reqwest_middleware::Error) -> Response<Body> {
     let error = match error {
         reqwest_middleware::Error::Middleware(error) => match error.downcast::<Error>() {
             Ok(error) => return without_token(&error),
-            Err(_) => return plain(StatusCode::BAD_REQUEST, "the body of the request broke off"),
+            Err(error) => return plain(StatusCode::BAD_GATEWAY, &with_causes(&*error)),
         },
         reqwest_middleware::Error::Reqwest(error) => error.without_url(),
     };
+    if is_of_the_client(&error) {
+        return plain(StatusCode::BAD_REQUEST, "the body of the request broke off");
+    }
     tracing::warn!(error = with_causes(&error), "no answer of the API");
     let status = if error.is_timeout() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
     plain(status, &format!("no answer of the API: {}", with_causes(&error)))
 }
 
-/// Nothing was sent, or a rejected request not again.
+/// Whether the body that was to be sent is at fault.
+fn is_of_the_client(error: &reqwest::Error) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+/// Nothing was sent; or a request was, its token was rejected, and there is no next one to send it with.
 fn without_token(error: &Error) -> Response<Body> {
     tracing::warn!(error = with_causes(error), "no token");
     let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
-    let mut answer = plain(status, &format!("no token: {}", with_causes(error)));
+    let mut answer = plain(status, &with_causes(error));
     if let Some(wait) = error.retry_after() {
-        answer.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
+        answer.headers_mut().insert(RETRY_AFTER, (wait.as_secs_f64().ceil() as u64).into());
     }
     answer
 }

@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, LOCATION, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-    UPGRADE, VIA,
+    AUTHORIZATION, CONNECTION, EXPECT, HOST, LOCATION, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
-use http::uri::{self, PathAndQuery};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use reqwest::Url;
 
 /// What is for one hop alone (RFC 9110 7.6.1), and what this end of it has answered itself.
-const ONE_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     EXPECT,
     HeaderName::from_static("keep-alive"),
@@ -27,14 +28,17 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 type Refusal = (StatusCode, &'static str);
 
-/// Whether a request is for the proxy itself, by a program of this machine: a web page that has a browser send one, by a
+/// Refuses what is not for the proxy itself, from a program of this machine: a web page that has a browser send one, by a
 /// name that its owner points here (DNS rebinding) or straight, must not get the token's power.
 pub(super) fn check(head: &Parts, address: SocketAddr) -> Result<(), Refusal> {
-    if head.method == Method::CONNECT {
-        return Err((
-            StatusCode::METHOD_NOT_ALLOWED,
-            "it is no proxy for other hosts: put its address in place of the API's",
-        ));
+    match head.method {
+        Method::CONNECT => {
+            let text = "it is no proxy for other hosts: put its address in place of the API's";
+            return Err((StatusCode::METHOD_NOT_ALLOWED, text));
+        }
+        // Its answer would show the token.
+        Method::TRACE => return Err((StatusCode::METHOD_NOT_ALLOWED, "TRACE is not passed on")),
+        _ => {}
     }
     let mut hosts = head.headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -46,60 +50,63 @@ pub(super) fn check(head: &Parts, address: SocketAddr) -> Result<(), Refusal> {
         return Err((StatusCode::MISDIRECTED_REQUEST, "the Host of the request is not this proxy"));
     }
     let is_own_origin = |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://").is_some_and(is_own);
-    let site = head.headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
-    let is_own_site = matches!(site, None | Some(b"same-origin" | b"none"));
-    if !head.headers.get_all(ORIGIN).iter().all(is_own_origin) || !is_own_site {
+    let is_own_site = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    let all = |name: &HeaderName, is_own: &dyn Fn(&HeaderValue) -> bool| head.headers.get_all(name).iter().all(is_own);
+    if !all(&ORIGIN, &is_own_origin) || !all(&SEC_FETCH_SITE, &is_own_site) {
         return Err((StatusCode::FORBIDDEN, "the request comes from a web page of another site"));
     }
     Ok(())
 }
 
-/// How this address is called.
+/// How this address is called; the port of http need not be said.
 fn own_names(address: SocketAddr) -> Vec<String> {
-    let port = address.port();
-    let mut names = vec![address.to_string(), format!("localhost:{port}")];
-    if port == 80 {
-        names.extend([address.ip().to_string(), "localhost".into()]);
-    }
-    names
+    let names = [address.to_string(), format!("localhost:{}", address.port())];
+    let short = names.iter().filter_map(|name| name.strip_suffix(":80")).map(str::to_owned);
+    let short: Vec<_> = short.collect();
+    names.into_iter().chain(short).collect()
 }
 
 /// The headers of a request, as they go on.
-pub(super) fn outward(headers: &mut HeaderMap) {
-    remove_one_hop(headers);
+pub(super) fn forwarded(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
     headers.remove(HOST);
+    // One that says nothing would keep the token away.
+    if headers.get(AUTHORIZATION).is_some_and(HeaderValue::is_empty) {
+        headers.remove(AUTHORIZATION);
+    }
     headers.append(VIA, HeaderValue::from_static("1.1 auth"));
 }
 
 /// The headers of an answer, as they come back. A redirect to the API itself leads through the proxy again, for there is no
 /// token on another way.
-pub(super) fn homeward(headers: &mut HeaderMap, to: &Uri) {
-    remove_one_hop(headers);
-    let location = headers.get(LOCATION).and_then(|location| location.to_str().ok()?.parse::<Uri>().ok());
-    let is_there = |location: &Uri| location.scheme() == to.scheme() && location.authority() == to.authority();
-    let path = location.filter(is_there).and_then(|location| location.path_and_query().cloned());
-    // What begins with two slashes would be another host.
-    let path = path.filter(|path| !path.as_str().starts_with("//"));
-    if let Some(path) = path.and_then(|path| HeaderValue::from_str(path.as_str()).ok()) {
+pub(super) fn returned(headers: &mut HeaderMap, to: &Uri) {
+    remove_hop_by_hop(headers);
+    let origin = format!("{}://{}", to.scheme_str().unwrap_or_default(), to.authority().map_or("", Authority::as_str));
+    let location = headers.get(LOCATION).and_then(|location| location.to_str().ok()?.strip_prefix(&origin));
+    // What begins with two slashes, of either kind, would be another host.
+    let path = location.filter(|path| path.starts_with('/') && !path[1..].starts_with(['/', '\\']));
+    if let Some(path) = path.and_then(|path| HeaderValue::from_str(path).ok()) {
         headers.insert(LOCATION, path);
     }
 }
 
-fn remove_one_hop(headers: &mut HeaderMap) {
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named: Vec<HeaderName> =
         named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect();
-    ONE_HOP.iter().chain(&named).for_each(|name| drop(headers.remove(name)));
+    HOP_BY_HOP.iter().chain(&named).for_each(|name| drop(headers.remove(name)));
 }
 
 /// The path and query of a request at the API; none where it has no path, as `OPTIONS *`.
 pub(super) fn uri_at(to: &Uri, asked: &Uri) -> Option<Uri> {
-    let path = asked.path_and_query().map_or("/", PathAndQuery::as_str);
-    let mut parts = uri::Parts::default();
-    parts.scheme = to.scheme().cloned();
-    parts.authority = to.authority().cloned();
-    parts.path_and_query = Some(path.parse().ok()?);
-    path.starts_with('/').then(|| Uri::from_parts(parts).ok())?
+    let mut parts = to.clone().into_parts();
+    parts.path_and_query = Some(asked.path_and_query().filter(|path| path.as_str().starts_with('/'))?.clone());
+    Uri::from_parts(parts).ok()
+}
+
+/// Whether a URL has the path and query that were asked for, letter by letter.
+pub(super) fn is_of(url: &Url, asked: &Uri) -> bool {
+    url.path() == asked.path() && url.query() == asked.query()
 }
 
 #[cfg(test)]
@@ -110,7 +117,9 @@ mod tests {
 
     const ADDRESS: &str = "127.0.0.1:8080";
 
-    fn checked(method: &str, uri: &str, headers: &[(&str, &str)]) -> u16 {
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+
+    fn checked(method: &str, uri: &str, headers: Headers<'_>) -> u16 {
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -122,7 +131,7 @@ mod tests {
     #[test]
     fn a_request_is_for_the_proxy_or_refused() {
         let host = ("host", ADDRESS);
-        let cases: [(&str, &[(&str, &str)], u16); 17] = [
+        let cases: [(&str, Headers<'_>, u16); 17] = [
             ("/", &[host], 200),
             ("/", &[("host", "localhost:8080")], 200),
             ("/", &[("host", "LocalHost:8080")], 200),
@@ -148,6 +157,13 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_called_by_each_of_its_names() {
+        let names = |address: &str| own_names(address.parse().unwrap());
+        assert_eq!(names("[::1]:8080"), ["[::1]:8080", "localhost:8080"]);
+        assert_eq!(names("[::1]:80"), ["[::1]:80", "localhost:80", "[::1]", "localhost"]);
+    }
+
+    #[test]
     fn what_is_for_one_hop_stays_there() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
@@ -163,7 +179,7 @@ mod tests {
         ] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        outward(&mut headers);
+        forwarded(&mut headers);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["accept", "content-length", "via"]);
@@ -186,13 +202,16 @@ mod tests {
         let cases = [
             ("https://api.example.com/b?c", "/b?c"),
             ("/b", "/b"),
+            ("https://api.example.com/b#part", "/b#part"),
             ("https://api.example.com//evil.example/", "https://api.example.com//evil.example/"),
+            ("https://api.example.com/\\evil.example/", "https://api.example.com/\\evil.example/"),
+            ("https://api.example.com.evil.example/", "https://api.example.com.evil.example/"),
             ("http://api.example.com/b", "http://api.example.com/b"),
             ("https://other.example/b", "https://other.example/b"),
         ];
         for (location, expected) in cases {
             let mut headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))]);
-            homeward(&mut headers, &to);
+            returned(&mut headers, &to);
             assert_eq!(headers[LOCATION], expected);
         }
     }
