@@ -242,7 +242,7 @@ more with the next one; without a token nothing is sent.")]
 pub(crate) struct ProxyArgs {
     /// A provider, or a profile of the config file
     pub(crate) provider: String,
-    /// The API's scheme and host, such as https://api.example.com; the token goes nowhere else
+    /// The API's scheme and host, such as `https://api.example.com`; the token goes nowhere else
     #[arg(long, value_name = "ORIGIN", value_hint = ValueHint::Url)]
     pub(crate) to: String,
     /// Where to listen, on this machine alone; port 0 is a free one
