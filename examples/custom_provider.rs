@@ -84,3 +84,19 @@ async fn main() -> Result<(), Error> {
     println!("{}", Settings::from_env().expect_err("nothing is set"));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acme_keeps_the_promises() {
+        let settings =
+            |pin: &str| Settings { base_url: Some("https://api.acme.example".into()), pin: Some(pin.into()) };
+        auth_core::conformance::provider(
+            |pin| settings(pin).build().unwrap(),
+            |token| format!(r#"{{"key":"{token}","ttl":60}}"#),
+            (403, r#"{"reason":"pin_expired"}"#),
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! The public interfaces as text, so that a review sees what changes of them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::run::{Result, output};
+
+/// The libraries, in the order in which they are published.
+const CRATES: [&str; 10] = [
+    "auth-core",
+    "auth-zoqq",
+    "auth-roecny",
+    "auth-cambyopro",
+    "auth-voipex",
+    "auth-store-file",
+    "auth-store-redis",
+    "auth-sandbox",
+    "auth-middleware",
+    "auth-all",
+];
+
+pub(crate) fn write(root: &Path) -> Result<()> {
+    for name in CRATES {
+        fs::write(root.join("api").join(format!("{name}.txt")), listing(root, name)?)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let mut changed = Vec::new();
+    for name in CRATES {
+        let file = format!("api/{name}.txt");
+        if fs::read_to_string(root.join(&file)).unwrap_or_default() != listing(root, name)? {
+            changed.push(file);
+        }
+    }
+    let advice = "`cargo xtask api` writes them, and `git diff api` shows what a user would notice";
+    if changed.is_empty() { Ok(()) } else { Err(format!("not as the code: {}; {advice}", changed.join(", ")).into()) }
+}
+
+/// Needs cargo-public-api and a nightly compiler. Without what every type has by itself.
+fn listing(root: &Path, name: &str) -> Result<String> {
+    let arguments = ["public-api", "--package", name, "--all-features", "-sss", "--color", "never"];
+    output(Command::new("cargo").args(arguments).current_dir(root))
+}

@@ -1,0 +1,117 @@
+//! What the crates cost their users: crates in the tree, cold build time, size.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::run::{Result, output};
+
+const START: &str = "<!-- footprint: written by `cargo xtask footprint` -->";
+const END: &str = "<!-- footprint ends -->";
+
+/// A build varies with whatever else the machine does: the quickest counts.
+const ROUNDS: usize = 2;
+
+struct Subject {
+    name: &'static str,
+    dependencies: &'static str,
+    code: &'static str,
+}
+
+/// The first is what the others are compared with.
+const SUBJECTS: [Subject; 4] = [
+    Subject {
+        name: "bare reqwest, with the same TLS",
+        dependencies: r#"reqwest = { version = "0.13.4", default-features = false, features = ["rustls"] }"#,
+        code: r#"println!("{}", reqwest::Client::new().get("https://api.example.com").send().await.unwrap().status());"#,
+    },
+    Subject {
+        name: "`auth-voipex`",
+        dependencies: r#"auth-voipex = { path = "ROOT/crates/auth-voipex" }"#,
+        code: "use auth_voipex::auth_core::{Login, ReqwestTransport, TokenManager, TokenSource};
+    let tokens = TokenManager::new(Login::new(auth_voipex::Voipex::from_env().unwrap(), ReqwestTransport::new().unwrap()));
+    println!(\"{:?}\", tokens.token().await);",
+    },
+    Subject {
+        name: "`auth-all`, as it comes",
+        dependencies: r#"auth-all = { path = "ROOT/crates/auth-all" }"#,
+        code: "use auth_all::core::TokenSource;
+    let tokens = auth_all::ProviderConfig::from_env(\"voipex\").unwrap().into_source().unwrap();
+    println!(\"{:?}\", tokens.token().await);",
+    },
+    Subject {
+        name: "`auth-voipex` without a transport",
+        dependencies: r#"auth-voipex = { path = "ROOT/crates/auth-voipex", default-features = false }"#,
+        code: "use auth_voipex::auth_core::Provider;
+    println!(\"{:?}\", auth_voipex::Voipex::from_env().unwrap().login());",
+    },
+];
+
+struct Cost {
+    crates: usize,
+    build: Duration,
+    bytes: u64,
+}
+
+/// Measures, and puts the table into the README.
+pub(crate) fn write(root: &Path) -> Result<()> {
+    let costs = SUBJECTS.iter().map(|subject| measure(root, subject)).collect::<Result<Vec<_>>>()?;
+    let table = table(&costs)?;
+    let path = root.join("README.md");
+    let readme = fs::read_to_string(&path)?;
+    let (before, rest) = readme.split_once(START).ok_or("the README has no place for the table")?;
+    let (_, after) = rest.split_once(END).ok_or("the README's table has no end")?;
+    fs::write(path, format!("{before}{START}\n\n{table}\n{END}{after}"))?;
+    print!("{table}");
+    Ok(())
+}
+
+fn table(costs: &[Cost]) -> Result<String> {
+    let Some(bare) = costs.first() else { return Ok(String::new()) };
+    let mut table =
+        String::from("| a program with | crates | cold release build | stripped size |\n|---|---|---|---|\n");
+    for (subject, cost) in SUBJECTS.iter().zip(costs) {
+        let more = cost.crates as i64 - bare.crates as i64;
+        let share = 100.0 * (cost.build.as_secs_f64() / bare.build.as_secs_f64() - 1.0);
+        let compared = |text: String| if std::ptr::eq(cost, bare) { String::new() } else { format!(" ({text})") };
+        let (crates, build) = (compared(format!("{more:+}")), compared(format!("{share:+.0} %")));
+        let (seconds, size) = (cost.build.as_secs_f64(), cost.bytes as f64 / 1e6);
+        writeln!(table, "| {} | {}{crates} | {seconds:.0} s{build} | {size:.1} MB |", subject.name, cost.crates)?;
+    }
+    Ok(table)
+}
+
+fn measure(root: &Path, subject: &Subject) -> Result<Cost> {
+    let directory = tempfile::tempdir()?;
+    let at = |name: &str| directory.path().join(name);
+    let dependencies = subject.dependencies.replace("ROOT", &root.display().to_string());
+    let manifest = format!(
+        "[package]\nname = \"probe\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[dependencies]\n{dependencies}\n\
+         tokio = {{ version = \"1\", features = [\"macros\", \"rt\"] }}\n\n[profile.release]\nstrip = true\n\n[workspace]\n"
+    );
+    fs::write(at("Cargo.toml"), manifest)?;
+    fs::create_dir(at("src"))?;
+    let code = format!("#[tokio::main(flavor = \"current_thread\")]\nasync fn main() {{\n    {}\n}}\n", subject.code);
+    fs::write(at("src/main.rs"), code)?;
+    // The versions that the workspace is tested with.
+    fs::copy(root.join("Cargo.lock"), at("Cargo.lock"))?;
+    let cargo = || {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(directory.path()).env("CARGO_TARGET_DIR", at("target"));
+        cargo
+    };
+    let tree = output(cargo().args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]))?;
+    let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let mut build = Duration::MAX;
+    for _ in 0..ROUNDS {
+        output(cargo().arg("clean"))?;
+        let start = Instant::now();
+        output(cargo().args(["build", "--release", "--offline"]))?;
+        build = build.min(start.elapsed());
+    }
+    // Without the program itself.
+    Ok(Cost { crates: crates.len() - 1, build, bytes: fs::metadata(at("target/release/probe"))?.len() })
+}

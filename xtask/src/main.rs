@@ -1,0 +1,57 @@
+//! The commands of a maintainer: `cargo xtask COMMAND`.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod footprint;
+mod links;
+mod run;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use run::{Result, cargo};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+    check      what a change must pass before it is sent: format, lints, tests, documentation, links
+    links      that every link in the project's own pages leads somewhere
+    api        writes the public interfaces to api/; with --check it compares them
+    footprint  measures trees, build times and sizes, and writes the README's table";
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["check"] => check(),
+        ["links"] => links::check(&root()),
+        ["api"] => api::write(&root()),
+        ["api", "--check"] => api::check(&root()),
+        ["footprint"] => footprint::write(&root()),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}
+
+fn check() -> Result<()> {
+    let root = root();
+    cargo(&root, &["fmt", "--all", "--check"])?;
+    cargo(&root, &["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
+    cargo(&root, &["test", "--locked", "--workspace"])?;
+    cargo(&root, &["doc", "--locked", "--workspace", "--no-deps", "--all-features"])?;
+    links::check(&root)
+}
