@@ -100,7 +100,7 @@ pub(crate) struct TokenArgs {
     #[arg(long, value_enum, default_value_t = Format::Token)]
     pub(crate) format: Format,
     /// Gets another token, though the cached one is good; that stays where this fails
-    #[arg(long, conflicts_with = "min_ttl")]
+    #[arg(long)]
     pub(crate) refresh: bool,
     #[command(flatten)]
     pub(crate) wish: Wish,

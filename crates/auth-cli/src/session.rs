@@ -83,11 +83,12 @@ impl Session {
         self.told(self.tokens.token_with(min_ttl).await)
     }
 
-    /// Gets another token.
-    pub(crate) async fn renew(&self) -> Result<(AccessToken, Source)> {
+    /// Gets another token, with so much left.
+    pub(crate) async fn renew(&self, min_ttl: Duration) -> Result<(AccessToken, Source)> {
         self.recall().await?;
         self.ready()?;
-        self.told(self.tokens.renew().await)
+        let (token, source) = self.told(self.tokens.renew().await)?;
+        if token.remaining(&SystemClock.now()) < min_ttl { Err(self.too_long()) } else { Ok((token, source)) }
     }
 
     /// Sees to all that a login needs here, so that what is wrong with it is told as such, and is not remembered as a failure of

@@ -56,6 +56,8 @@ fn the_command_takes_the_place_of_the_program_and_its_status() {
     let ran = home.sh("auth exec zoqq -- sh -c 'kill -TERM $$'; echo $?");
     assert_eq!(ran.stdout, "143\n");
     assert_eq!(home.sh("echo in | auth exec zoqq -- cat").stdout, "in\n");
+    let cut = home.sh("{ auth exec zoqq -- yes; echo $? >&2; } | head -n 1");
+    assert_eq!((cut.stdout.as_str(), cut.stderr.as_str()), ("y\n", "141\n"), "a closed pipe ends the command as ever");
 }
 
 #[test]

@@ -5,13 +5,13 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use support::Home;
+use support::{Home, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -44,6 +44,28 @@ fn bank() -> (u16, String) {
     };
     thread::spawn(move || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serve));
     (port, own.cert.pem())
+}
+
+#[test]
+fn a_proxy_speaks_tls_to_its_api() {
+    let (port, pem) = bank();
+    let origin = format!("https://localhost:{port}");
+    let home = Home::new().with("CAMBYOPRO_BASE_URL", &origin);
+    let file = home.path().join("company.pem");
+    fs::write(&file, pem).unwrap();
+    let answer = |home: &Home| {
+        let proxy = Server::start(&mut home.auth(&["proxy", "cambyopro", "--to", &origin, "--no-cache"]), 1);
+        let address = proxy.lines[0].strip_prefix("http://").unwrap().to_owned();
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(answer(&home).starts_with("HTTP/1.1 502"), "an issuer that nobody knows");
+    let home = home.with("AUTH_CA_FILE", file.to_str().unwrap());
+    let told = answer(&home);
+    assert!(told.starts_with("HTTP/1.1 200") && told.contains("of-the-bank"), "{told}");
 }
 
 #[test]

@@ -117,6 +117,9 @@ fn refresh_gets_another_by_the_refresh_token_and_not_in_a_storm() {
     let counters = home.sandbox.counters(Api::Voipex);
     assert_eq!((counters.logins, counters.refreshes), (1, 1));
 
+    assert_eq!(home.run(&["token", "voipex", "--refresh", "--min-ttl", "30m"]).line(), second.line());
+    assert!(home.run(&["token", "voipex", "--refresh", "--min-ttl", "1h"]).failed(2).contains("--min-ttl"));
+
     thread::sleep(Duration::from_millis(5200));
     home.sandbox.fail_always(Api::Voipex, Fault::Status(503));
     home.run(&["token", "voipex", "--refresh"]).failed(75);

@@ -13,7 +13,8 @@ pub(crate) async fn run(args: TokenArgs) -> Result<()> {
     let account = Accounts::new(&args.flags)?.one(&args.provider)?;
     let cache = if args.wish.no_cache { None } else { Some(cache()?) };
     let session = Session::new(account, cache.as_ref())?;
-    let (token, source) = if args.refresh { session.renew().await? } else { session.token(args.wish.min_ttl).await? };
+    let min_ttl = args.wish.min_ttl;
+    let (token, source) = if args.refresh { session.renew(min_ttl).await? } else { session.token(min_ttl).await? };
     let exec_info = env::var(EXEC_INFO).ok();
     let text = render(args.format, &session.account, &token, source, exec_info.as_deref())?;
     output::write(text.as_ref())
