@@ -32,12 +32,6 @@ impl Builder {
         self
     }
 
-    /// Sets the directory where none is set yet.
-    pub fn with_default_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.dir = self.dir.filter(|dir| !dir.as_os_str().is_empty()).or_else(|| Some(dir.into()));
-        self
-    }
-
     /// Sets the keys that entries are sealed with, as [`SealingKeys::parse`] reads them. Default is not to seal them: the
     /// files are their owner's alone.
     pub fn with_keys(mut self, keys: impl Into<Secret>) -> Self {
