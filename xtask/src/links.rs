@@ -14,7 +14,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let mut broken = Vec::new();
     for page in pages.lines() {
         let text = fs::read_to_string(root.join(page))?;
-        let dead = links(&text).filter(|link| !leads_somewhere(&root.join(page), &text, link));
+        // A crate is published without its neighbours.
+        let leaves = |link: &str| page.starts_with("crates/") && link.starts_with("..");
+        let dead = links(&text).filter(|link| leaves(link) || !leads_somewhere(&root.join(page), &text, link));
         broken.extend(dead.map(|link| format!("{page}: {link}")));
     }
     if broken.is_empty() { Ok(()) } else { Err(format!("links that lead nowhere:\n{}", broken.join("\n")).into()) }
