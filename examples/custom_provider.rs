@@ -95,7 +95,7 @@ mod tests {
             |pin: &str| Settings { base_url: Some("https://api.acme.example".into()), pin: Some(pin.into()) };
         auth_core::conformance::provider(
             |pin| settings(pin).build().unwrap(),
-            |token| format!(r#"{{"key":"{token}","ttl":60}}"#),
+            |token, life| format!(r#"{{"key":"{token}","ttl":{}}}"#, life.as_secs()),
             (403, r#"{"reason":"pin_expired"}"#),
         );
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-const MISSING: &str = "redis-server does not start: install it (Debian: redis-server)";
+const MISSING: &str = "redis-server does not start: install it (Debian: redis-server), or set AUTH_TESTS_WITHOUT_REDIS=1 to skip its tests";
 
 /// Set to pass the tests that need Redis without one.
 const WITHOUT: &str = "AUTH_TESTS_WITHOUT_REDIS";

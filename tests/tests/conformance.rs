@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use auth_core::testing::MemoryStore;
 use auth_core::{ReqwestTransport, conformance};
+use auth_sandbox::Api;
 use auth_store_file::FileStore;
 use auth_store_redis::RedisStore;
 use auth_tests::redis::RedisServer;
@@ -15,9 +17,27 @@ const KEY: &str = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 fn provider(subject: Subject) {
     conformance::provider(
         |secret| subject.with_secret("https://login.example", secret).unwrap(),
-        |token| subject.grant(token),
+        |token, life| granting(subject, token, life),
         (401, subject.refusal),
     );
+}
+
+/// The grant, with the life that it states in the provider's own way.
+fn granting(subject: Subject, token: &str, life: Duration) -> String {
+    let stated = match subject.api {
+        Api::Zoqq | Api::Roecny => {
+            let end = SystemTime::now() + life;
+            format!(r#""expires_at":{}"#, end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
+        }
+        Api::Cambyopro => format!(r#""expiresIn":{}"#, life.as_secs()),
+        _ => format!(r#""expires_in":{}"#, life.as_secs()),
+    };
+    let name = match subject.api {
+        Api::Cambyopro => r#""success":true,"accessToken""#,
+        Api::Voipex => r#""refresh_token":"fake-refresh","access_token""#,
+        _ => r#""token""#,
+    };
+    format!(r#"{{{name}:"{token}",{stated}}}"#)
 }
 
 #[test]

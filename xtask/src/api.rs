@@ -6,32 +6,31 @@ use std::process::Command;
 
 use crate::run::{Result, output};
 
-/// The libraries, in the order in which they are published.
-const CRATES: [&str; 10] = [
-    "auth-core",
-    "auth-zoqq",
-    "auth-roecny",
-    "auth-cambyopro",
-    "auth-voipex",
-    "auth-store-file",
-    "auth-store-redis",
-    "auth-sandbox",
-    "auth-middleware",
-    "auth-all",
-];
+/// Every crate but the program.
+fn libraries(root: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root.join("crates"))? {
+        let entry = entry?;
+        if entry.path().join("src/lib.rs").exists() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
 
 pub(crate) fn write(root: &Path) -> Result<()> {
-    for name in CRATES {
-        fs::write(root.join("api").join(format!("{name}.txt")), listing(root, name)?)?;
+    for name in libraries(root)? {
+        fs::write(root.join("api").join(format!("{name}.txt")), listing(root, &name)?)?;
     }
     Ok(())
 }
 
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut changed = Vec::new();
-    for name in CRATES {
+    for name in libraries(root)? {
         let file = format!("api/{name}.txt");
-        if fs::read_to_string(root.join(&file)).unwrap_or_default() != listing(root, name)? {
+        if fs::read_to_string(root.join(&file)).unwrap_or_default() != listing(root, &name)? {
             changed.push(file);
         }
     }

@@ -5,6 +5,7 @@
 mod api;
 mod footprint;
 mod links;
+mod release;
 mod run;
 
 use std::env;
@@ -19,6 +20,7 @@ cargo xtask COMMAND
     check      what a change must pass before it is sent: format, lints, tests, documentation, links
     links      that every link in the project's own pages leads somewhere
     api        writes the public interfaces to api/; with --check it compares them
+    release    NAME [VERSION]: what the crate's interface has lost since its last release, and whether the number fits
     footprint  measures trees, build times and sizes, and writes the README's table";
 
 fn main() -> ExitCode {
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         ["links"] => links::check(&root()),
         ["api"] => api::write(&root()),
         ["api", "--check"] => api::check(&root()),
+        ["release", name] => release::judge(&root(), name, None),
+        ["release", name, version] => release::judge(&root(), name, Some(version)),
         ["footprint"] => footprint::write(&root()),
         _ => Err(USAGE.into()),
     };
@@ -52,6 +56,7 @@ fn check() -> Result<()> {
     cargo(&root, &["fmt", "--all", "--check"])?;
     cargo(&root, &["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     cargo(&root, &["test", "--locked", "--workspace"])?;
-    cargo(&root, &["doc", "--locked", "--workspace", "--no-deps", "--all-features"])?;
+    let strict = "build.rustdocflags=['-D', 'warnings']";
+    cargo(&root, &["--config", strict, "doc", "--locked", "--workspace", "--no-deps", "--all-features"])?;
     links::check(&root)
 }

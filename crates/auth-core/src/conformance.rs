@@ -1,5 +1,5 @@
 //! The promises, for providers, transports and stores of your own: each function here is one test, and panics with the
-//! number of the promise that is broken (`docs/promises.md` has them all).
+//! number of the promise that is broken; [below](#the-promises) stand all of them.
 //!
 //! ```
 //! use auth_core::conformance;
@@ -9,7 +9,7 @@
 //!
 //! conformance::provider(
 //!     |secret| TestProvider::new(secret),
-//!     |token| format!(r#"{{"token":"{token}","life":600}}"#),
+//!     |token, life| format!(r#"{{"token":"{token}","life":{}}}"#, life.as_secs()),
 //!     (401, r#"{"error":"wrong_password"}"#),
 //! );
 //!
@@ -20,21 +20,22 @@
 //! ```
 //!
 //! Each makes a tokio runtime of its own: call it from a plain `#[test]`, without one.
+//!
+#![doc = include_str!("../PROMISES.md")]
 
 mod provider;
 #[cfg(feature = "store")]
 mod store;
 mod transport;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use provider::provider;
 #[cfg(feature = "store")]
 pub use store::store;
 pub use transport::transport;
 
-/// One with the real time, or one in which hours pass in no time.
-fn runtime(is_paused: bool) -> Runtime {
-    let runtime = Builder::new_current_thread().enable_all().start_paused(is_paused).build();
-    runtime.unwrap_or_else(|error| panic!("no runtime: {error}"))
+fn runtime(builder: &mut Builder) -> Runtime {
+    assert!(Handle::try_current().is_err(), "the suite has a runtime of its own: call it from a plain `#[test]`");
+    builder.enable_all().build().unwrap_or_else(|error| panic!("no runtime: {error}"))
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde::Serializer;
@@ -110,12 +112,20 @@ impl Request {
     pub(crate) fn repeats(&self, text: &str, shared: usize) -> bool {
         let text = letters(text.as_bytes());
         let shared = text.len().clamp(1, shared);
-        let secrets = self.headers.values().filter(|value| value.is_sensitive());
-        secrets.map(HeaderValue::as_bytes).chain([self.body()]).map(letters).any(|sent| {
+        let values = || self.headers.values().filter(|value| value.is_sensitive());
+        let plain = values().map(HeaderValue::as_bytes).chain([self.body()]).map(letters);
+        plain.chain(values().filter_map(basic).map(|decoded| letters(&decoded))).any(|sent| {
             let mut runs = text.windows(shared);
             runs.any(|run| sent.windows(shared).any(|part| part == run))
         })
     }
+}
+
+/// User name and password behind the header of RFC 7617, where it is one.
+fn basic(value: &HeaderValue) -> Option<Zeroizing<Vec<u8>>> {
+    let (scheme, encoded) = value.as_bytes().split_at_checked("Basic ".len())?;
+    let decoded = scheme.eq_ignore_ascii_case(b"Basic ").then(|| STANDARD.decode(encoded).ok())?;
+    decoded.map(Zeroizing::new)
 }
 
 fn letters(text: &[u8]) -> Zeroizing<Vec<u8>> {

@@ -156,6 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn k1_a_code_that_is_the_password_of_basic_authentication_is_not_shown() {
+        let profile = Profile::new("test", "TEST");
+        let endpoint = profile.endpoint("https://login.example", "login_path", "/token").unwrap();
+        // me:hunter22-and-much-more
+        let value = profile.header("password", &"Basic bWU6aHVudGVyMjItYW5kLW11Y2gtbW9yZQ==".into()).unwrap();
+        let request = Request::post(&endpoint).with_header(http::header::AUTHORIZATION, value);
+        assert!(!is_showable("hunter22-and-much-more", std::slice::from_ref(&request)));
+        assert!(is_showable("locked", &[request]));
+    }
+
+    #[test]
     fn k4_a_code_is_a_short_word_that_repeats_nothing() {
         for code in ["invalid_grant", "unauthorized_client", "E1234", "too.many-requests"] {
             assert!(is_showable(code, &sent()), "{code}");

@@ -10,7 +10,9 @@ use auth_core::conformance;
 use auth_core::http::{HeaderName, HeaderValue, StatusCode};
 use auth_core::store::{Change, EntryName, Fence, Lease, Sealing, Snapshot, TokenStore};
 use auth_core::testing::{MemoryStore, TestProvider};
-use auth_core::{Body, Error, Failure, Grant, Provider, Request, Response, Secret, Transport, async_trait};
+use auth_core::{
+    Body, Error, Failure, Grant, Provider, RefreshToken, Request, Response, Secret, Transport, async_trait,
+};
 
 /// One fault of a provider.
 #[derive(Clone, Copy, PartialEq)]
@@ -21,6 +23,8 @@ enum Fault {
     RandomIdentity,
     OneIdentity,
     ShowsServersText,
+    PlainRefresh,
+    Milliseconds,
 }
 
 struct Flawed {
@@ -31,7 +35,8 @@ struct Flawed {
 
 impl fmt::Debug for Flawed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = if self.fault == Fault::ShowsSecret { &self.secret } else { "" };
+        // In capitals, so not as it stands.
+        let shown = if self.fault == Fault::ShowsSecret { self.secret.to_uppercase() } else { String::new() };
         write!(f, "Flawed({shown})")
     }
 }
@@ -49,6 +54,14 @@ impl Provider for Flawed {
         login.with_header(HeaderName::from_static("x-key"), HeaderValue::from_str(&self.secret).unwrap())
     }
 
+    fn refresh(&self, token: &RefreshToken) -> Option<Request> {
+        if self.fault != Fault::PlainRefresh {
+            return Some(self.inner.login().with_form(&[("refresh_token", token.expose())]));
+        }
+        let header = HeaderValue::from_str(token.expose()).ok()?;
+        Some(self.inner.login().with_header(HeaderName::from_static("x-refresh"), header))
+    }
+
     fn identity(&self) -> Option<Request> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         match self.fault {
@@ -62,12 +75,13 @@ impl Provider for Flawed {
     }
 
     fn read(&self, response: &Response) -> Result<Grant, Failure> {
+        let grant = || Ok(self.inner.read(response)?.with_refresh_token("fake-refresh".into(), None));
         match self.fault {
             Fault::ShowsServersText => {
                 let text: &'static str = String::from_utf8_lossy(response.body()).into_owned().leak();
                 self.inner.read(response).map_err(|_| Failure::malformed(text))
             }
-            _ => self.inner.read(response),
+            _ => grant(),
         }
     }
 }
@@ -75,7 +89,10 @@ impl Provider for Flawed {
 fn provider(fault: Fault) {
     conformance::provider(
         |secret| Flawed { inner: TestProvider::new(secret), secret: secret.into(), fault },
-        |token| format!(r#"{{"token":"{token}","life":600}}"#),
+        move |token, life| {
+            let unit = if fault == Fault::Milliseconds { 1000 } else { 1 };
+            format!(r#"{{"token":"{token}","life":{}}}"#, life.as_secs() * unit)
+        },
         (400, r#"{"error":"wrong_password"}"#),
     );
 }
@@ -86,7 +103,7 @@ fn a_good_provider_passes() {
 }
 
 #[test]
-#[should_panic(expected = "K1: the secret is shown")]
+#[should_panic(expected = "K1: `Debug`")]
 fn a_secret_in_debug_is_found() {
     provider(Fault::ShowsSecret);
 }
@@ -110,9 +127,21 @@ fn an_identity_without_the_secret_is_found() {
 }
 
 #[test]
-#[should_panic(expected = "R6: status 200")]
-fn a_refusal_under_another_status_is_looked_at() {
+#[should_panic(expected = "K1: the error to status 200")]
+fn a_servers_text_in_an_error_is_found() {
     provider(Fault::ShowsServersText);
+}
+
+#[test]
+#[should_panic(expected = "K3: the header `x-refresh`")]
+fn a_refresh_token_that_is_shown_is_found() {
+    provider(Fault::PlainRefresh);
+}
+
+#[test]
+#[should_panic(expected = "F7: 60s and 3600s are read as")]
+fn a_life_in_another_unit_is_found() {
+    provider(Fault::Milliseconds);
 }
 
 /// A transport with one fault, over a socket of its own.
@@ -141,9 +170,56 @@ fn a_transport_that_makes_answers_up_is_found() {
 }
 
 #[test]
-#[should_panic(expected = "an answer is an error")]
+#[should_panic(expected = "an answer is an error, or went through a proxy")]
 fn a_transport_that_fails_is_found() {
     conformance::transport(|| Flaw::NeverSent);
+}
+
+#[cfg(feature = "reqwest")]
+mod over_http {
+    use auth_core::ReqwestTransport;
+    use tokio::runtime::Handle;
+    use tokio::task::block_in_place;
+
+    use super::*;
+
+    /// A client as it comes.
+    #[derive(Debug)]
+    struct Bare(reqwest::Client);
+
+    #[async_trait]
+    impl Transport for Bare {
+        async fn send(&self, request: Request) -> Result<Response, Error> {
+            let request = request.into_http().map(|body| body.into_bytes()).try_into().unwrap();
+            let answer = self.0.execute(request).await.map_err(|_| Error::malformed("no answer"))?;
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            let body = answer.bytes().await.map_err(|_| Error::malformed("no body"))?;
+            Ok(Response::new(status, headers, Body::from(body.to_vec())))
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "T1: a redirect was followed")]
+    fn a_client_that_follows_redirects_is_found() {
+        conformance::transport(|| Bare(reqwest::Client::new()));
+    }
+
+    /// Waits with its thread.
+    #[derive(Debug)]
+    struct Blocking(ReqwestTransport);
+
+    #[async_trait]
+    impl Transport for Blocking {
+        async fn send(&self, request: Request) -> Result<Response, Error> {
+            block_in_place(|| Handle::current().block_on(self.0.send(request)))
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "T3: a transport must not block its thread")]
+    fn a_transport_that_blocks_is_found() {
+        conformance::transport(|| Blocking(ReqwestTransport::new().unwrap()));
+    }
 }
 
 /// A store with one fault.
@@ -155,6 +231,8 @@ enum Leak {
     LateSaves,
     /// A refresh token can be taken twice.
     Refreshes,
+    /// Entries stay for a thousand times as long.
+    Life,
     /// A rejected token stays.
     Rejected,
 }
@@ -195,7 +273,10 @@ impl TokenStore for Leaky {
         self.inner.claim_refresh(name, lease).await
     }
 
-    async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
+    async fn save(&self, name: &EntryName, lease: Fence, mut change: Change) -> Result<bool, Error> {
+        if self.leak == Leak::Life {
+            change.ttl *= 1000;
+        }
         let is_saved = self.inner.save(name, lease, change).await?;
         Ok(is_saved || self.leak == Leak::LateSaves)
     }
@@ -236,4 +317,10 @@ fn a_refresh_token_for_two_is_found() {
 #[should_panic(expected = "at step")]
 fn a_rejected_token_that_stays_is_found() {
     store(Leak::Rejected);
+}
+
+#[test]
+#[should_panic(expected = "P6: an entry")]
+fn an_entry_that_stays_is_found() {
+    store(Leak::Life);
 }

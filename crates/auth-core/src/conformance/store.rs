@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
 use super::runtime;
 use crate::error::{Error, ErrorKind};
 use crate::manager::TokenManager;
@@ -14,31 +17,78 @@ use crate::token::AccessToken;
 
 const TTL: Duration = Duration::from_secs(60);
 /// Long enough for the calls between, on a busy machine.
-const SHORT: Duration = Duration::from_millis(400);
-/// For what is done in the background.
+const LEASE: Duration = Duration::from_secs(3);
+const SHORT: Duration = Duration::from_millis(800);
+/// For each call, and for what is done in the background.
 const SOON: Duration = Duration::from_secs(10);
+/// A store may count in seconds.
+const ROUNDING: Duration = Duration::from_secs(1);
 
 type Store = Arc<dyn TokenStore>;
 
-/// Holds a store to its promises: P1, P3, P5, P7 and P8, and that each call does what [`Record`] does.
+/// Holds a store to its promises: P1, P3, P5, P7 and P8, that its entries end (P6), and that each call does what [`Record`] does.
 ///
-/// `open` opens it as another process would, over the same data each time. Names of entries are random, and what is left
-/// behind ends by itself. Takes some seconds of real time.
+/// `open` opens it as another process would, over the same data each time, without waiting for anything. Names of entries are
+/// random, and what is left behind ends by itself within a minute. Takes some seconds of real time, and one for each
+/// millisecond that a call takes.
 ///
 /// # Panics
 /// With the number of the first promise that is broken, or what a call did that it should not.
 pub fn store(open: impl Fn() -> Store) {
-    runtime(false).block_on(async {
+    // So many may run at the same instant.
+    runtime(Builder::new_multi_thread().worker_threads(8)).block_on(async {
+        p1_one_data_for_all(open(), open()).await;
         each_call_does_what_a_record_does([open(), open()]).await;
         p3_a_lease(open(), open()).await;
+        p6_an_entry_ends(open()).await;
         p1_one_of_many(&open).await;
+        p5_at_once(&open).await;
         p1_p7_p8_managers(&open).await;
     });
 }
 
 fn any_name() -> EntryName {
-    let digits: String = (0..32).map(|_| fastrand::digit(16)).collect();
-    EntryName::parse(&digits).unwrap_or_else(|| panic!("32 digits are a name"))
+    named(&(0..32).map(|_| fastrand::digit(16)).collect::<String>())
+}
+
+fn named(digits: &str) -> EntryName {
+    EntryName::parse(digits).unwrap_or_else(|| panic!("32 digits are a name"))
+}
+
+/// A lease of an entry that nobody else has, and of which so much is known.
+async fn leased(store: &Store, name: &EntryName, known: Fence, ttl: Duration) -> Fence {
+    match answered(store.lease(name, known, ttl)).await.0 {
+        Lease::Granted(lease) => lease,
+        held => panic!("P3: a lease that is free is given to who asks: {held:?}"),
+    }
+}
+
+/// What is saved under a lease.
+async fn saves(store: &Store, name: &EntryName, lease: Fence, text: &str, ttl: Duration) -> bool {
+    let mut change = Change::lasting(ttl);
+    (change.access, change.refresh) = (Some(text.into()), Some("refresh".into()));
+    answered(store.save(name, lease, change)).await
+}
+
+async fn found(store: &Store, name: &EntryName) -> Option<String> {
+    answered(store.load(name)).await.access.map(|access| access.expose().to_owned())
+}
+
+/// What one process saves, in full, another finds, under this name and no other.
+async fn p1_one_data_for_all(first: Store, second: Store) {
+    // As what is sealed: the letters of base64.
+    let long = "Aa-Zz_09".repeat(2 << 10);
+    let digits: String = (0..31).map(|_| fastrand::digit(16)).collect();
+    for (name, neighbour) in
+        [(format!("{digits}0"), format!("{digits}1")), (format!("2{digits}"), format!("3{digits}"))]
+    {
+        let (name, neighbour) = (named(&name), named(&neighbour));
+        let lease = leased(&first, &name, Fence(0), TTL).await;
+        assert!(saves(&first, &name, lease, &long, TTL).await, "P5: who holds the lease saves");
+        let text = found(&second, &name).await;
+        assert!(text.as_ref() == Some(&long), "P1: what one has saved, {} bytes, another process finds", long.len());
+        assert_eq!(found(&second, &neighbour).await, None, "S10: two names, one entry");
+    }
 }
 
 /// Many calls in any order, by two processes, some of which come late.
@@ -48,7 +98,7 @@ async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
     let (name, mut record) = (any_name(), Record::default());
     // The lease and the process that has it.
     let (mut held, mut given) = (None::<(Fence, usize)>, vec![Fence(0)]);
-    for step in 0..1500 {
+    for step in 0..700 {
         let at = format!("at step {step} of seed {seed}");
         let any = random.usize(..2);
         let late = given[given.len() - 1 - random.usize(..given.len().min(4))];
@@ -59,11 +109,11 @@ async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
         let store = &stores[holder.unwrap_or(any)];
         match random.u8(..8) {
             0 => {
-                let snapshot = answered(store.load(&name).await);
+                let snapshot = answered(store.load(&name)).await;
                 assert_eq!(shown(&snapshot), shown(&record.snapshot(SystemTime::now())), "load {at}");
             }
             1 | 2 => {
-                let (lease, snapshot) = answered(stores[any].lease(&name, fence, TTL).await);
+                let (lease, snapshot) = answered(stores[any].lease(&name, fence, TTL)).await;
                 let mut model = record.clone();
                 let (expected, looked) = model.lease(fence, snapshot.now, held.map(|_| TTL));
                 match (lease, expected) {
@@ -72,29 +122,31 @@ async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
                         (record.fence, held) = (number, Some((number, any)));
                         given.push(number);
                     }
-                    (Lease::Held(left), Lease::Held(_)) => assert!(left <= TTL, "P3: held for {left:?} {at}"),
+                    (Lease::Held(left), Lease::Held(_)) => {
+                        assert!(left <= TTL + ROUNDING, "P3: held for {left:?} {at}")
+                    }
                     (lease, expected) => assert_eq!(lease, expected, "lease {at}"),
                 }
                 assert_eq!(shown(&snapshot), shown(&looked), "lease {at}");
             }
             3 if is_settled => {
-                let refresh = answered(store.claim_refresh(&name, fence).await);
+                let refresh = answered(store.claim_refresh(&name, fence)).await;
                 assert_eq!(exposed(&refresh), exposed(&record.claim_refresh(fence)), "P5: claim {at}");
             }
             4 | 5 if is_settled => {
                 let mut text = |what: &str| random.bool().then(|| Secret::from(format!("{what}{step}")));
                 let mut change = Change::lasting(TTL);
                 (change.access, change.refresh, change.setback) = (text("access"), text("refresh"), text("setback"));
-                let is_saved = answered(store.save(&name, fence, change.clone()).await);
+                let is_saved = answered(store.save(&name, fence, change.clone())).await;
                 assert_eq!(is_saved, record.save(fence, change), "P5: save {at}");
                 held.take_if(|(lease, _)| *lease == fence);
             }
             6 => {
-                answered(store.forget(&name, fence).await);
+                answered(store.forget(&name, fence)).await;
                 record.forget(fence);
             }
             7 => {
-                answered(store.release(&name, fence).await);
+                answered(store.release(&name, fence)).await;
                 held.take_if(|(lease, _)| *lease == fence);
             }
             _ => {}
@@ -103,47 +155,116 @@ async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
     assert!(given.len() > 20, "{} leases in all", given.len());
 }
 
-/// A lease is its owner's, and ends by itself.
+/// A lease is its owner's, lasts as long as was asked, and ends by itself.
 async fn p3_a_lease(first: Store, second: Store) {
     let name = any_name();
-    let (Lease::Granted(lease), _) = answered(first.lease(&name, Fence(0), SHORT).await) else {
-        panic!("P3: the first to ask has the lease")
-    };
-    answered(second.release(&name, Fence(lease.0 + 1)).await);
-    let (Lease::Held(left), _) = answered(second.lease(&name, Fence(0), SHORT).await) else {
+    let lease = leased(&first, &name, Fence(0), SHORT).await;
+    answered(second.release(&name, Fence(lease.0 + 1))).await;
+    let (Lease::Held(left), _) = answered(second.lease(&name, Fence(0), SHORT)).await else {
         panic!("P3: a lease is one process's")
     };
-    assert!(left <= SHORT, "P3: it lasts {left:?}");
+    assert!(left <= SHORT + ROUNDING, "P3: it lasts {left:?}");
     tokio::time::sleep(left + Duration::from_millis(50)).await;
-    let (Lease::Granted(next), _) = answered(second.lease(&name, Fence(0), TTL).await) else {
-        panic!("P3: a lease ends by itself")
-    };
+    let next = leased(&second, &name, Fence(0), TTL).await;
     assert!(next > lease, "P5: numbers rise");
-    let mut change = Change::lasting(TTL);
-    change.access = Some("late".into());
-    assert!(!answered(first.save(&name, lease, change).await), "P5: who comes late saves nothing");
-    answered(first.release(&name, lease).await);
-    let again = answered(first.lease(&name, Fence(0), TTL).await).0;
-    assert!(matches!(again, Lease::Held(_)), "P3: who comes late ends no other's lease");
-    answered(second.release(&name, next).await);
+    assert!(!saves(&first, &name, lease, "late", TTL).await, "P5: who comes late saves nothing");
+    answered(first.release(&name, lease)).await;
+    let (Lease::Held(left), _) = answered(first.lease(&name, Fence(0), TTL)).await else {
+        panic!("P3: who comes late ends no other's lease")
+    };
+    assert!(left + SOON > TTL, "P3: of a lease of {TTL:?}, only {left:?} are left");
+    answered(second.release(&name, next)).await;
+}
+
+/// An entry stays for its time, whatever happens to it meanwhile, and then it ends.
+async fn p6_an_entry_ends(store: Store) {
+    let (lasting, ending) = (any_name(), any_name());
+    let saved = leased(&store, &lasting, Fence(0), LEASE).await;
+    assert!(saves(&store, &lasting, saved, "text", TTL).await, "P5: who holds the lease saves");
+    let lease = leased(&store, &ending, Fence(0), LEASE).await;
+    assert!(saves(&store, &ending, lease, "text", SHORT).await, "P5: who holds the lease saves");
+    let lease = leased(&store, &lasting, saved, SHORT).await;
+    answered(store.release(&lasting, lease)).await;
+    let (start, began) = (Instant::now(), answered(store.load(&ending)).await.now);
+    while found(&store, &ending).await.is_some() {
+        assert!(start.elapsed() < SOON, "P6: an entry with {SHORT:?} to live does not end");
+        tokio::time::sleep(SHORT / 4).await;
+    }
+    let now = answered(store.load(&lasting)).await.now;
+    assert!(start.elapsed() < Duration::from_secs(2) || now > began, "P6: the store's clock stands still");
+    assert!(
+        found(&store, &lasting).await.is_some(),
+        "P6: an entry with {TTL:?} to live is gone after {:?}",
+        start.elapsed()
+    );
+}
+
+/// Calls at the same instant are as good as one after the other.
+async fn p5_at_once(open: &impl Fn() -> Store) {
+    let stores: [Store; 4] = std::array::from_fn(|_| open());
+    for _ in 0..20 {
+        let name = any_name();
+        let old = leased(&stores[0], &name, Fence(0), TTL).await;
+        assert!(saves(&stores[0], &name, old, "old", TTL).await, "P5: who holds the lease saves");
+        let lease = leased(&stores[0], &name, old, TTL).await;
+
+        let claims = all(&stores, |store| {
+            let name = name.clone();
+            async move { answered(store.claim_refresh(&name, lease)).await.is_some() }
+        });
+        let claimed = claims.await.into_iter().filter(|is_claimed| *is_claimed).count();
+        assert_eq!(claimed, 1, "P5: so many have one refresh token");
+
+        let saved = all(&stores, |store| {
+            let name = name.clone();
+            let is_holder = Arc::ptr_eq(&store, &stores[0]);
+            async move {
+                match is_holder {
+                    true => saves(&store, &name, lease, "new", TTL).await,
+                    false => {
+                        answered(store.forget(&name, old)).await;
+                        true
+                    }
+                }
+            }
+        });
+        saved.await;
+        assert_eq!(
+            found(&stores[1], &name).await.as_deref(),
+            Some("new"),
+            "P8: what comes late forgets no newer token"
+        );
+    }
+}
+
+/// One task for each.
+async fn all<R, F>(stores: &[Store], act: impl Fn(Store) -> F) -> Vec<R>
+where
+    R: Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    let tasks: Vec<_> = stores.iter().map(|store| tokio::spawn(act(store.clone()))).collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap_or_else(|error| panic!("a call panicked: {error}")));
+    }
+    results
 }
 
 /// Of many who ask at once, one has the lease.
 async fn p1_one_of_many(open: &impl Fn() -> Store) {
-    let name = any_name();
-    let asked: Vec<_> = (0..50)
-        .map(|_| {
-            let (store, name) = (open(), name.clone());
-            // With the store, since a lease may end with its process.
-            tokio::spawn(async move { (answered(store.lease(&name, Fence(0), TTL).await).0, store) })
-        })
-        .collect();
-    let mut leases = Vec::new();
-    for asked in asked {
-        leases.push(asked.await.unwrap_or_else(|error| panic!("a call panicked: {error}")));
+    // A lease may end with the process that has it.
+    let stores: Vec<_> = (0..50).map(|_| open()).collect();
+    for _ in 0..10 {
+        let name = any_name();
+        let leases = all(&stores, |store| {
+            let name = name.clone();
+            async move { answered(store.lease(&name, Fence(0), TTL)).await.0 }
+        });
+        let leases = leases.await;
+        let granted = leases.iter().filter(|lease| matches!(lease, Lease::Granted(_)));
+        assert_eq!(granted.count(), 1, "P1: of fifty who ask at once, one has the lease");
     }
-    let granted = leases.iter().filter(|(lease, _)| matches!(lease, Lease::Granted(_)));
-    assert_eq!(granted.count(), 1, "P1: of fifty who ask at once, one has the lease");
 }
 
 /// What managers make of it, each for a process of its own.
@@ -183,7 +304,7 @@ async fn p1_p7_p8_managers(open: &impl Fn() -> Store) {
 
 /// Whether a process that has just started would find a token.
 async fn has_token(tokens: TokenManager<TestProvider, Script>) -> bool {
-    answered(tokens.recall().await);
+    answered(tokens.recall()).await;
     tokens.cached().is_some()
 }
 
@@ -191,7 +312,8 @@ fn current(tokens: &impl TokenSource) -> AccessToken {
     tokens.cached().unwrap_or_else(|| panic!("a manager keeps the token that it gave"))
 }
 
-fn answered<R>(result: Result<R, Error>) -> R {
+async fn answered<R>(call: impl Future<Output = Result<R, Error>>) -> R {
+    let result = timeout(SOON, call).await.unwrap_or_else(|_| panic!("the store does not answer within {SOON:?}"));
     result.unwrap_or_else(|error| panic!("the store fails: {error:?}"))
 }
 
