@@ -30,8 +30,11 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let mut changed = Vec::new();
     for name in libraries(root)? {
         let file = format!("api/{name}.txt");
-        if fs::read_to_string(root.join(&file)).unwrap_or_default() != listing(root, &name)? {
-            changed.push(file);
+        let (written, now) = (fs::read_to_string(root.join(&file)).unwrap_or_default(), listing(root, &name)?);
+        if written != now {
+            let differs = now.lines().find(|line| !written.contains(line));
+            let gone = written.lines().find(|line| !now.contains(line));
+            changed.push(format!("{file} (such as: {})", differs.or(gone).unwrap_or("their order")));
         }
     }
     let advice = "`cargo xtask api` writes them, and `git diff api` shows what a user would notice";

@@ -1,71 +1,94 @@
 //! Links in the project's pages: to files that are there, and to headings that are in them.
 
+use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::process::Command;
+
+use pulldown_cmark::{BrokenLink, CowStr, Event, Parser, Tag, TagEnd};
 
 use crate::run::{Result, output};
 
 /// Checks each page that is under version control. Links to other sites are not followed.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    let pages = output(
-        Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard", "*.md"]).current_dir(root),
-    )?;
+    let mut list = Command::new("git");
+    list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]).current_dir(root);
+    let pages = output(&mut list)?;
     let mut broken = Vec::new();
-    for page in pages.lines() {
-        let text = fs::read_to_string(root.join(page))?;
-        let is_crates = page.starts_with("crates/");
-        let dead = links(&text).filter(|link| match is_crates {
-            // A crate is published without its neighbours.
-            true if link.starts_with("..") => true,
-            true if is_item(link) => false,
-            _ => !leads_somewhere(&root.join(page), &text, link),
-        });
-        broken.extend(dead.map(|link| format!("{page}: {link}")));
+    for page in pages.split_terminator('\0').map(Path::new) {
+        let text = fs::read_to_string(root.join(page)).map_err(|error| format!("{}: {error}", page.display()))?;
+        let dead = links(&text).into_iter().filter(|link| !leads_somewhere(root, page, &text, link));
+        broken.extend(dead.map(|link| format!("{}: {link}", page.display())));
     }
     if broken.is_empty() { Ok(()) } else { Err(format!("links that lead nowhere:\n{}", broken.join("\n")).into()) }
 }
 
-/// The targets of inline links, but for those in code.
-fn links(text: &str) -> impl Iterator<Item = &str> {
-    let mut is_code = false;
-    let prose = text.lines().filter(move |line| {
-        let is_fence = line.trim_start().starts_with("```");
-        is_code ^= is_fence;
-        !is_code && !is_fence
-    });
-    prose.flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link)
+/// The targets of links and images, also of references that nothing defines.
+fn links(text: &str) -> Vec<String> {
+    let mut links = Vec::new();
+    let mut undefined = Vec::new();
+    let note = |link: BrokenLink<'_>| {
+        undefined.push(link.reference.to_string());
+        None::<(CowStr<'_>, CowStr<'_>)>
+    };
+    for event in Parser::new_with_broken_link_callback(text, pulldown_cmark::Options::ENABLE_TABLES, Some(note)) {
+        if let Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) = event {
+            links.push(dest_url.into_string());
+        }
+    }
+    // `[text]` alone is a link of rustdoc, or no link at all.
+    links.extend(undefined.into_iter().filter(|reference| reference.contains(['/', '#'])));
+    links
 }
 
-/// What rustdoc resolves, in a page that is a crate's documentation as well.
-fn is_item(link: &str) -> bool {
-    link.contains("::") || !link.contains(['/', '.', '#'])
-}
-
-fn leads_somewhere(page: &Path, text: &str, link: &str) -> bool {
+fn leads_somewhere(root: &Path, page: &Path, text: &str, link: &str) -> bool {
     if link.contains("://") || link.starts_with("mailto:") {
+        return true;
+    }
+    // What rustdoc resolves, in a page that is a crate's documentation as well.
+    let is_crates = page.starts_with("crates");
+    if is_crates && (link.contains("::") || !link.contains(['/', '.', '#'])) {
         return true;
     }
     let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
     let target = page.with_file_name("").join(file);
+    // A crate is published without its neighbours.
+    if is_crates && Path::new(file).components().any(|part| part == Component::ParentDir) {
+        return false;
+    }
     match heading {
-        None => target.exists(),
-        Some(heading) if file.is_empty() => has_heading(text, heading),
-        Some(heading) => fs::read_to_string(target).is_ok_and(|text| has_heading(&text, heading)),
+        None => root.join(target).exists(),
+        Some(heading) if file.is_empty() => anchors(text).contains(&heading.to_owned()),
+        Some(heading) => {
+            fs::read_to_string(root.join(target)).is_ok_and(|text| anchors(&text).contains(&heading.to_owned()))
+        }
     }
 }
 
-fn has_heading(text: &str, anchor: &str) -> bool {
-    text.lines()
-        .filter_map(|line| line.strip_prefix('#'))
-        .any(|heading| slug(heading.trim_start_matches('#')) == anchor)
+/// The places of the headings, by the rule of the common forges: a second one of the same words is counted.
+fn anchors(text: &str) -> Vec<String> {
+    let mut anchors = Vec::new();
+    let mut counts = HashMap::<String, usize>::new();
+    let mut heading = None::<String>;
+    for event in Parser::new(text) {
+        match event {
+            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+            Event::Text(text) | Event::Code(text) => heading.iter_mut().for_each(|heading| heading.push_str(&text)),
+            Event::End(TagEnd::Heading(_)) => {
+                let slug = slug(&heading.take().unwrap_or_default());
+                let count = counts.entry(slug.clone()).or_default();
+                anchors.push(if *count == 0 { slug } else { format!("{slug}-{count}") });
+                *count += 1;
+            }
+            _ => {}
+        }
+    }
+    anchors
 }
 
-/// A heading as the place of a link, by the rule of the common forges.
 fn slug(heading: &str) -> String {
-    let kept =
-        heading.trim().chars().filter(|character| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_'));
-    kept.map(|character| if character == ' ' { '-' } else { character.to_ascii_lowercase() }).collect()
+    let kept = heading.chars().filter(|character| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_'));
+    kept.map(|character| if character == ' ' { '-' } else { character }).collect::<String>().to_lowercase()
 }
 
 #[cfg(test)]
@@ -74,14 +97,33 @@ mod tests {
 
     #[test]
     fn links_are_found_in_prose_alone() {
-        let text = "a [b](c.md) [d](e#f)\n```\n[g](h.md)\n```\n![i](j.svg)";
-        assert_eq!(links(text).collect::<Vec<_>>(), ["c.md", "e#f", "j.svg"]);
+        let text =
+            "a [b](c.md \"title\") [d](<e#f>) `[x](y.md)`\n````\n```\n[g](h.md)\n````\n![i](j.svg) [k][l]\n\n[l]: m.md";
+        assert_eq!(links(text), ["c.md", "e#f", "j.svg", "m.md"]);
     }
 
     #[test]
     fn headings_have_their_places() {
-        assert!(has_heading("# One\n\n## At a shell prompt\n", "at-a-shell-prompt"));
-        assert!(has_heading("## See it, test it", "see-it-test-it"));
-        assert!(!has_heading("At a shell prompt", "at-a-shell-prompt"));
+        let text = "# One\n\n## At a `shell` prompt\n\n```sh\n# no\n```\n\n## See it, test it\n\nTwo\n---\n\n# One";
+        assert_eq!(anchors(text), ["one", "at-a-shell-prompt", "see-it-test-it", "two", "one-1"]);
+    }
+
+    #[test]
+    fn a_link_leads_to_what_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (page, link, expected) in [
+            ("README.md", "src", true),
+            ("README.md", "src/links.rs", true),
+            ("README.md", "nowhere", false),
+            ("README.md", "src/none.rs", false),
+            ("README.md", "#there", true),
+            ("README.md", "#not-there", false),
+            ("README.md", "https://example.com/anything", true),
+            ("crates/x/README.md", "Item", true),
+            ("crates/x/README.md", "x::Item", true),
+            ("crates/x/README.md", "./../../src", false),
+        ] {
+            assert_eq!(leads_somewhere(root, Path::new(page), "# There", link), expected, "{link} in {page}");
+        }
     }
 }

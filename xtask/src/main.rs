@@ -34,7 +34,11 @@ fn main() -> ExitCode {
         ["release", name] => release::judge(&root(), name, None),
         ["release", name, version] => release::judge(&root(), name, Some(version)),
         ["footprint"] => footprint::write(&root()),
-        _ => Err(USAGE.into()),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("there is no `cargo xtask {}`\n\n{USAGE}", arguments.join(" ")).into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -76,7 +76,10 @@ fn parts(request: &Request) -> impl PartialEq + use<> {
 fn k1_k3_secrets<P: Provider>(build: &impl Fn(&str) -> P) {
     let shown = |secret: &str| {
         let provider = build(secret);
-        format!("{provider:?} {provider:#?} {:?}", provider.login())
+        let text = format!("{provider:?} {provider:#?} {:?}", provider.login());
+        // How long a body is may hang on the secret.
+        let parts = text.split('[').map(|part| part.split_once(" bytes, redacted]").map_or(part, |(_, rest)| rest));
+        parts.collect::<String>()
     };
     let is_steady = shown(SECRET) == shown(SECRET);
     for other in OTHERS {

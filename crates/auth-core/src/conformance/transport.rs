@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::runtime;
 use crate::error::{Error, ErrorKind};
@@ -26,10 +26,10 @@ const ORDINARY: usize = 64 << 10;
 const TOO_LONG: usize = (1 << 20) + 1;
 
 /// When a server that takes a request in silence goes away, so that a transport which blocks its thread is told.
-const SILENCE: Duration = Duration::from_secs(2);
+const SILENCE: Duration = Duration::from_secs(5);
 
-/// Holds a transport to its promises over plain HTTP on 127.0.0.1: T1, T2, T7, its part of T3 and R6, and what is said of
-/// [`Transport`]. TLS is not among them: use a client that checks certificates.
+/// Holds a transport to its promises over plain HTTP on 127.0.0.1: T1, T2, T7, its part of T3, R6 and S9, and what is
+/// said of [`Transport`]. TLS is not among them: use a client that checks certificates.
 ///
 /// # Panics
 /// With the number of the first promise that is broken, or what a request or an answer should be.
@@ -42,6 +42,7 @@ pub fn transport<T: Transport>(make: impl Fn() -> T) {
         statuses(&make()).await;
         r6_broken_answers(&make()).await;
         t3_silence(&make()).await;
+        s9_side_by_side(&make()).await;
     });
 }
 
@@ -55,13 +56,21 @@ async fn t7_a_request_arrives_as_it_was_made(transport: &impl Transport) {
     assert_eq!((answer.status().as_u16(), answer.body()), (200, &b"{}"[..]), "the answer comes as it was sent");
     assert!(answer.date().is_some(), "F5: `Date` is kept");
     let seen = server.seen().remove(0).to_ascii_lowercase();
-    assert!(seen.starts_with("post /login http/1.1\r\n") && seen.contains("\r\nx-own: kept\r\n"), "{seen}");
-    assert_eq!(seen.matches("\r\ncontent-length: 0\r\n").count(), 1, "T7: an empty POST states its length: {seen}");
-    assert!(!seen.contains("\r\naccept-encoding: "), "T2: nothing compressed is asked for: {seen}");
+    let is_post = seen.starts_with("post ") && seen.lines().next().is_some_and(|line| line.contains("/login http/1."));
+    assert!(is_post && headers(&seen, "x-own") == ["kept"], "a request is another than it was made: {seen}");
+    assert_eq!(headers(&seen, "content-length"), ["0"], "T7: an empty POST states its length: {seen}");
+    let encodings = headers(&seen, "accept-encoding");
+    assert!(encodings.iter().all(|value| *value == "identity"), "T2: nothing compressed is asked for: {seen}");
 
     let _ = sent(transport, request.with_form(&[("a", "b c")])).await;
     let seen = server.seen().remove(1);
     assert!(seen.ends_with("\r\n\r\na=b+c"), "the body goes as it is: {seen}");
+}
+
+/// The values of a header.
+fn headers<'a>(request: &'a str, name: &str) -> Vec<&'a str> {
+    let pairs = request.lines().skip(1).filter_map(|line| line.split_once(':'));
+    pairs.filter(|(own, _)| *own == name).map(|(_, value)| value.trim()).collect()
 }
 
 async fn t1_redirects(transport: &impl Transport) {
@@ -90,19 +99,34 @@ async fn t2_long_answers(transport: &impl Transport) {
         assert!(server.taken() < MOST_TAKEN, "T2: {} bytes of it were taken", server.taken());
     }
     for (length, expected) in [(ORDINARY, Ok(ORDINARY)), (TOO_LONG, Err(ErrorKind::Malformed))] {
-        let server = Server::start("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await.followed_by(length);
-        let result = sent(transport, server.request()).await;
-        let taken = result.map(|answer| answer.body().len()).map_err(|error| error.kind());
-        assert_eq!(taken, expected, "T2: an answer of {length} bytes");
+        let body = " ".repeat(length);
+        for answer in [
+            format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}"),
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"),
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"),
+            format!("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"),
+        ] {
+            let server = Server::start(&answer).await;
+            let result = sent(transport, server.request()).await;
+            let taken = result.map(|answer| answer.body().len()).map_err(|error| error.kind());
+            assert_eq!(taken, expected, "T2: {length} bytes after {:?}", answer.trim_end().trim_end_matches(' '));
+        }
     }
 }
 
 async fn statuses(transport: &impl Transport) {
     for status in [200, 204, 400, 401, 403, 404, 418, 429, 500, 503] {
-        let server = Server::start(&format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n")).await;
+        let body = if status == 204 { "" } else { r#"{"error":"x"}"# };
+        let head = format!("HTTP/1.1 {status} X\r\nRetry-After: 7\r\nContent-Length: {}\r\n\r\n", body.len());
+        let server = Server::start(&format!("{head}{body}")).await;
         let answer = sent(transport, server.request()).await;
         let answer = answer.unwrap_or_else(|error| panic!("R6: status {status} is an answer, not {error:?}"));
         assert_eq!((answer.status().as_u16(), server.seen().len()), (status, 1), "R6: status and number of requests");
+        let wait = answer.headers().get("retry-after").map(HeaderValue::as_bytes);
+        assert_eq!(wait, Some(&b"7"[..]), "R5: `Retry-After` of a {status} is kept");
+        // What is passing is told by its status alone.
+        let is_kept = matches!(status, 429 | 500..) || answer.body() == body.as_bytes();
+        assert!(is_kept, "R6: the body of a {status} says why");
     }
 }
 
@@ -127,7 +151,7 @@ async fn r6_broken_answers(transport: &impl Transport) {
 
 async fn t3_silence(transport: &impl Transport) {
     let server = Server::start("").await.silent();
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     let result = timeout(Duration::from_millis(200), transport.send(server.request())).await;
     assert!(start.elapsed() < SILENCE / 2, "T3: a transport must not block its thread");
     assert!(result.is_err(), "T3: silence is no answer");
@@ -135,6 +159,18 @@ async fn t3_silence(transport: &impl Transport) {
         assert!(start.elapsed() < SILENCE, "T3: a request that is dropped must end its connection");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+async fn s9_side_by_side(transport: &impl Transport) {
+    let server = Server::start("").await.silent();
+    let start = Instant::now();
+    let quick = Server::start("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+    tokio::select! {
+        biased;
+        result = transport.send(server.request()) => panic!("T3: silence is no answer, and not {result:?}"),
+        answer = sent(transport, quick.request()) => assert!(answer.is_ok(), "S9: one request beside another: {answer:?}"),
+    }
+    assert!(start.elapsed() < SILENCE / 2, "S9: a login that hangs delays another");
 }
 
 async fn sent(transport: &impl Transport, request: Request) -> Result<Response, Error> {
@@ -159,7 +195,6 @@ struct State {
 #[derive(Clone, Copy, PartialEq)]
 enum After {
     Closed,
-    Filled(usize),
     Endless,
     Silent,
 }
@@ -182,12 +217,6 @@ impl Server {
     /// What follows goes on without an end.
     fn endless(self) -> Self {
         self.with(|state| state.after = After::Endless);
-        self
-    }
-
-    /// So many bytes follow.
-    fn followed_by(self, length: usize) -> Self {
-        self.with(|state| state.after = After::Filled(length));
         self
     }
 
@@ -247,10 +276,6 @@ async fn answer(mut stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
     stream.write_all(answer.as_bytes()).await.ok()?;
     match after {
         After::Closed => stream.shutdown().await.ok(),
-        After::Filled(length) => {
-            stream.write_all(&vec![b' '; length]).await.ok()?;
-            stream.shutdown().await.ok()
-        }
         After::Silent => {
             timeout(SILENCE, stream.read(&mut [0])).await.ok()?.ok();
             with(&state, |state| state.is_left = true);
