@@ -51,7 +51,7 @@ fn main() -> Result<()> {
         let target = row.target.map_or("-".into(), |target| format!("{target:.2}"));
         println!("{:<52} {:>14} {:>8.2} {target:>8}", row.name, duration(row.nanoseconds), row.ratio());
     }
-    fs::write("docs/speed.svg", chart::costs(&rows))?;
+    fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/speed.svg"), chart::costs(&rows))?;
 
     for store::Cost { who, commands, bytes, milliseconds } in store::lives()? {
         println!("Redis, for a token's life, {who}: {commands} commands, {bytes} bytes, {milliseconds:.2} ms");
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
         let slowest = steps.iter().max().map_or(0.0, |slowest| slowest.as_secs_f64() * 1e9);
         println!("slowest caller while tokens end: {name}, {}", duration(slowest));
     }
-    fs::write("docs/expiry.svg", chart::latencies(&latencies))?;
+    fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/expiry.svg"), chart::latencies(&latencies))?;
     Ok(())
 }
 

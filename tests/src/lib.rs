@@ -149,8 +149,3 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/sharing.md")]
 struct Sharing;
-
-/// And that of the one on providers.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/adding-a-provider.md")]
-struct AddingAProvider;

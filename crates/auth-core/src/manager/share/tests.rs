@@ -158,6 +158,9 @@ async fn p3_a_lease_outlives_the_flight_and_is_its_owners_alone() {
     for deadline in [1, 30, 300] {
         assert!(lease_time(seconds(deadline), Duration::from_millis(50)) > seconds(deadline));
     }
+    // As docs/sharing.md says of files and of Redis.
+    assert_eq!(lease_time(seconds(30), seconds(12)), Duration::from_millis(85_500));
+    assert_eq!(lease_time(seconds(30), Duration::from_millis(50)), Duration::from_millis(37_700));
     let store = MemoryStore::new();
     let login = Script::default().login();
     let name = store.sealing().name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
