@@ -18,6 +18,8 @@ use auth_core::{
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     None,
+    /// None either: an identity without it.
+    Nonce,
     ShowsSecret,
     PlainHeader,
     RandomIdentity,
@@ -48,10 +50,13 @@ impl Provider for Flawed {
 
     fn login(&self) -> Request {
         let login = self.inner.login();
-        if self.fault != Fault::PlainHeader {
-            return login;
+        match self.fault {
+            Fault::PlainHeader => {
+                login.with_header(HeaderName::from_static("x-key"), HeaderValue::from_str(&self.secret).unwrap())
+            }
+            Fault::Nonce | Fault::RandomIdentity => login.with_header(HeaderName::from_static("x-nonce"), nonce()),
+            _ => login,
         }
-        login.with_header(HeaderName::from_static("x-key"), HeaderValue::from_str(&self.secret).unwrap())
     }
 
     fn refresh(&self, token: &RefreshToken) -> Option<Request> {
@@ -63,15 +68,11 @@ impl Provider for Flawed {
     }
 
     fn identity(&self) -> Option<Request> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        match self.fault {
-            Fault::RandomIdentity => {
-                let count = COUNT.fetch_add(1, Ordering::Relaxed);
-                Some(self.login().with_header(HeaderName::from_static("x-count"), count.into()))
-            }
-            Fault::OneIdentity => Some(TestProvider::new("anybody").login()),
-            _ => Some(self.login()),
-        }
+        Some(match self.fault {
+            Fault::RandomIdentity => self.login(),
+            Fault::OneIdentity => TestProvider::new("anybody").login(),
+            _ => self.inner.login(),
+        })
     }
 
     fn read(&self, response: &Response) -> Result<Grant, Failure> {
@@ -84,6 +85,11 @@ impl Provider for Flawed {
             _ => grant(),
         }
     }
+}
+
+fn nonce() -> HeaderValue {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed).into()
 }
 
 fn provider(fault: Fault) {
@@ -100,6 +106,7 @@ fn provider(fault: Fault) {
 #[test]
 fn a_good_provider_passes() {
     provider(Fault::None);
+    provider(Fault::Nonce);
 }
 
 #[test]
