@@ -39,8 +39,8 @@ pub use sealing::Sealing;
 /// the only one that all processes share: each snapshot says what it shows.
 ///
 /// What each call does to an entry is written once, as functions of [`Record`]; a store that can run them under a lock adds
-/// the lease, and the ends of lease and entry. A call may take its time, and may be carried out although nobody waits for it any more: the
-/// manager waits for [`patience`](Self::patience) and then goes on without the store.
+/// the lease, and the ends of lease and entry. A call may take its time, and may be carried out although nobody waits for
+/// it any more: the manager waits for [`patience`](Self::patience) and then goes on without the store.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// The store's kind in events and metrics, lower case.
@@ -158,6 +158,9 @@ pub struct Snapshot {
 }
 
 /// Holds what a login changes of an entry.
+///
+/// The texts are core's: where the store is sealed, of letters that need no escape in JSON, else a JSON object on one line. A
+/// token may be some thousand bytes long.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Change {
