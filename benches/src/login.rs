@@ -38,7 +38,8 @@ pub(crate) fn overhead() -> Result<Vec<Row>> {
     ])
 }
 
-/// The medians of bare reqwest and of a login, with a new connection each time, as for one that comes once in half an hour.
+/// The medians of bare reqwest and of a login, with a new connection each time, as for one that comes once in half an
+/// hour.
 fn compare(base_url: &str, root: &Certificate) -> Result<(f64, f64)> {
     let voipex =
         Voipex::builder().with_base_url(base_url).with_username("me@example.com").with_password("not-a-real-one");

@@ -1,8 +1,8 @@
 //! What a token costs, beside the bare parts it is made of: `cargo run --release -p auth-benches`.
 //!
 //! Each figure is the median of several rounds, and those of one group are measured in turn, so that a machine whose
-//! speed drifts slows all of them. It prints the table, and draws it to `docs/speed.svg`; what callers wait while tokens end
-//! goes to `docs/expiry.svg`.
+//! speed drifts slows all of them. It prints the table, and draws it to `docs/speed.svg`; what callers wait while
+//! tokens end goes to `docs/expiry.svg`.
 
 mod call;
 mod chart;

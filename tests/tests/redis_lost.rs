@@ -43,8 +43,8 @@ async fn command(server: &RedisServer, words: &[&str]) {
     redis::cmd(words[0]).arg(&words[1..]).exec_async(&mut connection).await.unwrap();
 }
 
-/// Passes everything on; where it is told to, it lets Redis do what comes next, and ends the connection instead of giving
-/// the answer.
+/// Passes everything on; where it is told to, it lets Redis do what comes next, and ends the connection instead of
+/// giving the answer.
 struct Proxy {
     port: u16,
     target: AtomicU16,

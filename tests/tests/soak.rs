@@ -59,7 +59,8 @@ async fn sixty_four_tasks_through_twenty_seconds_of_faults() {
             4 => Fault::RetryAfter(429, "1".into()),
             _ => Fault::Drip(Duration::from_millis(1)),
         };
-        // A fault a second, and health between: a server that fails each request would rightly be asked ever more rarely.
+        // A fault a second, and health between: a server that fails each request would rightly be asked ever more
+        // rarely.
         sandbox.fail_next(Api::Voipex, fault);
         tokio::time::sleep(Duration::from_millis(300)).await;
         sandbox.heal(Api::Voipex);
@@ -76,7 +77,8 @@ async fn sixty_four_tasks_through_twenty_seconds_of_faults() {
     let (served, failed) = (served.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
     let requests = sandbox.counters(Api::Voipex).requests;
     assert!(served > 5_000, "{served} served, {failed} failed");
-    // A token lives 2 s and is renewed after 1.4 s at the soonest: 15 in 20 s, some more for faults, or fewer for back-offs.
+    // A token lives 2 s and is renewed after 1.4 s at the soonest: 15 in 20 s, some more for faults, or fewer for
+    // back-offs.
     assert!((4..100).contains(&requests), "{requests} requests for {served} calls");
 
     sandbox.heal(Api::Voipex);

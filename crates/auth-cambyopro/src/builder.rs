@@ -63,7 +63,8 @@ impl Builder {
         self
     }
 
-    /// Sets the name of the client id's field. Default is `clientId`; the one document that shows it has lost its capitals.
+    /// Sets the name of the client id's field. Default is `clientId`; the one document that shows it has lost its
+    /// capitals.
     pub fn with_client_id_field(mut self, field: impl Into<String>) -> Self {
         self.client_id_field = Some(field.into());
         self

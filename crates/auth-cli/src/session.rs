@@ -91,8 +91,8 @@ impl Session {
         if token.remaining(&SystemClock.now()) < min_ttl { Err(self.too_long()) } else { Ok((token, source)) }
     }
 
-    /// Sees to all that a login needs here, so that what is wrong with it is told as such, and is not remembered as a failure of
-    /// the provider's.
+    /// Sees to all that a login needs here, so that what is wrong with it is told as such, and is not remembered as a
+    /// failure of the provider's.
     fn ready(&self) -> Result<()> {
         self.cache.as_ref().map_or(Ok(()), |cache| cache.probe().map_err(|error| useless(cache.dir(), error)))?;
         self.transport.build().map(drop)

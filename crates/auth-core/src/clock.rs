@@ -42,8 +42,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
 
 /// Reads the machine's clocks.
 ///
-/// On Linux these are the coarse ones (a tick of 1 to 10 ms), which cost a quarter of the others: a token's life is counted
-/// in seconds. They are not tokio's, so a test that pauses tokio's time sets a
+/// On Linux these are the coarse ones (a tick of 1 to 10 ms), which cost a quarter of the others: a token's life is
+/// counted in seconds. They are not tokio's, so a test that pauses tokio's time sets a
 /// [`VirtualClock`](crate::testing::VirtualClock).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;

@@ -114,10 +114,10 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// Starts without a token, and shares one with all processes that have the same credentials and the same store: one
     /// of them logs in, the others take what it saved.
     ///
-    /// The store is asked before a login and told after it, never on a hit. Where it is out of reach, no caller hears of
-    /// it: each process logs in for itself, and a login waits for a store that does not answer once, as long as its
-    /// [`patience`](crate::store::TokenStore::patience) lasts. Credentials without a [`Provider::identity`] are not shared.
-    /// See [`store`](crate::store).
+    /// The store is asked before a login and told after it, never on a hit. Where it is out of reach, no caller hears
+    /// of it: each process logs in for itself, and a login waits for a store that does not answer once, as long as its
+    /// [`patience`](crate::store::TokenStore::patience) lasts. Credentials without a [`Provider::identity`] are not
+    /// shared. See [`store`](crate::store).
     #[cfg(feature = "store")]
     #[must_use]
     pub fn with_store(login: Login<P, T>, store: Arc<dyn TokenStore>) -> Self {
@@ -173,8 +173,8 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         check(renewed)?.ok_or_else(too_slow)
     }
 
-    /// Gets a new token, whatever the current one is worth; that one stays where this fails. A token that was issued within
-    /// the last 5 seconds counts as new, so that many who ask at once, or one who asks in a loop, are one login.
+    /// Gets a new token, whatever the current one is worth; that one stays where this fails. A token that was issued
+    /// within the last 5 seconds counts as new, so that many who ask at once, or one who asks in a loop, are one login.
     ///
     /// Where a server has rejected the current token, [`reject`](TokenSource::reject) is the call.
     ///
@@ -186,8 +186,8 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 
     /// Replaces the credentials, as after a rotation of the secret of the same account.
     ///
-    /// What was remembered of refusals is forgotten. The current token serves on until the next call has fetched one with
-    /// the new credentials; a login under way with the old ones is repeated with the new.
+    /// What was remembered of refusals is forgotten. The current token serves on until the next call has fetched one
+    /// with the new credentials; a login under way with the old ones is repeated with the new.
     pub fn replace_credentials(&self, provider: P) {
         let mut state = self.0.lock();
         state.login = Arc::new(state.login.with_provider(provider));
@@ -229,8 +229,8 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts another token in place, or none, and tells the subscribers. Called under the lock, so that they hear of it in
-    /// order.
+    /// Puts another token in place, or none, and tells the subscribers. Called under the lock, so that they hear of it
+    /// in order.
     fn replace(&self, token: Option<AccessToken>) {
         self.current.store(token.clone());
         if let Some(changes) = self.changes.get() {

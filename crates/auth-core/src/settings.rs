@@ -33,12 +33,12 @@ impl Profile {
         Required { profile: self, missing: Vec::new() }
     }
 
-    /// Reads a settings struct from the environment: its field `base_url` from `ACME_BASE_URL`, and so on. Empty variables
-    /// count as unset.
+    /// Reads a settings struct from the environment: its field `base_url` from `ACME_BASE_URL`, and so on. Empty
+    /// variables count as unset.
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that is not Unicode, or that its setting cannot
-    /// have as its value.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that is not Unicode, or that its setting
+    /// cannot have as its value.
     pub fn read_env<S: DeserializeOwned>(self) -> Result<S, Error> {
         self.read_variables(|name| env::var_os(name))
     }
@@ -56,7 +56,8 @@ impl Profile {
     /// Reads a settings struct from wherever `lookup` finds the value of a field, such as `base_url`.
     ///
     /// # Errors
-    /// That of `lookup`; [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the setting that cannot have its value.
+    /// That of `lookup`; [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the setting that cannot have its
+    /// value.
     pub fn read_settings<S: DeserializeOwned>(
         self,
         lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>,
@@ -85,8 +86,8 @@ impl Profile {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting: not an absolute URL, plain http to another
-    /// machine, a user name, a query or a fragment.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting: not an absolute URL, plain http to
+    /// another machine, a user name, a query or a fragment.
     pub fn endpoint(self, base_url: &str, path_field: &'static str, path: &str) -> Result<Endpoint, Error> {
         Endpoint::new(base_url, path_field, path, |field, problem| self.fault(field, problem))
     }

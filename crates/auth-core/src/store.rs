@@ -35,12 +35,12 @@ pub use sealing::Sealing;
 /// login, and tells it after.
 ///
 /// An entry is found by its name, and changed by the holder of its lease alone, but for [`forget`](Self::forget). All
-/// numbers that it gives out for one entry rise ([`Fence`]), so whoever comes late is told apart. The store's own clock is
-/// the only one that all processes share: each snapshot says what it shows.
+/// numbers that it gives out for one entry rise ([`Fence`]), so whoever comes late is told apart. The store's own clock
+/// is the only one that all processes share: each snapshot says what it shows.
 ///
-/// What each call does to an entry is written once, as functions of [`Record`]; a store that can run them under a lock adds
-/// the lease, and the ends of lease and entry. A call may take its time, and may be carried out although nobody waits for
-/// it any more: the manager waits for [`patience`](Self::patience) and then goes on without the store.
+/// What each call does to an entry is written once, as functions of [`Record`]; a store that can run them under a lock
+/// adds the lease, and the ends of lease and entry. A call may take its time, and may be carried out although nobody
+/// waits for it any more: the manager waits for [`patience`](Self::patience) and then goes on without the store.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// The store's kind in events and metrics, lower case.
@@ -60,8 +60,9 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) where the store cannot be asked.
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error>;
 
-    /// Asks for the lease of an entry for the time `ttl`. `known` is the last change that the asker has seen ([`Fence`] 0 for
-    /// none): after another, the answer is [`Lease::Changed`] with the entry in the snapshot, and nothing is leased.
+    /// Asks for the lease of an entry for the time `ttl`. `known` is the last change that the asker has seen ([`Fence`]
+    /// 0 for none): after another, the answer is [`Lease::Changed`] with the entry in the snapshot, and nothing is
+    /// leased.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -74,8 +75,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// As [`load`](Self::load).
     async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error>;
 
-    /// Changes an entry and ends the lease; tells whether it was done, which it is not where a later lease was given. The
-    /// entry stays for `change.ttl` at least.
+    /// Changes an entry and ends the lease; tells whether it was done, which it is not where a later lease was given.
+    /// The entry stays for `change.ttl` at least.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -94,7 +95,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error>;
 }
 
-/// Names one identity's entry: 32 lower-case hexadecimal digits that a keyed hash makes of all that tells the credentials apart.
+/// Names one identity's entry: 32 lower-case hexadecimal digits that a keyed hash makes of all that tells the
+/// credentials apart.
 ///
 /// There is no account and no secret in it. (The key of [`Sealing::plain`] is known to all.)
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -159,8 +161,8 @@ pub struct Snapshot {
 
 /// Holds what a login changes of an entry.
 ///
-/// The texts are core's: where the store is sealed, of letters that need no escape in JSON, else a JSON object on one line. A
-/// token may be some thousand bytes long.
+/// The texts are core's: where the store is sealed, of letters that need no escape in JSON, else a JSON object on one
+/// line. A token may be some thousand bytes long.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Change {

@@ -14,10 +14,10 @@ pub(crate) mod reqwest;
 /// Sends one login request.
 ///
 /// An implementation must follow no redirect, verify the server's certificate, and bound what it reads (1 MiB is
-/// enough). It asks for nothing compressed, keeps the headers of the answer, and sends plain http, which goes to this machine
-/// alone, through no proxy. It retries nothing and keeps no deadline: the future is dropped when time is up, which must
-/// end the connection, so it must not block its thread, and a client that does needs a timeout of its own. The body of a
-/// 408, 425, 429 or 5xx is never read, so it need not be fetched.
+/// enough). It asks for nothing compressed, keeps the headers of the answer, and sends plain http, which goes to this
+/// machine alone, through no proxy. It retries nothing and keeps no deadline: the future is dropped when time is up,
+/// which must end the connection, so it must not block its thread, and a client that does needs a timeout of its own.
+/// The body of a 408, 425, 429 or 5xx is never read, so it need not be fetched.
 ///
 /// ```
 /// use auth_core::{Body, Error, Request, Response, Transport, async_trait};
@@ -39,9 +39,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Sends the request and gives the answer, whatever its status.
     ///
     /// # Errors
-    /// [`Error::unreachable`] where nothing was sent, [`Error::unavailable`] where no answer came or that of a 2xx did not
-    /// come in full (of any other status what came is enough, for it may be a refusal), [`Error::untrusted`] where TLS
-    /// failed, [`Error::malformed`] where the answer is too long.
+    /// [`Error::unreachable`] where nothing was sent, [`Error::unavailable`] where no answer came or that of a 2xx did
+    /// not come in full (of any other status what came is enough, for it may be a refusal), [`Error::untrusted`] where
+    /// TLS failed, [`Error::malformed`] where the answer is too long.
     async fn send(&self, request: Request) -> Result<Response, Error>;
 }
 

@@ -52,8 +52,8 @@ impl Bearer {
     }
 
     /// Sets how many bytes of a body are kept, so that the request can be sent again, or the answer be read for a
-    /// rejection. Default is 64 KiB. Longer bodies, and those of unknown length, pass as they come; with 0 all do, and no
-    /// answer's is read.
+    /// rejection. Default is 64 KiB. Longer bodies, and those of unknown length, pass as they come; with 0 all do, and
+    /// no answer's is read.
     #[must_use]
     pub fn with_body_limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.body_limit = bytes)
@@ -160,7 +160,8 @@ pub(crate) fn attach(token: &AccessToken, headers: &mut HeaderMap) {
     }
 }
 
-/// A 401 rejects the token, unless it says that the token's scope is too small (RFC 6750 3.1): another would be no better.
+/// A 401 rejects the token, unless it says that the token's scope is too small (RFC 6750 3.1): another would be no
+/// better.
 fn is_rejection(status: StatusCode, headers: &HeaderMap) -> bool {
     let says_scope = |challenge: &[u8]| challenge.windows(SCOPE_ERROR.len()).any(|part| part == SCOPE_ERROR);
     status == StatusCode::UNAUTHORIZED

@@ -19,8 +19,8 @@ use crate::bearer::{Bearer, Verdict, attach};
 use crate::copy::{Head, keep_body};
 use crate::outcome::{NoReplay, NotReplayed, Outcome};
 
-/// Builds a client that attaches tokens, sends a rejected request once more, and follows redirects
-/// [within the origin](within_origin) alone, whatever policy `builder` has. Where every origin is plain http, which is this
+/// Builds a client that attaches tokens, sends a rejected request once more, and follows redirects [within the
+/// origin](within_origin) alone, whatever policy `builder` has. Where every origin is plain http, which is this
 /// machine, it uses no proxy.
 ///
 /// A request's own timeout does not count the wait for a token, and begins anew when the request is sent again.
@@ -54,7 +54,8 @@ pub fn within_origin() -> Policy {
 ///
 /// A request without a usable token is not sent: the error is that of the source, an [`auth_core::Error`] inside
 /// [`Error::Middleware`]. [`Outcome::of`] tells what was done, and
-/// [`with_extension(NoReplay)`](reqwest_middleware::RequestBuilder::with_extension) keeps a request from being sent again.
+/// [`with_extension(NoReplay)`](reqwest_middleware::RequestBuilder::with_extension) keeps a request from being sent
+/// again.
 #[derive(Debug, Clone)]
 pub struct AuthMiddleware(Bearer);
 

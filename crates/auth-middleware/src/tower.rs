@@ -1,10 +1,10 @@
 //! For any [`tower`](https://docs.rs/tower) service that takes and gives `http` types.
 //!
-//! The body of a request must be one that can be made of [`Bytes`], as axum's, reqwest's and `Full<Bytes>` can; tower-http's
-//! `map_request_body` turns others into such a one. Put the layer *below* whatever follows redirects (tower-http's
-//! `FollowRedirect`), so that the token is decided for each hop. Over a client that follows redirects by itself, such as
-//! reqwest unless told otherwise, the token and the API's own headers go where that client takes them, a 401 from there rejects
-//! the token, and the whole request is sent again.
+//! The body of a request must be one that can be made of [`Bytes`], as axum's, reqwest's and `Full<Bytes>` can;
+//! tower-http's `map_request_body` turns others into such a one. Put the layer *below* whatever follows redirects
+//! (tower-http's `FollowRedirect`), so that the token is decided for each hop. Over a client that follows redirects by
+//! itself, such as reqwest unless told otherwise, the token and the API's own headers go where that client takes them,
+//! a 401 from there rejects the token, and the whole request is sent again.
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -32,8 +32,8 @@ impl Builder {
         self
     }
 
-    /// Sets the keys that entries are sealed with, as [`SealingKeys::parse`] reads them. Default is not to seal them: the
-    /// files are their owner's alone.
+    /// Sets the keys that entries are sealed with, as [`SealingKeys::parse`] reads them. Default is not to seal them:
+    /// the files are their owner's alone.
     pub fn with_keys(mut self, keys: impl Into<Secret>) -> Self {
         self.keys = Some(keys.into());
         self
@@ -48,8 +48,8 @@ impl Builder {
     /// Checks the settings, and makes the directory where it is missing.
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the setting that is missing or wrong: a directory that
-    /// others can read, for one.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the setting that is missing or wrong: a directory
+    /// that others can read, for one.
     pub fn build(self) -> Result<FileStore, Error> {
         let mut required = PROFILE.required();
         let dir = self.dir.unwrap_or_default();

@@ -16,8 +16,8 @@ use crate::entry::Entry;
 /// An entry is a few thousand bytes; what is larger is none.
 const LARGEST: u64 = 1024 * 1024;
 
-/// What is done under the lock takes a millisecond or so, and who waits is served in turn: whoever holds it for so long is not at
-/// work, but was stopped.
+/// What is done under the lock takes a millisecond or so, and who waits is served in turn: whoever holds it for so long
+/// is not at work, but was stopped.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Nothing that was noted lies this far ahead, but by a clock that was wrong.
@@ -119,7 +119,8 @@ impl Directory {
     }
 }
 
-/// Waits in the kernel's queue, in a thread that is left behind where that takes too long; it then has the lock for no time.
+/// Waits in the kernel's queue, in a thread that is left behind where that takes too long; it then has the lock for no
+/// time.
 fn wait_for(lock: File) -> Result<File, Fault> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -164,7 +165,8 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Locks an entry's lease for as long as the file lives; none where another process has it, and its time is not over.
+    /// Locks an entry's lease for as long as the file lives; none where another process has it, and its time is not
+    /// over.
     pub(crate) fn try_lease(&self, name: &EntryName, now: SystemTime) -> Result<Option<File>, Fault> {
         let file = self.open_lease(name)?;
         match file.try_lock() {

@@ -17,8 +17,8 @@ pub(crate) struct Entry {
     pub(crate) until: SystemTime,
 }
 
-/// A part is JSON where it is plain, and a text where it is sealed: either is read and written as it stands, since what a
-/// parser unescapes goes through a buffer of its own, which nobody wipes.
+/// A part is JSON where it is plain, and a text where it is sealed: either is read and written as it stands, since what
+/// a parser unescapes goes through a buffer of its own, which nobody wipes.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {

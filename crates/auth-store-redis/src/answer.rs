@@ -60,8 +60,8 @@ impl From<Loaded> for Snapshot {
     }
 }
 
-/// A part of an entry. A list of Lua cannot hold nil, so an empty text stands for none. What is no text was not put there by us, and will
-/// not open.
+/// A part of an entry. A list of Lua cannot hold nil, so an empty text stands for none. What is no text was not put
+/// there by us, and will not open.
 pub(crate) fn part(bytes: Vec<u8>) -> Option<Secret> {
     let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     Some(Secret::from(text)).filter(|text| !text.is_empty())

@@ -46,8 +46,8 @@ impl Builder {
         PROFILE.read_env()
     }
 
-    /// Sets where Redis is: `redis://`, `rediss://` (TLS) or `redis+unix://`, with an optional user, password and database:
-    /// `rediss://user:password@redis.example.com:6379/0`. Required.
+    /// Sets where Redis is: `redis://`, `rediss://` (TLS) or `redis+unix://`, with an optional user, password and
+    /// database: `rediss://user:password@redis.example.com:6379/0`. Required.
     pub fn with_url(mut self, url: impl Into<Secret>) -> Self {
         self.url = Some(url.into());
         self
@@ -103,8 +103,8 @@ impl Builder {
         self
     }
 
-    /// Speaks to the master of this name, as a sentinel tells it: the URL is the sentinel's, with a user and password of its
-    /// own; [`with_username`](Self::with_username) and [`with_password`](Self::with_password) are the servers'.
+    /// Speaks to the master of this name, as a sentinel tells it: the URL is the sentinel's, with a user and password
+    /// of its own; [`with_username`](Self::with_username) and [`with_password`](Self::with_password) are the servers'.
     #[cfg(feature = "sentinel")]
     pub fn with_sentinel_master(mut self, name: impl Into<String>) -> Self {
         self.sentinel_master = Some(name.into());
@@ -113,8 +113,8 @@ impl Builder {
 
     /// Stores tokens as they are.
     ///
-    /// Whoever can read Redis, its dumps, its replicas or its traffic then has the tokens, the refresh tokens too, and can
-    /// try out passwords against the names of the keys; whoever can write to it can put tokens of their own there.
+    /// Whoever can read Redis, its dumps, its replicas or its traffic then has the tokens, the refresh tokens too, and
+    /// can try out passwords against the names of the keys; whoever can write to it can put tokens of their own there.
     pub fn dangerously_unsealed(mut self) -> Self {
         self.is_unsealed = true;
         self

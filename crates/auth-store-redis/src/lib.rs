@@ -44,8 +44,8 @@ impl RedisStore {
         Builder::default()
     }
 
-    /// Reads the settings from the environment: `AUTH_REDIS_URL`, `AUTH_REDIS_KEYS` or `AUTH_REDIS_KEYS_FILE`, and the rest
-    /// of the [table](crate#settings).
+    /// Reads the settings from the environment: `AUTH_REDIS_URL`, `AUTH_REDIS_KEYS` or `AUTH_REDIS_KEYS_FILE`, and the
+    /// rest of the [table](crate#settings).
     ///
     /// # Errors
     /// As [`Builder::build`].

@@ -47,8 +47,8 @@ fn stated_end(seconds: Option<&NumberOrText>) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Tells whether the body of an API's answer says that the token is rejected, whatever the HTTP status: `{"statusCode": 401}`,
-/// by which Voipex's own app knows it.
+/// Tells whether the body of an API's answer says that the token is rejected, whatever the HTTP status: `{"statusCode":
+/// 401}`, by which Voipex's own app knows it.
 #[must_use]
 pub fn is_rejection(body: &[u8]) -> bool {
     #[derive(Deserialize)]

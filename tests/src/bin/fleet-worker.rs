@@ -1,7 +1,7 @@
 //! One process of a fleet, for tests: does what it is told on stdin, a line each, and tells on stdout what came of it.
 //!
-//! Its first arguments are the provider's name and the store's (`redis`, `file` or `none`), configured by the environment;
-//! then the deadline of a login in milliseconds, and how many seconds its wall clock is off.
+//! Its first arguments are the provider's name and the store's (`redis`, `file` or `none`), configured by the
+//! environment; then the deadline of a login in milliseconds, and how many seconds its wall clock is off.
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;

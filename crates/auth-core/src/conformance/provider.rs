@@ -28,10 +28,10 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Holds a provider to its promises: S10, R6, R8, F7, T8, K1, K3 and K4.
 ///
-/// `build` makes one with this text of 32 letters as its secret, or with a key that hangs on it; where there are several
-/// secrets, in the place of one that the login sends. `grant` writes the answer that grants this token (which comes escaped
-/// as JSON wants it) for so long from now, as seconds or as an instant; it leaves the time out where the API states none.
-/// `refusal` is the status and the body of an answer that refuses the credentials.
+/// `build` makes one with this text of 32 letters as its secret, or with a key that hangs on it; where there are
+/// several secrets, in the place of one that the login sends. `grant` writes the answer that grants this token (which
+/// comes escaped as JSON wants it) for so long from now, as seconds or as an instant; it leaves the time out where the
+/// API states none. `refusal` is the status and the body of an answer that refuses the credentials.
 ///
 /// # Panics
 /// With the number of the first promise that is broken.
@@ -122,7 +122,8 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         (self.grant)(token, HOUR)
     }
 
-    /// What an answer states of a life is read in its unit. Where the API states none, all have the one that is documented.
+    /// What an answer states of a life is read in its unit. Where the API states none, all have the one that is
+    /// documented.
     async fn f7_lives(&self) {
         let mut lives = Vec::new();
         for stated in [MINUTE, HOUR] {

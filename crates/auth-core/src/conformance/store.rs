@@ -26,11 +26,12 @@ const ROUNDING: Duration = Duration::from_secs(1);
 
 type Store = Arc<dyn TokenStore>;
 
-/// Holds a store to its promises: P1, P3, P5, P7 and P8, that its entries end (P6), and that each call does what [`Record`] does.
+/// Holds a store to its promises: P1, P3, P5, P7 and P8, that its entries end (P6), and that each call does what
+/// [`Record`] does.
 ///
-/// `open` opens it as another process would, over the same data each time, without waiting for anything. Names of entries are
-/// random, and what is left behind ends by itself within a minute. Takes some seconds of real time, and one for each
-/// millisecond that a call takes.
+/// `open` opens it as another process would, over the same data each time, without waiting for anything. Names of
+/// entries are random, and what is left behind ends by itself within a minute. Takes some seconds of real time, and one
+/// for each millisecond that a call takes.
 ///
 /// # Panics
 /// With the number of the first promise that is broken, or what a call did that it should not.

@@ -26,8 +26,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Holds the keys that seal a store's entries, each with a number from 1 to 255.
 ///
 /// The first seals, every one opens, and the lowest number names the entries. So keys change without a miss in three
-/// rounds over the fleet: from `1` to `1,2`, to `2,1`, to `2` alone; after the last, each identity logs in once more. A new
-/// key must have a higher number than the old.
+/// rounds over the fleet: from `1` to `1,2`, to `2,1`, to `2` alone; after the last, each identity logs in once more. A
+/// new key must have a higher number than the old.
 pub struct SealingKeys(
     /// Never empty.
     Vec<Key>,

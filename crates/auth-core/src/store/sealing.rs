@@ -23,15 +23,15 @@ const FOREIGN: &str = "it is nothing that was put there";
 pub struct Sealing(Option<Arc<SealingKeys>>);
 
 impl Sealing {
-    /// Seals with AES-256-GCM: what lies in the store tells nothing, and what was changed, moved or put there by others is
-    /// not taken.
+    /// Seals with AES-256-GCM: what lies in the store tells nothing, and what was changed, moved or put there by others
+    /// is not taken.
     #[must_use]
     pub fn with_keys(keys: SealingKeys) -> Self {
         Self(Some(Arc::new(keys)))
     }
 
-    /// Seals nothing: whoever reads the store has the tokens, and whoever sees a name can try out passwords against it. For
-    /// files that only their owner can read.
+    /// Seals nothing: whoever reads the store has the tokens, and whoever sees a name can try out passwords against it.
+    /// For files that only their owner can read.
     #[must_use]
     pub fn plain() -> Self {
         Self(None)

@@ -24,8 +24,8 @@ const LONGEST_BODY: usize = 1 << 20;
 /// Sends logins by [reqwest](https://docs.rs/reqwest) over TLS 1.2 or newer, with the system's root certificates and
 /// its proxy settings (`HTTPS_PROXY`, `NO_PROXY`).
 ///
-/// It follows no redirect, repeats nothing, reads at most 1 MiB, and keeps no connection open between logins. Plain http,
-/// which is for this machine alone, never goes through a proxy. Cheap to clone; share one among all providers.
+/// It follows no redirect, repeats nothing, reads at most 1 MiB, and keeps no connection open between logins. Plain
+/// http, which is for this machine alone, never goes through a proxy. Cheap to clone; share one among all providers.
 #[derive(Clone)]
 pub struct ReqwestTransport {
     https: Client,

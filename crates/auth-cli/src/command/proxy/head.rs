@@ -28,8 +28,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 type Refusal = (StatusCode, &'static str);
 
-/// Refuses what is not for the proxy itself, from a program of this machine: a web page that has a browser send one, by a
-/// name that its owner points here (DNS rebinding) or straight, must not get the token's power.
+/// Refuses what is not for the proxy itself, from a program of this machine: a web page that has a browser send one, by
+/// a name that its owner points here (DNS rebinding) or straight, must not get the token's power.
 pub(super) fn check(head: &Parts, address: SocketAddr) -> Result<(), Refusal> {
     match head.method {
         Method::CONNECT => {
@@ -77,8 +77,8 @@ pub(super) fn forwarded(headers: &mut HeaderMap) {
     headers.append(VIA, HeaderValue::from_static("1.1 auth"));
 }
 
-/// The headers of an answer, as they come back. A redirect to the API itself leads through the proxy again, for there is no
-/// token on another way.
+/// The headers of an answer, as they come back. A redirect to the API itself leads through the proxy again, for there
+/// is no token on another way.
 pub(super) fn returned(headers: &mut HeaderMap, to: &Uri) {
     remove_hop_by_hop(headers);
     let origin = format!("{}://{}", to.scheme_str().unwrap_or_default(), to.authority().map_or("", Authority::as_str));

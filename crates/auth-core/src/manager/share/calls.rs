@@ -104,8 +104,8 @@ impl Calls<'_> {
     }
 }
 
-/// Waits in slices, so that a process left without a core does not use up the store's patience: a slice that took too long
-/// counts as one.
+/// Waits in slices, so that a process left without a core does not use up the store's patience: a slice that took too
+/// long counts as one.
 async fn within<R>(patience: Duration, answer: impl Future<Output = R>) -> Option<R> {
     let mut answer = pin!(answer);
     for _ in 0..SLICES {
