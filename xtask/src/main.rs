@@ -9,7 +9,7 @@ mod release;
 mod run;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use run::{Result, cargo};
@@ -51,8 +51,9 @@ fn main() -> ExitCode {
 
 /// The workspace.
 fn root() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own).to_owned()
+    // As cargo says now: a target directory that checkouts share may hold the build of another.
+    let own = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    own.parent().unwrap_or(&own).to_owned()
 }
 
 fn check() -> Result<()> {
