@@ -73,10 +73,10 @@ fn table(costs: &[Cost]) -> Result<String> {
     let Some(bare) = costs.first() else { return Ok(String::new()) };
     let mut table =
         String::from("| a program with | crates | cold release build | stripped size |\n|---|---|---|---|\n");
-    for (subject, cost) in SUBJECTS.iter().zip(costs) {
+    for (index, (subject, cost)) in SUBJECTS.iter().zip(costs).enumerate() {
         let more = cost.crates as i64 - bare.crates as i64;
         let share = 100.0 * (cost.build.as_secs_f64() / bare.build.as_secs_f64() - 1.0);
-        let compared = |text: String| if std::ptr::eq(cost, bare) { String::new() } else { format!(" ({text})") };
+        let compared = |text: String| if index == 0 { String::new() } else { format!(" ({text})") };
         let (crates, build) = (compared(format!("{more:+}")), compared(format!("{share:+.0} %")));
         let (seconds, size) = (cost.build.as_secs_f64(), cost.bytes as f64 / 1e6);
         writeln!(table, "| {} | {}{crates} | {seconds:.0} s{build} | {size:.1} MB |", subject.name, cost.crates)?;

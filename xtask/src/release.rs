@@ -11,14 +11,16 @@ use crate::run::{Result, output};
 /// that nothing breaks; without a number it only tells. What breaks in other ways, `cargo semver-checks` finds.
 pub(crate) fn judge(root: &Path, name: &str, new: Option<&str>) -> Result<()> {
     let listing = format!("api/{name}.txt");
+    let Ok(now) = fs::read_to_string(root.join(&listing)) else {
+        println!("{name}: a program, which has no interface");
+        return Ok(());
+    };
     let tags = output(git(root).args(["tag", "--list", "--sort=-version:refname", &format!("{name}-v*")]))?;
     let Some(tag) = tags.lines().next() else {
         println!("{name}: no release to compare with");
         return Ok(());
     };
-    // The program has no interface to list.
-    let old = output(git(root).args(["show", &format!("{tag}:{listing}")])).unwrap_or_default();
-    let now = fs::read_to_string(root.join(listing)).unwrap_or_default();
+    let old = output(git(root).args(["show", &format!("{tag}:{listing}")]))?;
     let gone = gone(&old, &now);
     println!("{name}: {} lines of its interface are gone since {tag}", gone.len());
     let released = tag.trim_start_matches(name).trim_start_matches("-v");

@@ -139,11 +139,8 @@ fn without_the_cache_nothing_is_left() {
 fn p6_a_corrupt_entry_is_a_miss_with_a_warning() {
     let home = Home::new();
     home.run(&["token", "zoqq"]).line();
-    for file in fs::read_dir(home.cache()).unwrap() {
-        let file = file.unwrap().path();
-        if file.extension().is_some_and(|extension| extension == "json") {
-            fs::write(file, "{ garbage").unwrap();
-        }
+    for file in home.entries() {
+        fs::write(file, "{ garbage").unwrap();
     }
     let ran = home.run(&["token", "zoqq"]);
     assert_eq!((ran.code, ran.stdout.lines().count()), (0, 1));
@@ -168,12 +165,9 @@ fn a_cache_that_others_can_read_is_refused() {
 fn r4_a_cache_that_cannot_be_used_is_an_error_and_no_login() {
     let home = Home::new();
     home.run(&["token", "zoqq"]).line();
-    for file in fs::read_dir(home.cache()).unwrap() {
-        let file = file.unwrap().path();
-        if file.extension().is_some_and(|extension| extension == "json") {
-            fs::remove_file(&file).unwrap();
-            fs::create_dir(&file).unwrap();
-        }
+    for file in home.entries() {
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
     }
     let ran = home.run(&["token", "zoqq"]);
     assert!(ran.code != 0 && ran.stderr.contains("--no-cache"), "{ran:?}");

@@ -28,14 +28,20 @@ mod provider;
 mod store;
 mod transport;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use tokio::runtime::{Builder, Handle};
 
 pub use provider::provider;
 #[cfg(feature = "store")]
 pub use store::store;
 pub use transport::transport;
 
-fn runtime(builder: &mut Builder) -> Runtime {
+/// Runs a suite. A call that hangs in a thread is left behind, for a failure must be told.
+fn run(builder: &mut Builder, suite: impl Future<Output = ()>) {
     assert!(Handle::try_current().is_err(), "the suite has a runtime of its own: call it from a plain `#[test]`");
-    builder.enable_all().build().unwrap_or_else(|error| panic!("no runtime: {error}"))
+    let runtime = builder.enable_all().build().unwrap_or_else(|error| panic!("no runtime: {error}"));
+    let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(suite)));
+    runtime.shutdown_background();
+    result.unwrap_or_else(|panic| resume_unwind(panic));
 }

@@ -240,6 +240,8 @@ enum Leak {
     Refreshes,
     /// Entries stay for a thousand times as long.
     Life,
+    /// No answer comes, and a thread waits for it.
+    Answers,
     /// A rejected token stays.
     Rejected,
 }
@@ -261,6 +263,9 @@ impl TokenStore for Leaky {
     }
 
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
+        if self.leak == Leak::Answers {
+            tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(3600))).await.unwrap();
+        }
         self.inner.load(name).await
     }
 
@@ -330,4 +335,10 @@ fn a_rejected_token_that_stays_is_found() {
 #[should_panic(expected = "P6: an entry")]
 fn an_entry_that_stays_is_found() {
     store(Leak::Life);
+}
+
+#[test]
+#[should_panic(expected = "the store does not answer")]
+fn a_store_that_hangs_is_told() {
+    store(Leak::Answers);
 }

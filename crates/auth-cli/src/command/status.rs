@@ -123,7 +123,7 @@ impl Line {
 
     fn unknown(name: String, failure: &Failure) -> Self {
         let error = failure.text().to_owned();
-        Self { name, note: error.lines().next().unwrap_or("-").into(), error: Some(error), ..Self::default() }
+        Self { name, note: error.clone(), error: Some(error), ..Self::default() }
     }
 
     fn cells(&self) -> Vec<String> {

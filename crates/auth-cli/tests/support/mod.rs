@@ -66,6 +66,12 @@ impl Home {
         self.path().join(".cache/auth")
     }
 
+    /// The files of the cached entries.
+    pub fn entries(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.cache()).unwrap().map(|file| file.unwrap().path());
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "json")).collect()
+    }
+
     /// Writes the config file.
     pub fn configure(&self, text: &str, mode: u32) {
         let directory = self.path().join(".config/auth");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use super::runtime;
+use super::run;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind};
 use crate::login::Login;
@@ -43,7 +43,7 @@ pub fn provider<P: Provider>(
     let subject = Subject { provider: || build(SECRET), grant, refusal };
     s10_identity(&build);
     k1_k3_secrets(&build);
-    runtime(Builder::new_current_thread().start_paused(true)).block_on(async {
+    run(Builder::new_current_thread().start_paused(true), async {
         subject.f7_t8_tokens().await;
         subject.f7_lives().await;
         subject.r6_statuses().await;
@@ -163,8 +163,8 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
                 };
                 assert!(
                     is_right,
-                    "R6: status {status} with the body {body:?} gave {text} after {requests} requests; a body that holds neither a \
-                     token nor a refusal is {kind:?} after {most} at most"
+                    "R6: status {status} with the body {body:?} gave {text} after {requests} requests; a body that holds \
+                     neither a token nor a refusal is {kind:?} after {most} at most"
                 );
             }
         }

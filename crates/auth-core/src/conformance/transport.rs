@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::time::{Instant, timeout};
 
-use super::runtime;
+use super::run;
 use crate::error::{Error, ErrorKind};
 use crate::message::{Request, Response};
 use crate::settings::Profile;
@@ -35,7 +35,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// With the number of the first promise that is broken, or what a request or an answer should be.
 pub fn transport<T: Transport>(make: impl Fn() -> T) {
     // The servers have a thread of their own, for a transport that blocks.
-    runtime(Builder::new_multi_thread().worker_threads(1)).block_on(async {
+    run(Builder::new_multi_thread().worker_threads(1), async {
         t7_a_request_arrives_as_it_was_made(&make()).await;
         t1_redirects(&make()).await;
         t2_long_answers(&make()).await;
