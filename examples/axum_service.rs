@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_all::core::{Login, Policy, ReqwestTransport, TokenManager, TokenSource};
 use auth_all::zoqq::Zoqq;
 use auth_middleware::Bearer;
 use auth_sandbox::{API_KEY, Api, CLIENT_ID, Fault, SCOPE, Sandbox};
@@ -50,7 +50,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sandbox = Sandbox::start()?;
     let zoqq = Zoqq::builder().with_base_url(sandbox.base_url(Api::Zoqq)).with_client_id(CLIENT_ID);
     let zoqq = zoqq.with_api_key(API_KEY).with_scope(SCOPE).build()?;
-    let login = Login::new(zoqq, ReqwestTransport::new()?).with_deadline(Duration::from_secs(5));
+    let policy = Policy::default().with_deadline(Duration::from_secs(5));
+    let login = Login::new(zoqq, ReqwestTransport::new()?).with_policy(policy);
     let tokens = TokenManager::new(login);
     let bearer = Bearer::new(tokens.clone(), [sandbox.origin()])?;
     let client = auth_middleware::reqwest::client(reqwest::Client::builder(), bearer)?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use auth_core::{Error, ErrorKind, Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_core::{Error, ErrorKind, Login, Policy, ReqwestTransport, TokenManager, TokenSource};
 use auth_sandbox::{Api, Fault, PASSWORD, Sandbox, USERNAME};
 use auth_voipex::Voipex;
 
@@ -21,7 +21,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let voipex = |password: &str| {
         let builder = Voipex::builder().with_base_url(sandbox.base_url(Api::Voipex)).with_username(USERNAME);
         let login = Login::new(builder.with_password(password).build()?, ReqwestTransport::new()?);
-        Ok::<_, Error>(TokenManager::new(login.with_deadline(Duration::from_millis(500))))
+        Ok::<_, Error>(TokenManager::new(
+            login.with_policy(Policy::default().with_deadline(Duration::from_millis(500))),
+        ))
     };
 
     // It works, and two calls make one login.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use auth_core::{ErrorKind, Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_core::{ErrorKind, Login, Policy, ReqwestTransport, TokenManager, TokenSource};
 use auth_sandbox::{Api, Fault, Sandbox};
 use auth_tests::{SUBJECTS, SecretIn};
 
@@ -135,7 +135,8 @@ async fn t3_slow_answers_end_by_the_deadline() {
                 }
                 None => silent.clone(),
             };
-            let login = subject.login(&base_url).unwrap().with_deadline(Duration::from_millis(300));
+            let policy = Policy::default().with_deadline(Duration::from_millis(300));
+            let login = subject.login(&base_url).unwrap().with_policy(policy);
             let start = Instant::now();
             let error = login.login().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -222,7 +223,8 @@ async fn r6_a_dead_network_is_unavailable() {
     // Nothing listens on port 1; a port that was free a moment ago may be another test's by now.
     let free = "127.0.0.1:1";
     for subject in SUBJECTS {
-        let login = subject.login(&format!("http://{free}")).unwrap().with_deadline(Duration::from_millis(500));
+        let policy = Policy::default().with_deadline(Duration::from_millis(500));
+        let login = subject.login(&format!("http://{free}")).unwrap().with_policy(policy);
         let error = login.login().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.is_transient());

@@ -11,8 +11,8 @@ use std::time::Duration;
 use auth_core::http::HeaderValue;
 use auth_core::store::TokenStore;
 use auth_core::{
-    Error, ErrorKind, Login, Provider, Request, ReqwestTransport, Response, TokenManager, TokenSource, Transport,
-    async_trait,
+    Error, ErrorKind, Login, Policy, Provider, Request, ReqwestTransport, Response, TokenManager, TokenSource,
+    Transport, async_trait,
 };
 use auth_store_file::FileStore;
 use auth_store_redis::RedisStore;
@@ -95,7 +95,8 @@ fn login(subject: &Subject, base_url: &str) -> Login<AnyProvider, ReqwestTranspo
     let provider = subject.with_secret(base_url, CREDENTIAL).unwrap();
     log().add(&provider);
     log().add(provider.login());
-    Login::new(provider, ReqwestTransport::new().unwrap()).with_deadline(Duration::from_secs(2))
+    let policy = Policy::default().with_deadline(Duration::from_secs(2));
+    Login::new(provider, ReqwestTransport::new().unwrap()).with_policy(policy)
 }
 
 async fn run(subject: &Subject, base_url: &str) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_core::{Clock, Login, ReqwestTransport, SystemClock, TokenManager, TokenSource};
+use auth_core::{Clock, Login, Policy, ReqwestTransport, SystemClock, TokenManager, TokenSource};
 use auth_sandbox::{Api, Fault, Sandbox};
 use auth_tests::SUBJECTS;
 
@@ -19,7 +19,8 @@ async fn sixty_four_tasks_through_twenty_seconds_of_faults() {
     sandbox.set_refresh_rotation(true);
     sandbox.set_lifetime(Api::Voipex, LIFE);
     let provider = SUBJECTS[3].at(&sandbox.base_url(Api::Voipex)).unwrap();
-    let login = Login::new(provider, ReqwestTransport::new().unwrap()).with_deadline(DEADLINE);
+    let policy = Policy::default().with_deadline(DEADLINE);
+    let login = Login::new(provider, ReqwestTransport::new().unwrap()).with_policy(policy);
     let tokens = TokenManager::new(login);
     let (served, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
 

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
-
-/// Below this much left, a token may end on its way to the server.
-const MARGIN: Duration = Duration::from_secs(30);
+use crate::policy::Policy;
 
 /// Says what a token is worth at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +27,15 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// Draws the refresh point at 70 to 80 % of the life, by `random` in 0..1, so that the tokens of many processes do
-    /// not end together; the end is 30 s before the lifetime's, or a tenth of a short life.
-    pub(crate) fn draw(issued: Moment, lifetime: Duration, random: f64) -> Self {
+    /// Draws the refresh point from the policy's window, by `random` in 0..1, so that the tokens of many processes are not
+    /// replaced together; the end is the margin before the lifetime's, or a tenth of a short life, since a token may end
+    /// on its way to the server.
+    pub(crate) fn draw(issued: Moment, lifetime: Duration, random: f64, policy: &Policy) -> Self {
+        let (first, last) = (f64::from(*policy.refresh_window.start()), f64::from(*policy.refresh_window.end()));
+        let percent = first + (last - first) * random;
         Self {
-            refresh: issued.plus(lifetime.mul_f64(0.7 + 0.1 * random)),
-            end: issued.plus(lifetime - MARGIN.min(lifetime / 10)),
+            refresh: issued.plus(lifetime.mul_f64(percent / 100.0)),
+            end: issued.plus(lifetime - policy.margin.min(lifetime / 10)),
         }
     }
 
@@ -58,7 +59,7 @@ mod tests {
 
     fn term(lifetime: Duration, random: f64) -> (Moment, Term) {
         let issued = SystemClock.now();
-        (issued, Term::draw(issued, lifetime, random))
+        (issued, Term::draw(issued, lifetime, random, &Policy::default()))
     }
 
     #[test]
@@ -82,6 +83,18 @@ mod tests {
         let gap = points.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!(gap < Some(Duration::from_secs(10)), "a gap in the spread: {gap:?}");
         assert!(points[999] - points[0] > Duration::from_secs(90));
+    }
+
+    #[test]
+    fn f2_f3_the_window_and_the_margin_are_settings() {
+        let policy = Policy::default().with_refresh_window(50..=60).with_margin(Duration::from_secs(90));
+        for (lifetime, margin) in [(100, 10), (900, 90), (3600, 90)] {
+            let (issued, lifetime) = (SystemClock.now(), Duration::from_secs(lifetime));
+            let points = [0.0, 1.0].map(|random| Term::draw(issued, lifetime, random, &policy).refresh);
+            assert_eq!(points, [issued.plus(lifetime / 2), issued.plus(lifetime * 3 / 5)]);
+            let end = Term::draw(issued, lifetime, 0.5, &policy).end;
+            assert_eq!(end, issued.plus(lifetime - Duration::from_secs(margin)));
+        }
     }
 
     #[test]

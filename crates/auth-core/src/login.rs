@@ -6,17 +6,12 @@ use std::time::Duration;
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::{Error, ErrorKind};
 use crate::message::Request;
+use crate::policy::Policy;
 use crate::provider::Provider;
 use crate::retry::back_off;
 use crate::token::{AccessToken, RefreshToken, Token};
 use crate::transport::Transport;
 use crate::verdict::{is_unreadable, judge};
-
-/// No more requests than this in one login, whatever happens.
-const MOST_ATTEMPTS: u32 = 3;
-
-/// A refreshed token shorter than this, where the login gave more, means that the session behind it is ending.
-const ENDING_SESSION: Duration = Duration::from_secs(60);
 
 /// Logs in by a [`Provider`] over a [`Transport`], with a few attempts inside one deadline. It caches nothing.
 #[derive(Debug)]
@@ -24,25 +19,20 @@ pub struct Login<P, T> {
     provider: P,
     transport: Arc<T>,
     clock: Arc<dyn Clock>,
-    deadline: Duration,
+    policy: Arc<Policy>,
 }
 
 impl<P: Provider, T: Transport> Login<P, T> {
     /// Joins a provider and a transport.
     #[must_use]
     pub fn new(provider: P, transport: T) -> Self {
-        Self {
-            provider,
-            transport: Arc::new(transport),
-            clock: Arc::new(SystemClock),
-            deadline: Duration::from_secs(30),
-        }
+        Self { provider, transport: Arc::new(transport), clock: Arc::new(SystemClock), policy: Arc::default() }
     }
 
-    /// Sets how long one login may take, all attempts and waits together. Default is 30 seconds.
+    /// Sets when tokens are replaced and failures are tried again. Default is [`Policy::default`].
     #[must_use]
-    pub fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+    pub fn with_policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
+        self.policy = policy.into();
         self
     }
 
@@ -59,7 +49,8 @@ impl<P: Provider, T: Transport> Login<P, T> {
 
     /// The same login with other credentials.
     pub(crate) fn with_provider(&self, provider: P) -> Self {
-        Self { provider, transport: self.transport.clone(), clock: self.clock.clone(), deadline: self.deadline }
+        let (transport, clock, policy) = (self.transport.clone(), self.clock.clone(), self.policy.clone());
+        Self { provider, transport, clock, policy }
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -75,16 +66,15 @@ impl<P: Provider, T: Transport> Login<P, T> {
         &self.provider
     }
 
-    #[cfg(feature = "store")]
-    pub(crate) fn deadline(&self) -> Duration {
-        self.deadline
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// Logs in with the credentials.
     ///
     /// # Errors
-    /// See [`ErrorKind`]. At most three requests are made, and more than one only after a failure that
-    /// [is transient](Error::is_transient).
+    /// See [`ErrorKind`]. More than one request is made only after a failure that [is transient](Error::is_transient), and
+    /// never more than the [policy](Policy::with_attempts) allows.
     pub async fn login(&self) -> Result<Token, Error> {
         let mut refresh = None;
         let access = self.renew(&mut refresh).await?;
@@ -114,7 +104,7 @@ impl<P: Provider, T: Transport> Login<P, T> {
     ) -> (u32, Result<AccessToken, Error>) {
         let mut attempt = 0;
         let attempts = self.attempts(refresh, failures, &mut attempt);
-        let result = match tokio::time::timeout(self.deadline, attempts).await {
+        let result = match tokio::time::timeout(self.policy.deadline, attempts).await {
             Ok(result) => result,
             Err(_) => Err(Error::unavailable("the login did not end within its deadline")),
         };
@@ -140,11 +130,12 @@ impl<P: Provider, T: Transport> Login<P, T> {
                 }
                 Err(error) => error,
             };
-            let back_off = back_off(failures.saturating_add(*attempt), fastrand::f64());
-            let Some(wait) = next(by, *attempt, &error, was_unreadable, back_off) else {
+            let back_off = back_off(&self.policy, failures.saturating_add(*attempt), fastrand::f64());
+            let is_last = *attempt >= self.policy.attempts;
+            let Some(wait) = next(by, is_last, &error, was_unreadable, back_off) else {
                 return Err(error);
             };
-            if start.elapsed() + wait >= self.deadline {
+            if start.elapsed() + wait >= self.policy.deadline {
                 return Err(error);
             }
             was_unreadable |= is_unreadable(&error);
@@ -164,7 +155,9 @@ impl<P: Provider, T: Transport> Login<P, T> {
         };
         let result = self.exchange(request, sent, start, Some(token.clone())).await;
         let result = match result {
-            Ok(renewed) if is_ending(&renewed, &token) => Err(Error::malformed("the refreshed token ends too soon")),
+            Ok(renewed) if self.is_ending(&renewed, &token) => {
+                Err(Error::malformed("the refreshed token ends too soon"))
+            }
             Err(error) if was_not_processed(&error) => {
                 *refresh = Some(token);
                 Err(error)
@@ -183,9 +176,15 @@ impl<P: Provider, T: Transport> Login<P, T> {
     ) -> Result<Token, Error> {
         sent.push(request.clone());
         let response = self.transport.send(request).await?;
-        let grant = judge(&self.provider, sent, &response, self.clock.now().wall)?;
-        Token::new(grant, self.provider.api_headers(), start, response.date(), used)
+        let grant = judge(&self.provider, sent, &response, self.clock.now().wall, &self.policy)?;
+        Token::new(grant, self.provider.api_headers(), start, response.date(), used, &self.policy)
             .map_err(|what| Error::malformed(what).with_status(response.status()))
+    }
+
+    /// Tells whether the session behind a refreshed token ends soon.
+    fn is_ending(&self, renewed: &Token, used: &RefreshToken) -> bool {
+        let lifetime = renewed.access.lifetime();
+        lifetime < self.policy.ending_session && lifetime < used.login_lifetime()
     }
 }
 
@@ -197,8 +196,8 @@ enum By {
 }
 
 /// Decides whether to try again after `error`, and how long to wait before.
-fn next(by: By, attempt: u32, error: &Error, was_unreadable: bool, back_off: Duration) -> Option<Duration> {
-    if attempt >= MOST_ATTEMPTS || error.is_settled() {
+fn next(by: By, is_last: bool, error: &Error, was_unreadable: bool, back_off: Duration) -> Option<Duration> {
+    if is_last || error.is_settled() {
         return None;
     }
     let concerns_the_refresh_alone = !matches!(error.kind(), ErrorKind::Redirected | ErrorKind::Untrusted);
@@ -214,11 +213,6 @@ fn next(by: By, attempt: u32, error: &Error, was_unreadable: bool, back_off: Dur
 /// The server has surely not acted on the request: nothing left, or it was turned away at the door.
 fn was_not_processed(error: &Error) -> bool {
     error.is_unsent() || matches!(error.status().map(|status| status.as_u16()), Some(425 | 429))
-}
-
-fn is_ending(renewed: &Token, used: &RefreshToken) -> bool {
-    let lifetime = renewed.access.lifetime();
-    lifetime < ENDING_SESSION && lifetime < used.login_lifetime()
 }
 
 #[cfg(test)]

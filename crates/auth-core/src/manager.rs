@@ -56,7 +56,7 @@ pub use status::Status;
 /// - A token past its refresh point is handed out while the next is fetched; an error never displaces a usable token.
 /// - A failure is remembered: refused credentials, and settings that the provider does not accept, are tried again after
 ///   60, 120, 240 … seconds (15 minutes at most), an unavailable provider after a back-off, a throttling one when it
-///   says. Until then callers get the error at once.
+///   says. Until then callers get the error at once. The numbers are those of a [`Policy`](crate::Policy).
 /// - Nothing runs while nobody asks.
 ///
 /// Cheap to clone; clones share everything. Building one needs no runtime, and sends nothing; waiting for a token needs
@@ -272,8 +272,8 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
         }
         self.0.replace(None);
         let now = self.0.clock.now();
-        let provider = state.login.name();
-        state.setback.rejected(now.since(&token.issued()), now, provider);
+        let login = state.login.clone();
+        state.setback.rejected(now.since(&token.issued()), now, login.name(), login.policy());
         state.rejected = Some(token.clone());
         self.0.share.forget(&state.seen);
     }

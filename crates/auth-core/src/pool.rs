@@ -11,6 +11,7 @@ use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::Error;
 use crate::login::Login;
 use crate::manager::TokenManager;
+use crate::policy::Policy;
 use crate::provider::Provider;
 #[cfg(feature = "store")]
 use crate::store::TokenStore;
@@ -39,6 +40,7 @@ pub struct TokenPool<K, P, T> {
     credentials: Box<Credentials<K, P>>,
     capacity: usize,
     idle: Duration,
+    policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     start: Instant,
     #[cfg(feature = "store")]
@@ -68,6 +70,7 @@ where
             credentials: Box::new(credentials),
             capacity: 10_000,
             idle: Duration::from_secs(24 * 3600),
+            policy: Arc::default(),
             start: clock.now().monotonic,
             clock: Arc::new(clock),
             #[cfg(feature = "store")]
@@ -87,6 +90,13 @@ where
     #[must_use]
     pub fn with_idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
+        self
+    }
+
+    /// Sets when tokens are replaced and failures are tried again, for all accounts. Default is [`Policy::default`].
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = Arc::new(policy);
         self
     }
 
@@ -127,8 +137,8 @@ where
             return Ok(account.manager.clone());
         }
         // Outside the lock: credentials may come from anywhere.
-        let login = Login::new((self.credentials)(key)?, self.transport.clone()).with_shared_clock(self.clock.clone());
-        let manager = self.manager(login);
+        let login = Login::new((self.credentials)(key)?, self.transport.clone()).with_policy(self.policy.clone());
+        let manager = self.manager(login.with_shared_clock(self.clock.clone()));
         let mut accounts = self.write();
         self.forget_idle(&mut accounts, now);
         let account = accounts.entry(key.clone()).or_insert(Account { manager, used: now.into() });
@@ -272,6 +282,17 @@ mod tests {
         }
         pool.get(&1).unwrap().token().await.unwrap_err();
         assert_eq!(script.requests().len(), 1, "its refusal is remembered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s6_its_policy_is_that_of_all_accounts() {
+        let script = Script::default().then_always(Answer::token("late", 1000).after(Duration::from_secs(20)));
+        let pool = pool(&script).with_policy(Policy::default().with_deadline(Duration::from_secs(5)));
+        for key in [1, 2] {
+            let start = tokio::time::Instant::now();
+            pool.get(&key).unwrap().token().await.unwrap_err();
+            assert_eq!(start.elapsed(), Duration::from_secs(5));
+        }
     }
 
     #[tokio::test(start_paused = true)]

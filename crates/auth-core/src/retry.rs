@@ -1,32 +1,34 @@
 //! When to try again.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 
 use crate::message::Response;
+use crate::policy::Policy;
 
-/// No server is obeyed for longer: a slip of the pen must not silence a program for a year.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
-const BASE: Duration = Duration::from_secs(1);
-const CAP: Duration = Duration::from_secs(30);
-
-/// Reads `Retry-After` (RFC 9110 10.2.3): seconds, or a date measured by the server's own clock where it states one.
-pub(crate) fn retry_after(response: &Response, now: SystemTime) -> Option<Duration> {
+/// Reads `Retry-After` (RFC 9110 10.2.3): seconds, or a date measured by the server's own clock where it states one. It is
+/// obeyed so long at most: a slip of the pen must not silence a program for a year.
+pub(crate) fn retry_after(response: &Response, now: SystemTime, policy: &Policy) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = || text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().unwrap_or(u64::MAX));
     let wait = match httpdate::parse_http_date(text) {
         Ok(date) => date.duration_since(response.date().unwrap_or(now)).unwrap_or_default(),
         Err(_) => Duration::from_secs(seconds().filter(|_| !text.is_empty())?),
     };
-    Some(wait.min(LONGEST_WAIT))
+    Some(wait.min(policy.longest_retry_after))
 }
 
 /// The wait after failed attempt number `attempt` (from 1), by full jitter: `random`, in 0..1, of an exponential step.
-pub(crate) fn back_off(attempt: u32, random: f64) -> Duration {
-    let step = BASE.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(CAP);
-    step.mul_f64(random)
+pub(crate) fn back_off(policy: &Policy, attempt: u32, random: f64) -> Duration {
+    doubled(&policy.back_off, attempt).mul_f64(random)
+}
+
+/// Step `number` (from 1) of those that begin and end as `steps` do, each twice the one before.
+pub(crate) fn doubled(steps: &RangeInclusive<Duration>, number: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(number.saturating_sub(1));
+    steps.start().saturating_mul(factor).min(*steps.end())
 }
 
 #[cfg(test)]
@@ -38,10 +40,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn waits(headers: &[(HeaderName, &str)]) -> Option<u64> {
+        waits_by(&Policy::default(), headers)
+    }
+
+    fn waits_by(policy: &Policy, headers: &[(HeaderName, &str)]) -> Option<u64> {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
         let response = Response::new(StatusCode::TOO_MANY_REQUESTS, HeaderMap::from_iter(headers), Body::default());
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:00:00 GMT").unwrap();
-        retry_after(&response, now).map(|wait| wait.as_secs())
+        retry_after(&response, now, policy).map(|wait| wait.as_secs())
     }
 
     #[test]
@@ -67,16 +73,26 @@ mod tests {
     }
 
     #[test]
+    fn r5_how_long_a_server_is_obeyed_is_a_setting() {
+        let policy = Policy::default().with_longest_retry_after(Duration::from_secs(600));
+        assert_eq!(waits_by(&policy, &[(RETRY_AFTER, "3600")]), Some(600));
+    }
+
+    #[test]
     fn r5_a_date_is_measured_by_the_servers_clock() {
         let headers = [(RETRY_AFTER, "Sun, 06 Nov 1994 10:01:00 GMT"), (DATE, "Sun, 06 Nov 1994 10:00:00 GMT")];
         assert_eq!(waits(&headers), Some(60));
     }
 
     #[test]
-    fn the_back_off_doubles_up_to_its_cap() {
-        let steps = [1, 2, 3, 4, 5, 6, 7, 100].map(|attempt| back_off(attempt, 1.0).as_secs());
-        assert_eq!(steps, [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(back_off(3, 0.0), Duration::ZERO);
+    fn r1_the_back_off_doubles_up_to_its_cap() {
+        let steps =
+            |policy: &Policy| [1, 2, 3, 4, 5, 6, 7, 100].map(|attempt| back_off(policy, attempt, 1.0).as_secs());
+        let policy = Policy::default();
+        assert_eq!(steps(&policy), [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(back_off(&policy, 3, 0.0), Duration::ZERO);
+        let policy = policy.with_back_off(Duration::from_secs(5)..=Duration::from_secs(60));
+        assert_eq!(steps(&policy), [5, 10, 20, 40, 60, 60, 60, 60]);
     }
 
     proptest! {

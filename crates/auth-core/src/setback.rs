@@ -4,16 +4,8 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
-use crate::retry::back_off;
-
-/// The pauses after refusals: a wrong password must not lock its account.
-const FIRST_REFUSAL: Duration = Duration::from_secs(60);
-const LONGEST_REFUSAL: Duration = Duration::from_secs(15 * 60);
-
-/// Tokens that are rejected younger than this did not die of age.
-const YOUNG: Duration = Duration::from_secs(60);
-/// The pause after two of them in a row.
-const REJECTION_PAUSE: Duration = Duration::from_secs(60);
+use crate::policy::Policy;
+use crate::retry::{back_off, doubled};
 
 /// What a manager remembers of failures, until a success or new credentials clear it.
 #[derive(Debug, Clone, Default)]
@@ -70,15 +62,15 @@ impl Setback {
     }
 
     /// Remembers that a flight failed after so many attempts. `random` is in 0..1.
-    pub(crate) fn failed(&mut self, error: &Error, attempts: u32, now: Moment, random: f64) {
+    pub(crate) fn failed(&mut self, error: &Error, attempts: u32, now: Moment, random: f64, policy: &Policy) {
         self.failures = self.failures.saturating_add(attempts);
         let asked = error.retry_after().unwrap_or_default();
         let pause = if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Misconfigured) {
             self.refusals = self.refusals.saturating_add(1);
-            let doubled = FIRST_REFUSAL.saturating_mul(2_u32.saturating_pow(self.refusals - 1));
-            doubled.min(LONGEST_REFUSAL)
+            // A wrong password must not lock its account.
+            doubled(&policy.refusal_pauses, self.refusals)
         } else {
-            back_off(self.failures, random)
+            back_off(policy, self.failures, random)
         };
         self.last = Some(Last { error: error.clone(), at: now, pause: pause.max(asked) });
     }
@@ -91,12 +83,14 @@ impl Setback {
     }
 
     /// Remembers that a server rejected a token of this age: the second young one in a row stops logins for a while.
-    pub(crate) fn rejected(&mut self, age: Duration, now: Moment, provider: &'static str) {
-        self.young_rejections = if age < YOUNG { self.young_rejections + 1 } else { 0 };
-        if self.young_rejections >= 2 && self.left(&now) < Some(REJECTION_PAUSE) {
+    pub(crate) fn rejected(&mut self, age: Duration, now: Moment, provider: &'static str, policy: &Policy) {
+        let pause = policy.rejection_pause;
+        // One so young did not die of age.
+        self.young_rejections = if age < pause { self.young_rejections + 1 } else { 0 };
+        if self.young_rejections >= 2 && self.left(&now) < Some(pause) {
             let error = Error::throttled("two new tokens in a row were rejected by the API, so logins pause")
                 .with_provider(provider);
-            self.last = Some(Last { error, at: now, pause: REJECTION_PAUSE });
+            self.last = Some(Last { error, at: now, pause });
         }
     }
 }
@@ -112,25 +106,51 @@ mod tests {
         Moment { monotonic: start.monotonic + wait, wall: start.wall + wait }
     }
 
+    /// The seconds, of so many, at which refused credentials are tried.
+    fn tries(policy: &Policy, seconds: u64) -> Vec<u64> {
+        let (start, mut setback) = (SystemClock.now(), Setback::default());
+        let is_tried = |second: &u64| {
+            let now = after(start, *second);
+            let is_tried = setback.stops(&now).is_none();
+            if is_tried {
+                setback.failed(&Error::refused("no"), 1, now, 1.0, policy);
+            }
+            is_tried
+        };
+        (0..seconds).filter(is_tried).collect()
+    }
+
     #[test]
     fn r4_refusals_are_tried_at_0_60_180_420_seconds() {
+        assert_eq!(tries(&Policy::default(), 3000), [0, 60, 180, 420, 900, 1800, 2700]);
+    }
+
+    #[test]
+    fn r4_the_pauses_are_settings_and_never_below_1100_ms() {
+        let pauses = |first, longest| {
+            tries(&Policy::default().with_refusal_pauses(Duration::from_secs(first)..=Duration::from_secs(longest)), 20)
+        };
+        assert_eq!(pauses(4, 8), [0, 4, 12]);
+        assert_eq!(pauses(0, 0), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]);
+    }
+
+    #[test]
+    fn r10_the_pause_is_a_setting() {
+        let policy = Policy::default().with_rejection_pause(Duration::from_secs(10));
         let (start, mut setback) = (SystemClock.now(), Setback::default());
-        let mut tried = Vec::new();
-        for second in 0..3000 {
-            let now = after(start, second);
-            if setback.stops(&now).is_none() {
-                tried.push(second);
-                setback.failed(&Error::refused("no"), 1, now, 1.0);
-            }
-        }
-        assert_eq!(tried, [0, 60, 180, 420, 900, 1800, 2700]);
+        setback.rejected(Duration::from_secs(9), start, "test", &policy);
+        setback.rejected(Duration::from_secs(10), start, "test", &policy);
+        setback.rejected(Duration::from_secs(9), start, "test", &policy);
+        assert!(setback.stops(&start).is_none());
+        setback.rejected(Duration::from_secs(9), start, "test", &policy);
+        assert_eq!(setback.left(&start), Some(Duration::from_secs(10)));
     }
 
     #[test]
     fn r5_a_servers_wish_is_kept() {
         let (start, mut setback) = (SystemClock.now(), Setback::default());
         let error = Error::throttled("slow down").with_retry(Duration::from_secs(600), start.wall);
-        setback.failed(&error, 1, start, 0.0);
+        setback.failed(&error, 1, start, 0.0, &Policy::default());
         let stopped = setback.stops(&after(start, 100)).unwrap();
         assert_eq!(stopped.retry_after(), Some(Duration::from_secs(500)));
         assert!(setback.stops(&after(start, 600)).is_none());
@@ -139,21 +159,21 @@ mod tests {
     #[test]
     fn r10_two_young_rejections_pause_logins() {
         let (start, mut setback) = (SystemClock.now(), Setback::default());
-        setback.rejected(Duration::from_secs(59), start, "test");
+        setback.rejected(Duration::from_secs(59), start, "test", &Policy::default());
         setback.succeeded(true);
         assert!(setback.stops(&start).is_none());
-        setback.rejected(Duration::from_secs(1), start, "test");
+        setback.rejected(Duration::from_secs(1), start, "test", &Policy::default());
         assert!(setback.stops(&after(start, 59)).is_some());
         assert!(setback.stops(&after(start, 60)).is_none());
 
-        setback.failed(&Error::refused("no"), 1, start, 1.0);
-        setback.failed(&Error::refused("no"), 1, start, 1.0);
-        setback.rejected(Duration::from_secs(1), start, "test");
+        setback.failed(&Error::refused("no"), 1, start, 1.0, &Policy::default());
+        setback.failed(&Error::refused("no"), 1, start, 1.0, &Policy::default());
+        setback.rejected(Duration::from_secs(1), start, "test", &Policy::default());
         assert!(setback.stops(&after(start, 119)).is_some(), "the longer pause of a refusal stays");
 
         let mut old = Setback::default();
         for _ in 0..10 {
-            old.rejected(Duration::from_secs(60), start, "test");
+            old.rejected(Duration::from_secs(60), start, "test", &Policy::default());
             assert!(old.stops(&start).is_none());
         }
     }
@@ -163,11 +183,11 @@ mod tests {
         fn a_pause_never_exceeds_its_cap(failures in 1_u32..50, random in 0.0..1.0) {
             let (start, mut setback) = (SystemClock.now(), Setback::default());
             for _ in 0..failures {
-                setback.failed(&Error::unavailable("down"), 1, start, random);
+                setback.failed(&Error::unavailable("down"), 1, start, random, &Policy::default());
             }
             prop_assert!(setback.stops(&after(start, 30)).is_none());
             for _ in 0..failures {
-                setback.failed(&Error::refused("no"), 1, start, random);
+                setback.failed(&Error::refused("no"), 1, start, random, &Policy::default());
             }
             prop_assert!(setback.stops(&after(start, 59)).is_some());
             prop_assert!(setback.stops(&after(start, 900)).is_none());

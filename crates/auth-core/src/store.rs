@@ -5,7 +5,7 @@
 //!
 //! - A hit asks nobody. Before a login, the manager asks for a newer token or for the lease, in one step; who has the lease
 //!   logs in for all, and saves before anybody gets the token. While the old token is usable, nobody waits for that.
-//! - A lease lasts as long as the login's [deadline](crate::Login::with_deadline), a quarter more, and four times the
+//! - A lease lasts as long as the login's [deadline](crate::Policy::with_deadline), a quarter more, and four times the
 //!   store's [patience](TokenStore::patience), so it outlives the login by construction; who dies with it delays others by
 //!   the rest of it, and only those without a usable token. It saves logins; nothing else hangs on its time.
 //! - A refresh token is in one place at a time. Who will use it takes it out of the store first.

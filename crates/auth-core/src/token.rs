@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::freshness::Term;
 use crate::jwt;
+use crate::policy::Policy;
 use crate::provider::Grant;
 use crate::secret::{Secret, header_value};
 
@@ -58,7 +59,8 @@ impl AccessToken {
     /// [`Malformed`](crate::ErrorKind::Malformed) where no header may hold it, or it has no life.
     pub fn new(token: Secret, lifetime: Duration) -> Result<Self, Error> {
         let grant = Grant::new(token, Expiry::After(lifetime));
-        Token::new(grant, Vec::new(), SystemClock.now(), None, None).map(|token| token.access).map_err(Error::malformed)
+        let token = Token::new(grant, Vec::new(), SystemClock.now(), None, None, &Policy::default());
+        token.map(|token| token.access).map_err(Error::malformed)
     }
 
     /// The value for the `Authorization` header (RFC 6750 2.1), marked sensitive.
@@ -278,6 +280,7 @@ impl Token {
         issued: Moment,
         date: Option<SystemTime>,
         used: Option<RefreshToken>,
+        policy: &Policy,
     ) -> Result<Self, &'static str> {
         let token = grant.access_token.expose();
         if token.is_empty() {
@@ -311,7 +314,7 @@ impl Token {
                 lifetime,
                 extras: grant.extras,
                 api_headers,
-                term: Term::draw(issued, lifetime, fastrand::f64()),
+                term: Term::draw(issued, lifetime, fastrand::f64(), policy),
                 generation: 0,
             }),
             refresh: refresh.or(used),

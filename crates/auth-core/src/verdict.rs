@@ -8,6 +8,7 @@ use http::{StatusCode, Uri};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, FailureClass};
 use crate::message::{Request, Response};
+use crate::policy::Policy;
 use crate::provider::{Grant, Provider};
 use crate::retry::retry_after;
 
@@ -24,6 +25,7 @@ pub(crate) fn judge(
     sent: &[Request],
     response: &Response,
     now: SystemTime,
+    policy: &Policy,
 ) -> Result<Grant, Error> {
     let status = response.status();
     let failure = if is_passing(status) {
@@ -39,7 +41,7 @@ pub(crate) fn judge(
         .with_provider(provider.name())
         .with_status(status)
         .with_code(failure.code.filter(|code| is_showable(code, sent)));
-    Err(match retry_after(response, now) {
+    Err(match retry_after(response, now, policy) {
         Some(wait) => error.with_retry(wait, now + wait),
         None => error,
     })

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use auth_all::ProviderConfig;
 use auth_all::core::store::TokenStore;
-use auth_all::core::{AccessToken, Clock, Error, Login, Moment, Provider, ReqwestTransport, SystemClock};
+use auth_all::core::{AccessToken, Clock, Error, Login, Moment, Policy, Provider, ReqwestTransport, SystemClock};
 use auth_all::core::{TokenManager, TokenSource};
 use auth_store_file::FileStore;
 use auth_store_redis::RedisStore;
@@ -76,7 +76,7 @@ fn manager(arguments: &[String]) -> Result<Manager, Error> {
     };
     let provider = ProviderConfig::from_env(provider)?.build()?;
     let login = Login::new(provider, ReqwestTransport::new()?)
-        .with_deadline(Duration::from_millis(number(deadline)?.unsigned_abs()))
+        .with_policy(Policy::default().with_deadline(Duration::from_millis(number(deadline)?.unsigned_abs())))
         .with_clock(OffClock(number(clock)?));
     Ok(match store {
         Some(store) => TokenManager::with_store(login, store),

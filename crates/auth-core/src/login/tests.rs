@@ -121,6 +121,14 @@ async fn r8_an_ending_session_means_a_login() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r8_which_life_means_an_ending_session_is_a_setting() {
+    let script = Script::new([ok(LOGIN), ok(r#"{"token":"second","life":59,"refresh":"r2"}"#)]);
+    let login = login(&script).with_policy(Policy::default().with_ending_session(Duration::from_secs(59)));
+    let mut refresh = login.login().await.unwrap().refresh;
+    assert_eq!(login.renew(&mut refresh).await.unwrap().expose(), "second");
+}
+
+#[tokio::test(start_paused = true)]
 async fn r8_short_tokens_are_refreshed_where_the_login_gave_no_more() {
     let short = r#"{"token":"t","life":10,"refresh":"r1"}"#;
     let script = Script::new([ok(short), ok(short)]);
@@ -146,7 +154,7 @@ async fn f4_the_life_counts_from_before_the_request() {
     let clock = VirtualClock::new();
     let token = login(&script).with_clock(clock.clone()).login().await.unwrap().access;
     let usable_after = |wait| {
-        let term = Term::draw(token.issued(), token.lifetime(), 0.5);
+        let term = Term::draw(token.issued(), token.lifetime(), 0.5, &Policy::default());
         term.at(&clock.now().plus(wait)) != Freshness::Expired
     };
     assert!(usable_after(Duration::from_secs(45)));
@@ -164,6 +172,18 @@ async fn r7_at_most_three_attempts_inside_one_deadline() {
     let start = tokio::time::Instant::now();
     login(&slow).login().await.unwrap_err();
     assert!(start.elapsed() <= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r7_the_attempts_and_the_deadline_are_settings() {
+    let policy = Policy::default().with_deadline(Duration::from_secs(600));
+    for attempts in [2, 5] {
+        let script = Script::new(vec![Answer::json(503, ""); 9]);
+        login(&script).with_policy(policy.clone().with_attempts(attempts)).login().await.unwrap_err();
+        assert_eq!(script.requests().len(), attempts as usize);
+    }
+    let slow = Script::new([ok(LOGIN).after(Duration::from_secs(599))]);
+    login(&slow).with_policy(policy).login().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,21 +246,18 @@ fn the_next_attempt_by_what_failed() {
     let untrusted = Error::untrusted("x");
     let second = Some(Duration::from_secs(1));
     let cases = [
-        (By::Login, 1, &unavailable, false, second),
-        (By::Login, 3, &unavailable, false, None),
-        (By::Login, 1, &unreadable, false, second),
-        (By::Login, 2, &unreadable, true, None),
-        (By::Login, 1, &final_error, false, None),
-        (By::Refresh, 1, &final_error, false, Some(Duration::ZERO)),
-        (By::Refresh, 3, &final_error, false, None),
-        (By::Refresh, 1, &untrusted, false, None),
-        (By::Refresh, 1, &unavailable, false, second),
+        (By::Login, false, &unavailable, false, second),
+        (By::Login, true, &unavailable, false, None),
+        (By::Login, false, &unreadable, false, second),
+        (By::Login, false, &unreadable, true, None),
+        (By::Login, false, &final_error, false, None),
+        (By::Refresh, false, &final_error, false, Some(Duration::ZERO)),
+        (By::Refresh, true, &final_error, false, None),
+        (By::Refresh, false, &untrusted, false, None),
+        (By::Refresh, false, &unavailable, false, second),
     ];
-    for (by, attempt, error, was_unreadable, expected) in cases {
-        assert_eq!(
-            next(by, attempt, error, was_unreadable, Duration::from_secs(1)),
-            expected,
-            "{by:?} {attempt} {error}"
-        );
+    for (by, is_last, error, was_unreadable, expected) in cases {
+        let wait = next(by, is_last, error, was_unreadable, Duration::from_secs(1));
+        assert_eq!(wait, expected, "{by:?} {is_last} {error}");
     }
 }

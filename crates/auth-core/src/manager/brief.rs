@@ -78,7 +78,7 @@ impl<P: Provider, T: Transport> Brief<P, T> {
             _ => Ok(token),
         });
         if let Err(error) = &result {
-            self.setback.failed(error, attempts, now, fastrand::f64());
+            self.setback.failed(error, attempts, now, fastrand::f64(), self.login.policy());
         }
         (attempts, result)
     }

@@ -148,7 +148,7 @@ impl<'a, P: Provider, T: Transport> Relay<'a, P, T> {
 
     /// Looks at the entry until there is a token in it, a failure, or the turn to log in.
     async fn look(&mut self) -> Found {
-        let ttl = lease_time(self.brief.login.deadline(), self.calls.store.patience());
+        let ttl = lease_time(self.brief.login.policy().deadline, self.calls.store.patience());
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
         // Time for two holders who die one after the other; after that, the store itself is wrong.
@@ -179,7 +179,8 @@ impl<'a, P: Provider, T: Transport> Relay<'a, P, T> {
         let login = &self.brief.login;
         self.known = snapshot.revision;
         let now = login.clock().now();
-        let access = snapshot.access.as_ref().map(|text| codec.open_access(text, login.provider().api_headers()));
+        let open = |text| codec.open_access(text, login.provider().api_headers(), login.policy());
+        let access = snapshot.access.as_ref().map(open);
         if let Some(token) = self.readable(access)
             && self.need.is_met(&token, &now)
             && !self.brief.spent.covers(&token, &now)

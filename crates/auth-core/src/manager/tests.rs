@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::error::ErrorKind;
+use crate::policy::Policy;
 use crate::testing::{Answer, Script, TestProvider, VirtualClock};
 
 type Manager = TokenManager<TestProvider, Script>;
@@ -419,6 +420,19 @@ async fn r4_refused_credentials_are_tried_four_times_in_ten_minutes() {
     assert_eq!(times, [0.0, 60.0, 180.0, 420.0]);
     let error = tokens.token().await.unwrap_err();
     assert!(error.retry_after().is_some() && error.to_string().contains("not again within"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_a_policy_stays_with_new_credentials() {
+    let policy = Policy::default().with_refusal_pauses(seconds(600.0)..=seconds(600.0));
+    let script = Script::default().then_always(Answer::refusal());
+    let tokens = TokenManager::new(script.login().with_policy(policy));
+    tokens.replace_credentials(TestProvider::new("other"));
+    for logins in [1, 1, 2, 2] {
+        tokens.token().await.unwrap_err();
+        assert_eq!(script.requests().len(), logins);
+        sleep(seconds(400.0)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

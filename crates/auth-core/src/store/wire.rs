@@ -11,6 +11,7 @@ use super::{EntryName, Sealing};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::expiry::Expiry;
+use crate::policy::Policy;
 use crate::provider::Grant;
 use crate::secret::{Body, Secret};
 use crate::setback::{Last, Setback};
@@ -112,12 +113,13 @@ impl Codec<'_> {
         &self,
         text: &Secret,
         api_headers: Vec<(HeaderName, HeaderValue)>,
+        policy: &Policy,
     ) -> Result<AccessToken, &'static str> {
         let wire: AccessWire<Secret> = self.open(ACCESS, text)?;
         let mut grant = Grant::new(wire.token, Expiry::After(Duration::from_micros(wire.lifetime_us)));
         (grant.scope, grant.extras) = (wire.scope, wire.extras);
         let issued = self.clock.read(wire.issued_us)?;
-        Token::new(grant, api_headers, issued, None, None).map(|token| token.access)
+        Token::new(grant, api_headers, issued, None, None, policy).map(|token| token.access)
     }
 
     pub(crate) fn seal_refresh(&self, token: &RefreshToken) -> Result<Secret, Error> {

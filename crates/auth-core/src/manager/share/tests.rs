@@ -11,6 +11,7 @@ use super::lease_time;
 use crate::error::ErrorKind;
 use crate::login::Login;
 use crate::manager::TokenManager;
+use crate::policy::Policy;
 use crate::source::TokenSource;
 use crate::store::{Change, Fence, Lease, Sealing, SealingKeys, TokenStore};
 use crate::testing::{Answer, MemoryStore, Script, StoreFault, TestProvider, VirtualClock};
@@ -495,6 +496,6 @@ async fn s6_a_hung_login_server_costs_each_caller_one_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_login_may_have_no_deadline() {
     let (script, store) = (Script::default().then_always(Answer::token("one", 1000)), MemoryStore::new());
-    let login = script.login().with_deadline(Duration::MAX);
+    let login = script.login().with_policy(Policy::default().with_deadline(Duration::MAX));
     TokenManager::with_store(login, store.shared()).token().await.unwrap();
 }
