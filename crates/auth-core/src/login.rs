@@ -31,8 +31,12 @@ impl<P: Provider, T: Transport> Login<P, T> {
 
     /// Sets when tokens are replaced and failures are tried again. Default is [`Policy::default`].
     #[must_use]
-    pub fn with_policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
-        self.policy = policy.into();
+    pub fn with_policy(self, policy: Policy) -> Self {
+        self.with_shared_policy(Arc::new(policy))
+    }
+
+    pub(crate) fn with_shared_policy(mut self, policy: Arc<Policy>) -> Self {
+        self.policy = policy;
         self
     }
 

@@ -9,6 +9,9 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// However short the pauses are set: an account must not be locked by one slip.
 const SHORTEST_REFUSAL: Duration = Duration::from_millis(1100);
 
+/// In percent: a token that is stale from its first moment would be one login for each call.
+const EARLIEST_REFRESH: u8 = 50;
+
 /// Holds the numbers of the promises: when a token is replaced, and when a failure is tried again.
 ///
 /// The defaults are good for most. An account that is locked after a few wrong passwords wants longer pauses:
@@ -61,19 +64,19 @@ impl Policy {
         self
     }
 
-    /// Sets how many requests one login may make (R7), at least two: after a refresh that fails comes a login by the
-    /// credentials. Default is 3.
+    /// Sets how many requests one login may make (R7), from 2, since after a refresh that fails comes a login by the
+    /// credentials, to 10. Default is 3.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts.max(2);
+        self.attempts = attempts.clamp(2, 10);
         self
     }
 
     /// Sets from when on a token is replaced while it is still handed out: a point of this window, in percent of its life,
-    /// that is drawn for each token (F2). More than 100 counts as 100. Default is 70 to 80.
+    /// that is drawn for each token (F2). Less than 50 counts as 50, more than 100 as 100. Default is 70 to 80.
     #[must_use]
     pub fn with_refresh_window(mut self, percent: RangeInclusive<u8>) -> Self {
-        self.refresh_window = ordered(percent, 100);
+        self.refresh_window = within(EARLIEST_REFRESH..=100, percent);
         self
     }
 
@@ -91,7 +94,7 @@ impl Policy {
     /// part is waited (R1). Default is 1 to 30 seconds.
     #[must_use]
     pub fn with_back_off(mut self, waits: RangeInclusive<Duration>) -> Self {
-        self.back_off = ordered(waits, LONGEST);
+        self.back_off = within(Duration::ZERO..=LONGEST, waits);
         self
     }
 
@@ -106,8 +109,7 @@ impl Policy {
     /// below 1.1 seconds (R4). Default is 60 seconds to 15 minutes.
     #[must_use]
     pub fn with_refusal_pauses(mut self, pauses: RangeInclusive<Duration>) -> Self {
-        let (first, longest) = ordered(pauses, LONGEST).into_inner();
-        self.refusal_pauses = first.max(SHORTEST_REFUSAL)..=longest.max(SHORTEST_REFUSAL);
+        self.refusal_pauses = within(SHORTEST_REFUSAL..=LONGEST, pauses);
         self
     }
 
@@ -128,15 +130,23 @@ impl Policy {
     }
 }
 
-/// Neither end is above `most`, nor the first above the last.
-fn ordered<V: Copy + Ord>(range: RangeInclusive<V>, most: V) -> RangeInclusive<V> {
-    let (first, last) = range.into_inner();
-    first.min(last).min(most)..=first.max(last).min(most)
+/// The range with its ends in order, and both within the bounds.
+fn within<V: Ord + Copy>(bounds: RangeInclusive<V>, range: RangeInclusive<V>) -> RangeInclusive<V> {
+    let ((least, most), (one, other)) = (bounds.into_inner(), range.into_inner());
+    one.min(other).clamp(least, most)..=one.max(other).clamp(least, most)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::freshness::Freshness;
+    use crate::login::Login;
+    use crate::manager::TokenManager;
+    use crate::source::TokenSource;
+    use crate::testing::{Answer, Script, TestProvider, VirtualClock};
+    use http::header::RETRY_AFTER;
+    use proptest::prelude::*;
 
     #[test]
     fn what_makes_no_sense_is_taken_for_the_nearest_that_does() {
@@ -144,7 +154,7 @@ mod tests {
         let policy = Policy::default()
             .with_deadline(Duration::MAX)
             .with_attempts(0)
-            .with_refresh_window(RangeInclusive::new(200, 50))
+            .with_refresh_window(RangeInclusive::new(200, 0))
             .with_margin(Duration::MAX)
             .with_back_off(RangeInclusive::new(Duration::MAX, second))
             .with_longest_retry_after(Duration::MAX)
@@ -165,5 +175,63 @@ mod tests {
                 ending_session: year,
             }
         );
+    }
+
+    fn any_time() -> impl Strategy<Value = Duration> {
+        proptest::sample::select(vec![
+            Duration::ZERO,
+            Duration::from_millis(1),
+            Duration::from_secs(1),
+            Duration::from_secs(1000),
+            Duration::MAX,
+        ])
+    }
+
+    prop_compose! {
+        fn any_policy()(times in [(); 9].map(|()| any_time()), attempts: u32, first: u8, last: u8) -> Policy {
+            let [deadline, margin, back_off, longest_back_off, retry_after, refusal, longest_refusal, rejection, session] = times;
+            Policy::default()
+                .with_deadline(deadline)
+                .with_attempts(attempts)
+                .with_refresh_window(first..=last)
+                .with_margin(margin)
+                .with_back_off(back_off..=longest_back_off)
+                .with_longest_retry_after(retry_after)
+                .with_refusal_pauses(refusal..=longest_refusal)
+                .with_rejection_pause(rejection)
+                .with_ending_session(session)
+        }
+    }
+
+    fn any_answer() -> impl Strategy<Value = Answer> {
+        proptest::sample::select(vec![
+            Answer::refusal(),
+            Answer::status(503),
+            Answer::status(429).with_header(RETRY_AFTER, "99999999"),
+            Answer::token("short", 2),
+            Answer::token("long", 1000),
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn f6_no_policy_hands_out_a_dead_token(policy in any_policy(), answers in prop::collection::vec(any_answer(), 1..20)) {
+            let clock = VirtualClock::new();
+            let login = Login::new(TestProvider::new("password"), Script::new(answers)).with_clock(clock.clone());
+            let tokens = TokenManager::new(login.with_policy(policy));
+            let calls = async {
+                for step in 0..60 {
+                    if let Ok(token) = tokens.token().await {
+                        assert_ne!(token.term().at(&clock.now()), Freshness::Expired);
+                        assert!(!token.remaining(&clock.now()).is_zero());
+                        if step % 7 == 0 {
+                            tokens.reject(&token);
+                        }
+                    }
+                    tokio::time::advance(Duration::from_secs(step)).await;
+                }
+            };
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(calls);
+        }
     }
 }

@@ -137,8 +137,10 @@ where
             return Ok(account.manager.clone());
         }
         // Outside the lock: credentials may come from anywhere.
-        let login = Login::new((self.credentials)(key)?, self.transport.clone()).with_policy(self.policy.clone());
-        let manager = self.manager(login.with_shared_clock(self.clock.clone()));
+        let login = Login::new((self.credentials)(key)?, self.transport.clone())
+            .with_shared_clock(self.clock.clone())
+            .with_shared_policy(self.policy.clone());
+        let manager = self.manager(login);
         let mut accounts = self.write();
         self.forget_idle(&mut accounts, now);
         let account = accounts.entry(key.clone()).or_insert(Account { manager, used: now.into() });
