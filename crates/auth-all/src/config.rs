@@ -148,6 +148,8 @@ impl ProviderConfig {
 
     /// Checks the settings and builds the source of tokens, over a transport that other sources may share.
     ///
+    /// With another [`Policy`](auth_core::Policy), or a store, [`build`](Self::build) a provider for a [`Login`].
+    ///
     /// # Errors
     /// As [`build`](Self::build).
     pub fn into_source_over(self, transport: impl Transport) -> Result<Box<dyn TokenSource>, Error> {

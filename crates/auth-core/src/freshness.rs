@@ -33,10 +33,8 @@ impl Term {
     pub(crate) fn draw(issued: Moment, lifetime: Duration, random: f64, policy: &Policy) -> Self {
         let (first, last) = (f64::from(*policy.refresh_window.start()), f64::from(*policy.refresh_window.end()));
         let percent = first + (last - first) * random;
-        Self {
-            refresh: issued.plus(lifetime.mul_f64(percent / 100.0)),
-            end: issued.plus(lifetime - policy.margin.min(lifetime / 10)),
-        }
+        let usable = lifetime - policy.margin.min(lifetime / 10);
+        Self { refresh: issued.plus(lifetime.mul_f64(percent / 100.0).min(usable)), end: issued.plus(usable) }
     }
 
     /// What the token is worth at `now`: the first of the two clocks to pass an instant decides.
@@ -94,6 +92,9 @@ mod tests {
             assert_eq!(points, [issued.plus(lifetime / 2), issued.plus(lifetime * 3 / 5)]);
             let end = Term::draw(issued, lifetime, 0.5, &policy).end;
             assert_eq!(end, issued.plus(lifetime - Duration::from_secs(margin)));
+
+            let late = Term::draw(issued, lifetime, 0.5, &policy.clone().with_refresh_window(95..=100));
+            assert_eq!(late.refresh, late.end, "a token is not replaced after its end");
         }
     }
 

@@ -73,7 +73,8 @@ impl Policy {
     }
 
     /// Sets from when on a token is replaced while it is still handed out: a point of this window, in percent of its life,
-    /// that is drawn for each token (F2). Less than 50 counts as 50, more than 100 as 100. Default is 70 to 80.
+    /// drawn for each token (F2). Less than 50 counts as 50, and what lies within the margin as the margin's beginning.
+    /// Default is 70 to 80.
     #[must_use]
     pub fn with_refresh_window(mut self, percent: RangeInclusive<u8>) -> Self {
         self.refresh_window = within(EARLIEST_REFRESH..=100, percent);
@@ -189,15 +190,15 @@ mod tests {
 
     prop_compose! {
         fn any_policy()(times in [(); 9].map(|()| any_time()), attempts: u32, first: u8, last: u8) -> Policy {
-            let [deadline, margin, back_off, longest_back_off, retry_after, refusal, longest_refusal, rejection, session] = times;
+            let [deadline, margin, wait, longest_wait, retry_after, pause, longest_pause, rejection, session] = times;
             Policy::default()
                 .with_deadline(deadline)
                 .with_attempts(attempts)
                 .with_refresh_window(first..=last)
                 .with_margin(margin)
-                .with_back_off(back_off..=longest_back_off)
+                .with_back_off(wait..=longest_wait)
                 .with_longest_retry_after(retry_after)
-                .with_refusal_pauses(refusal..=longest_refusal)
+                .with_refusal_pauses(pause..=longest_pause)
                 .with_rejection_pause(rejection)
                 .with_ending_session(session)
         }
@@ -215,7 +216,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn f6_no_policy_hands_out_a_dead_token(policy in any_policy(), answers in prop::collection::vec(any_answer(), 1..20)) {
+        fn f6_no_policy_hands_out_a_dead_token(
+            policy in any_policy(),
+            answers in prop::collection::vec(any_answer(), 1..20),
+        ) {
             let clock = VirtualClock::new();
             let login = Login::new(TestProvider::new("password"), Script::new(answers)).with_clock(clock.clone());
             let tokens = TokenManager::new(login.with_policy(policy));
@@ -231,7 +235,8 @@ mod tests {
                     tokio::time::advance(Duration::from_secs(step)).await;
                 }
             };
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(calls);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+            runtime.unwrap().block_on(calls);
         }
     }
 }
