@@ -17,8 +17,6 @@ pub(crate) struct Account {
     pub(crate) is_profile: bool,
     /// All that the provider knows, in its order.
     pub(crate) settings: Vec<Setting>,
-    /// The variables that the profile names for secrets, whether or not they counted.
-    pub(crate) secret_variables: Vec<String>,
 }
 
 impl Account {

@@ -41,8 +41,7 @@ impl<'a> Accounts<'a> {
             Ok(Setting { name: setting, found })
         });
         let settings = Failure::all(settings)?;
-        let secret_variables = profile.into_iter().flat_map(Profile::secret_variables).map(str::to_owned).collect();
-        Ok(Account { name: name.to_owned(), provider, is_profile: profile.is_some(), settings, secret_variables })
+        Ok(Account { name: name.to_owned(), provider, is_profile: profile.is_some(), settings })
     }
 
     /// The accounts of these names.

@@ -33,7 +33,8 @@ A secret is { command = [...] }, { env = \"NAME\" }, { file = \"PATH\" } or { ke
 Environment:
     ZOQQ_*, ROECNY_*, CAMBYOPRO_*, VOIPEX_*  settings; `auth check PROVIDER` lists those that it finds
     AUTH_CA_FILE                             root certificates (PEM), beside the system's
-    AUTH_CACHE_DIR, AUTH_CACHE_KEYS          where the cache is, and what it is sealed with
+    AUTH_CACHE_DIR                           where the cache is
+    AUTH_CACHE_KEYS, AUTH_CACHE_KEYS_FILE    what it is sealed with, or the file that holds that
     XDG_CONFIG_HOME, XDG_CACHE_HOME          in place of ~/.config and ~/.cache
     HTTPS_PROXY, NO_PROXY, NO_COLOR          as usual";
 

@@ -72,6 +72,11 @@ impl Config {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.profiles.keys().map(String::as_str)
     }
+
+    /// The variables that the profiles name for secrets.
+    pub(crate) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        self.profiles.values().flat_map(Profile::secret_variables)
+    }
 }
 
 impl Profile {
@@ -84,7 +89,7 @@ impl Profile {
     }
 
     /// The variables that it names for secrets.
-    pub(crate) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+    fn secret_variables(&self) -> impl Iterator<Item = &str> {
         let secrets = self.settings.iter().filter(|(name, _)| is_secret(name));
         secrets.filter_map(|(_, value)| if let Value::Env(variable) = value { Some(variable.as_str()) } else { None })
     }

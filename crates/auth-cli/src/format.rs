@@ -16,13 +16,13 @@ use crate::session::Source;
 /// What kubectl tells a plugin, as JSON.
 pub(crate) const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 
-/// The text for stdout; `exec_info` is what [`EXEC_INFO`] holds.
+/// The text for stdout; `version` is that of [`version`].
 pub(crate) fn render(
     format: Format,
+    version: &'static str,
     account: &Account,
     token: &AccessToken,
     source: Source,
-    exec_info: Option<&str>,
 ) -> Result<Body> {
     let mut out = Body::with_capacity(4096 + 2 * token.expose().len());
     let written = match format {
@@ -34,7 +34,7 @@ pub(crate) fn render(
         Format::Powershell => for_shell(&mut out, account, token, ["$env:", " = "], |value| {
             Quoted::windows(value).to_string().into_bytes()
         }),
-        Format::ExecCredential => json(&mut out, &ExecCredential::of(exec_info, token)?),
+        Format::ExecCredential => json(&mut out, &ExecCredential::of(version, token)),
         Format::Curl => for_curl(&mut out, token),
     };
     written?;
@@ -146,15 +146,16 @@ const KIND: &str = "ExecCredential";
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
 impl<'a> ExecCredential<'a> {
-    fn of(exec_info: Option<&str>, token: &'a AccessToken) -> Result<Self> {
+    fn of(api_version: &'static str, token: &'a AccessToken) -> Self {
         let status = Status { token: token.expose(), expiration_timestamp: stamp(token.expires_at()) };
-        Ok(Self { api_version: version(exec_info)?, kind: KIND, status })
+        Self { api_version, kind: KIND, status }
     }
 }
 
-/// The version that was asked for: an answer in another one is refused there.
-fn version(exec_info: Option<&str>) -> Result<&'static str> {
-    let Some(text) = exec_info else { return Ok(VERSIONS[0]) };
+/// The version that kubectl asks for, where the format is its own: an answer in another one is refused there. `exec_info`
+/// is what [`EXEC_INFO`] holds.
+pub(crate) fn version(format: Format, exec_info: Option<&str>) -> Result<&'static str> {
+    let Some(text) = exec_info.filter(|_| format == Format::ExecCredential) else { return Ok(VERSIONS[0]) };
     let info: Option<ExecInfo> = serde_json::from_str(text).ok();
     let Some(info) = info.filter(|info| info.kind == KIND) else {
         return Err(Failure::usage(format!("{EXEC_INFO} is set, and is not what kubectl sets: an {KIND} as JSON")));
@@ -170,18 +171,12 @@ mod tests {
     use super::*;
 
     fn account(name: &str) -> Account {
-        Account {
-            name: name.into(),
-            provider: "voipex",
-            is_profile: name != "voipex",
-            settings: Vec::new(),
-            secret_variables: Vec::new(),
-        }
+        Account { name: name.into(), provider: "voipex", is_profile: name != "voipex", settings: Vec::new() }
     }
 
     fn rendered(format: Format, token: &str) -> String {
         let token = AccessToken::new(token.into(), Duration::from_secs(60)).unwrap();
-        let out = render(format, &account("support-desk"), &token, Source::Login, None).unwrap();
+        let out = render(format, VERSIONS[0], &account("support-desk"), &token, Source::Login).unwrap();
         String::from_utf8(out.as_ref().to_vec()).unwrap()
     }
 
@@ -234,6 +229,7 @@ mod tests {
         let asked = |version: &str| {
             format!(r#"{{"kind":"ExecCredential","apiVersion":"{version}","spec":{{"interactive":false}}}}"#)
         };
+        let version = |exec_info: Option<&str>| version(Format::ExecCredential, exec_info);
         assert_eq!(version(None).unwrap(), VERSIONS[0]);
         for known in VERSIONS {
             assert_eq!(version(Some(&asked(known))).unwrap(), known);

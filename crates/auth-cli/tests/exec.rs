@@ -31,16 +31,21 @@ fn the_command_has_the_tokens_and_not_what_got_them() {
 
 #[test]
 fn a_profiles_variables_are_its_names_and_what_it_refers_to_is_taken_away() {
-    let home = Home::new().with("DESK_PASSWORD", "x").with("ZOQQ_ACCESS_TOKEN", "in place of a password");
+    let home = Home::new()
+        .with("DESK_PASSWORD", "x")
+        .with("OTHER_PASSWORD", "x")
+        .with("ZOQQ_ACCESS_TOKEN", "in place of a password");
     home.configure(
         "[profile.support-desk]\nprovider = \"voipex\"\npassword = { env = \"DESK_PASSWORD\" }\n
-        [profile.odd]\nprovider = \"roecny\"\napi_key = { env = \"ZOQQ_ACCESS_TOKEN\" }\n",
+        [profile.odd]\nprovider = \"roecny\"\napi_key = { env = \"ZOQQ_ACCESS_TOKEN\" }\n
+        [profile.other]\nprovider = \"voipex\"\npassword = { env = \"OTHER_PASSWORD\" }\n",
         0o644,
     );
     let ran = home.run(&["exec", "zoqq", "support-desk", "odd", "--", "env"]);
     let has = |start: &str| ran.stdout.lines().any(|line| line.starts_with(start));
     assert!(has("SUPPORT_DESK_ACCESS_TOKEN=eyJ") && has("SUPPORT_DESK_ACCESS_TOKEN_EXPIRES_AT=2"), "{ran:?}");
     assert!(!has("DESK_PASSWORD="), "although VOIPEX_PASSWORD counted");
+    assert!(!has("OTHER_PASSWORD="), "although that profile was not asked for");
     assert!(has("ZOQQ_ACCESS_TOKEN=eyJ"), "what is taken away is not what was just set");
 }
 

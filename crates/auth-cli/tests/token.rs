@@ -229,6 +229,11 @@ fn a_shell_reads_what_is_made_for_it() {
             .line()
             .starts_with("{\"apiVersion\":\"client.authentication.k8s.io/v1beta1\",\"kind\":\"ExecCredential\"")
     );
+
+    let home = Home::new().with("KUBERNETES_EXEC_INFO", "{}");
+    home.run(&["token", "zoqq", "--format", "exec-credential"]).failed(2);
+    assert_eq!(home.sandbox.counters(Api::Zoqq).requests, 0, "it is told before a login");
+    home.run(&["token", "zoqq", "--format", "json"]).line();
 }
 
 #[test]

@@ -254,8 +254,9 @@ impl Error {
         self.0.setting.as_deref()
     }
 
-    /// How long no other attempt is made, from this error on: what the server asked for (`Retry-After`, RFC 9110 10.2.3),
-    /// one hour at most; from a [`TokenManager`](crate::TokenManager), what is left until its own next attempt.
+    /// How long no other attempt is made, from this error on: from a [`TokenManager`](crate::TokenManager), what is left
+    /// until its next attempt, none where that may be at once; from a [`Login`](crate::Login), what the server asked for
+    /// (`Retry-After`, RFC 9110 10.2.3), as far as the [`Policy`](crate::Policy::with_longest_retry_after) obeys.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry.map(|(wait, _)| wait)

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Longer is as good as never, and no clock overflows on it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// However short the pauses are set: an account must not be locked by one slip.
+/// However short the pauses are set, no two logins with refused credentials are closer.
 const SHORTEST_REFUSAL: Duration = Duration::from_millis(1100);
 
 /// In percent: a token that is stale from its first moment would be one login for each call.
@@ -92,7 +92,7 @@ impl Policy {
     }
 
     /// Sets the first and the longest wait after a failure that passes; each is twice the one before, of which a random
-    /// part is waited (R1). Default is 1 to 30 seconds.
+    /// part is waited (R1). Zero is no wait at all, which only a test should want. Default is 1 to 30 seconds.
     #[must_use]
     pub fn with_back_off(mut self, waits: RangeInclusive<Duration>) -> Self {
         self.back_off = within(Duration::ZERO..=LONGEST, waits);
@@ -106,16 +106,19 @@ impl Policy {
         self
     }
 
-    /// Sets the first and the longest pause after a refusal of the credentials; each is twice the one before, and none is
-    /// below 1.1 seconds (R4). Default is 60 seconds to 15 minutes.
+    /// Sets the first and the longest pause after a refusal of the credentials, or a setting that the provider does not
+    /// accept; each is twice the one before, and none is below 1.1 seconds (R4). Default is 60 seconds to 15 minutes.
+    ///
+    /// A manager remembers them as long as it lives. Where processes come and go, a store remembers them for all
+    /// (`TokenManager::with_store`); else each begins anew.
     #[must_use]
     pub fn with_refusal_pauses(mut self, pauses: RangeInclusive<Duration>) -> Self {
         self.refusal_pauses = within(SHORTEST_REFUSAL..=LONGEST, pauses);
         self
     }
 
-    /// Sets how long logins pause after two tokens in a row that were rejected so soon after they were issued (R10).
-    /// Default is 60 seconds.
+    /// Sets how soon after their issue two tokens in a row must be rejected for logins to pause, and for how long (R10).
+    /// Zero is no pause. Default is 60 seconds.
     #[must_use]
     pub fn with_rejection_pause(mut self, pause: Duration) -> Self {
         self.rejection_pause = pause.min(LONGEST);

@@ -12,6 +12,7 @@ use futures::future::join_all;
 use crate::account::Account;
 use crate::accounts::Accounts;
 use crate::args::ExecArgs;
+use crate::config::Config;
 use crate::failure::{Failure, Result};
 use crate::format::variables;
 use crate::session::{Session, cache};
@@ -28,7 +29,8 @@ pub(crate) async fn run(args: ExecArgs) -> Result<()> {
         let problem = format!("this runs within `auth exec {}` already: name all providers there", outer.display());
         return Err(Failure::usage(problem));
     }
-    let accounts = Accounts::new(&args.flags)?.named(&args.providers)?;
+    let known = Accounts::new(&args.flags)?;
+    let accounts = known.named(&args.providers)?;
     distinct(&accounts)?;
     let cache = if args.wish.no_cache { None } else { Some(cache()?) };
     let sessions = Failure::all(accounts.into_iter().map(|account| Session::new(account, cache.as_ref())))?;
@@ -40,7 +42,7 @@ pub(crate) async fn run(args: ExecArgs) -> Result<()> {
     };
     let mut command = Command::new(program);
     command.args(arguments).env(MARK, args.providers.join(" "));
-    for name in secrets(sessions.iter().map(|session| &session.account)).filter(|name| !is_wanted(name, &tokens)) {
+    for name in secrets(known.config()).filter(|name| !is_wanted(name, &tokens)) {
         command.env_remove(name);
     }
     for (session, token) in sessions.iter().zip(&tokens) {
@@ -61,13 +63,13 @@ fn distinct(accounts: &[Account]) -> Result<()> {
     })
 }
 
-/// The variables that hold a provider's secret, or that of one of these accounts.
-fn secrets<'a>(accounts: impl Iterator<Item = &'a Account>) -> impl Iterator<Item = String> {
+/// The variables that hold a provider's secret, or that of a profile: of any, for the command is to have none.
+fn secrets(config: &Config) -> impl Iterator<Item = String> {
     let usual = ProviderConfig::PROVIDERS.iter().flat_map(|provider| {
         let settings = ProviderConfig::setting_names(provider).unwrap_or_default();
         settings.iter().filter(|setting| is_secret(setting)).map(|setting| variable(provider, setting))
     });
-    let named = accounts.flat_map(|account| account.secret_variables.clone());
+    let named = config.secret_variables().map(str::to_owned);
     usual.chain(named).chain([CACHE_KEYS.to_owned()])
 }
 

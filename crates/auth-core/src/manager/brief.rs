@@ -77,9 +77,11 @@ impl<P: Provider, T: Transport> Brief<P, T> {
             }
             _ => Ok(token),
         });
-        if let Err(error) = &result {
-            self.setback.failed(error, attempts, now, fastrand::f64(), self.login.policy());
-        }
+        let result = result.map_err(|error| {
+            self.setback.failed(&error, attempts, now, fastrand::f64(), self.login.policy());
+            // The same, with the time of the next attempt.
+            self.setback.stops(&now).unwrap_or(error)
+        });
         (attempts, result)
     }
 }

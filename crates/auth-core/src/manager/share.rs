@@ -30,7 +30,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Of a login whose deadline is out of all proportion.
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 
-/// How long an entry stays for the sake of its memory of failures, or of a refresh token without a stated end.
+/// How long an entry stays for the sake of its memory of failures, after their pause, or of a refresh token without a
+/// stated end.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
 const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -260,7 +261,7 @@ impl<'a, P: Provider, T: Transport> Relay<'a, P, T> {
         let ttl = [
             token.map(AccessToken::lifetime),
             refresh.map(|token| token.lifetime().unwrap_or(SESSION)),
-            setback.is_some().then_some(MEMORY),
+            setback.is_some().then(|| MEMORY + self.brief.setback.left(&self.now()).unwrap_or_default()),
         ];
         Ok(Change {
             access: token.map(|token| codec.seal_access(token)).transpose()?,

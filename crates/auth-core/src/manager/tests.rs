@@ -423,6 +423,16 @@ async fn r4_refused_credentials_are_tried_four_times_in_ten_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r3_r4_the_first_error_tells_the_next_attempt_too() {
+    for failure in [Answer::refusal(), Answer::status(404), Answer::status(429), Answer::status(503)] {
+        let tokens = manager(&Script::default().then_always(failure));
+        let error = tokens.token().await.unwrap_err();
+        assert_eq!(error.retry_at(), tokens.status().next_attempt_at, "{error}");
+        assert_eq!(error.retry_at(), tokens.token().await.unwrap_err().retry_at(), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn r4_a_policy_stays_with_new_credentials() {
     let policy = Policy::default().with_refusal_pauses(seconds(600.0)..=seconds(600.0));
     let script = Script::default().then_always(Answer::refusal());

@@ -477,6 +477,23 @@ async fn p8_a_rejected_token_does_not_come_back_after_a_failed_login() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p7_r4_a_pause_of_weeks_is_remembered_and_so_is_the_one_before() {
+    let week = seconds(7 * 24 * 3600);
+    let policy = Policy::default().with_refusal_pauses(week..=4 * week);
+    let (script, store) = (Script::default().then_always(Answer::refusal()), MemoryStore::new());
+    let mut days = Vec::new();
+    for day in 0..60 {
+        let login = script.login().with_policy(policy.clone());
+        TokenManager::with_store(login, store.shared()).token().await.unwrap_err();
+        if script.requests().len() > days.len() {
+            days.push(day);
+        }
+        sleep(week / 7).await;
+    }
+    assert_eq!(days, [0, 7, 21, 49]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s6_a_hung_login_server_costs_each_caller_one_deadline() {
     let hung = Answer::error(crate::error::Error::unavailable("hung")).after(seconds(60));
     let (script, store) = (Script::default().then_always(hung), MemoryStore::new());
