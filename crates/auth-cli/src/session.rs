@@ -109,11 +109,10 @@ impl Session {
             Ok(token) => Ok((token, if self.transport.was_used() { Source::Login } else { Source::Cache })),
             Err(error) if error.setting() == Some("min_validity") => Err(self.too_long()),
             Err(error) => {
-                let failure = Failure::login(&error, self.tokens.status().next_attempt_at);
                 let (name, uri) = (&self.account.name, self.provider.login().uri().clone());
                 Err(self
                     .account
-                    .of(failure)
+                    .of(error.into())
                     .with_hint(&format!("{name} logs in at {uri}; `auth check {name}` goes there step by step")))
             }
         }
