@@ -5,13 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use left_out::{has_program, left_out};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-const MISSING: &str = "redis-server does not start: install it (Debian: redis-server), or set AUTH_TESTS_WITHOUT_REDIS=1 to skip its tests";
-
-/// Set to pass the tests that need Redis without one.
-const WITHOUT: &str = "AUTH_TESTS_WITHOUT_REDIS";
+const PROGRAM: &str = "redis-server";
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]
@@ -23,10 +21,10 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one; none where `AUTH_TESTS_WITHOUT_REDIS` is set, which is said aloud.
+    /// Starts one, or returns `None` and says so on stderr if there is no `redis-server` on this machine.
     ///
     /// # Panics
-    /// Where it does not start: Debian has it as `redis-server`.
+    /// If it does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::start_with(&[])
@@ -38,8 +36,8 @@ impl RedisServer {
     /// As [`start`](Self::start).
     #[must_use]
     pub fn start_with(options: &[&str]) -> Option<Self> {
-        if std::env::var_os(WITHOUT).is_some() {
-            println!("SKIPPED: {WITHOUT} is set");
+        if !has_program(PROGRAM) {
+            left_out("the tests that need Redis", "no redis-server on the path; `cargo xtask test` installs it");
             return None;
         }
         let (Ok(dir), Some(port)) = (tempfile::tempdir(), free_port()) else {
@@ -114,7 +112,7 @@ impl Drop for RedisServer {
 fn spawn(port: u16, options: &[String], dir: &TempDir) -> Child {
     // In a fleet it has a machine of its own; here it has precedence, where that is allowed. `nice` becomes the server.
     let mut command = Command::new("nice");
-    command.args(["-n", "-19", "redis-server"]);
+    command.args(["-n", "-19", PROGRAM]);
     // A file of settings comes first.
     command.args(options.first().filter(|option| option.ends_with(".conf")));
     command.args(["--bind", "127.0.0.1", "--save", "", "--dir"]).arg(dir.path());
@@ -127,10 +125,7 @@ fn spawn(port: u16, options: &[String], dir: &TempDir) -> Child {
     let start = Instant::now();
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
         let is_gone = matches!(child.try_wait(), Ok(Some(_)));
-        assert!(
-            !is_gone && start.elapsed() < Duration::from_secs(10),
-            "{MISSING}, or set {WITHOUT}=1 to skip these tests"
-        );
+        assert!(!is_gone && start.elapsed() < Duration::from_secs(10), "{PROGRAM} does not start");
         thread::sleep(Duration::from_millis(10));
     }
     child

@@ -1,43 +1,62 @@
 //! `{ keyring = "SERVICE/USER" }`, with a real Secret Service on a bus of its own.
-#![cfg(all(feature = "keyring", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+#[cfg(all(feature = "keyring", target_os = "linux"))]
 mod support;
 
-use auth_sandbox::{Api, PASSWORD};
-use support::{Home, PROGRAM};
+/// The group's name in the list of `cargo xtask test`.
+const GROUP: &str = "the tests of the keyring";
 
+#[cfg(not(all(feature = "keyring", target_os = "linux")))]
 #[test]
-fn a_secret_is_kept_by_the_keyring() {
-    let home = Home::new().with("VOIPEX_PASSWORD", "");
-    home.configure("[profile.desk]\nprovider = \"voipex\"\npassword = { keyring = \"auth-desk/me\" }\n", 0o644);
-    let script = format!(
-        "printf unlock | gnome-keyring-daemon --unlock --components=secrets >/dev/null
-        {PROGRAM} token desk 2>&1
-        printf {PASSWORD} | secret-tool store --label=test service auth-desk username me
-        {PROGRAM} token desk --format header"
-    );
-    let bus = home.command("dbus-run-session", &["--", "sh", "-c", &script]).output();
-    let ran = support::Ran::from(
-        bus.expect("dbus-run-session, gnome-keyring-daemon and secret-tool, which .ci/run installs"),
-    );
-    let (missing, found) = ran.stdout.split_once('\n').unwrap();
-    assert!(missing.contains("desk: `password`: the keyring has no `auth-desk/me`"), "{ran:?}");
-    assert!(found.starts_with("Authorization: Bearer "), "{ran:?}");
-    assert_eq!(home.sandbox.counters(Api::Voipex).logins, 1);
+fn left_out() {
+    left_out::left_out(GROUP, "they need Linux and the feature `keyring` of auth-cli; `cargo xtask test` turns it on");
 }
 
-#[test]
-fn without_a_keyring_that_is_said() {
-    let home = Home::new().with("VOIPEX_PASSWORD", "").with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/no/such");
-    let configured = |entry: &str| {
-        home.configure(
-            &format!("[profile.desk]\nprovider = \"voipex\"\npassword = {{ keyring = \"{entry}\" }}\n"),
-            0o644,
+#[cfg(all(feature = "keyring", target_os = "linux"))]
+mod real {
+    use auth_sandbox::{Api, PASSWORD};
+    use left_out::{has_program, left_out};
+
+    use super::GROUP;
+    use super::support::{Home, PROGRAM, Ran};
+
+    #[test]
+    fn a_secret_is_kept_by_the_keyring() {
+        for program in ["dbus-run-session", "gnome-keyring-daemon", "secret-tool"] {
+            if !has_program(program) {
+                left_out(GROUP, &format!("no {program} on the path; `cargo xtask test` installs it"));
+                return;
+            }
+        }
+        let home = Home::new().with("VOIPEX_PASSWORD", "");
+        home.configure("[profile.desk]\nprovider = \"voipex\"\npassword = { keyring = \"auth-desk/me\" }\n", 0o644);
+        let script = format!(
+            "printf unlock | gnome-keyring-daemon --unlock --components=secrets >/dev/null
+            {PROGRAM} token desk 2>&1
+            printf {PASSWORD} | secret-tool store --label=test service auth-desk username me
+            {PROGRAM} token desk --format header"
         );
-        home.run(&["token", "desk"]).failed(2).to_owned()
-    };
-    assert!(configured("no-user").contains("SERVICE/USER"));
-    let told = configured("auth-desk/me");
-    assert!(told.contains("the keyring cannot be used"), "{told}");
+        let bus = home.command("dbus-run-session", &["--", "sh", "-c", &script]).output();
+        let ran = Ran::from(bus.unwrap());
+        let (missing, found) = ran.stdout.split_once('\n').unwrap();
+        assert!(missing.contains("desk: `password`: the keyring has no `auth-desk/me`"), "{ran:?}");
+        assert!(found.starts_with("Authorization: Bearer "), "{ran:?}");
+        assert_eq!(home.sandbox.counters(Api::Voipex).logins, 1);
+    }
+
+    #[test]
+    fn without_a_keyring_that_is_said() {
+        let home = Home::new().with("VOIPEX_PASSWORD", "").with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/no/such");
+        let configured = |entry: &str| {
+            home.configure(
+                &format!("[profile.desk]\nprovider = \"voipex\"\npassword = {{ keyring = \"{entry}\" }}\n"),
+                0o644,
+            );
+            home.run(&["token", "desk"]).failed(2).to_owned()
+        };
+        assert!(configured("no-user").contains("SERVICE/USER"));
+        let told = configured("auth-desk/me");
+        assert!(told.contains("the keyring cannot be used"), "{told}");
+    }
 }
