@@ -1,4 +1,4 @@
-//! Twenty seconds of real time: 64 tasks, tokens of 2 s, every kind of fault, and what must hold all the while.
+//! Six seconds of real time, or twenty in `cargo xtask release-checks`: 64 tasks, tokens of 2 s, every kind of fault, and what must hold all the while.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
@@ -10,11 +10,10 @@ use auth_sandbox::{Api, Fault, Sandbox};
 use auth_tests::SUBJECTS;
 
 const DEADLINE: Duration = Duration::from_secs(1);
-const SOAK: Duration = Duration::from_secs(20);
 const LIFE: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_tasks_through_twenty_seconds_of_faults() {
+async fn sixty_four_tasks_through_seconds_of_faults() {
     let sandbox = Arc::new(Sandbox::start().unwrap());
     sandbox.set_refresh_rotation(true);
     sandbox.set_lifetime(Api::Voipex, LIFE);
@@ -25,7 +24,8 @@ async fn sixty_four_tasks_through_twenty_seconds_of_faults() {
     let (served, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
 
     tokens.token().await.unwrap();
-    let end = Instant::now() + SOAK;
+    let seconds = if std::env::var_os("AUTH_TESTS_FULL").is_some() { 20 } else { 6 };
+    let end = Instant::now() + Duration::from_secs(seconds);
     let callers: Vec<_> = (0..64)
         .map(|_| {
             let (tokens, served, failed) = (tokens.clone(), served.clone(), failed.clone());
@@ -77,10 +77,10 @@ async fn sixty_four_tasks_through_twenty_seconds_of_faults() {
     }
     let (served, failed) = (served.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
     let requests = sandbox.counters(Api::Voipex).requests;
-    assert!(served > 5_000, "{served} served, {failed} failed");
+    assert!(served > 250 * seconds, "{served} served, {failed} failed");
     // A token lives 2 s and is renewed after 1.4 s at the soonest: 15 in 20 s, some more for faults, or fewer for
     // back-offs.
-    assert!((4..100).contains(&requests), "{requests} requests for {served} calls");
+    assert!((seconds / 5..5 * seconds).contains(&requests), "{requests} requests for {served} calls");
 
     sandbox.heal(Api::Voipex);
     let end = Instant::now() + Duration::from_secs(35);
