@@ -4,20 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::release_checks::packages::libraries;
 use crate::run::{Result, output};
-
-/// Every crate but the program.
-fn libraries(root: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(root.join("crates"))? {
-        let entry = entry?;
-        if entry.path().join("src/lib.rs").exists() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
-}
 
 pub(crate) fn write(root: &Path) -> Result<()> {
     for name in libraries(root)? {

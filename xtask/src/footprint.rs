@@ -69,6 +69,26 @@ pub(crate) fn write(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Measures, and compares the numbers of crates with the README's; times and sizes are the machine's and are printed.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let costs = SUBJECTS.iter().map(|subject| measure(root, subject)).collect::<Result<Vec<_>>>()?;
+    let now = table(&costs)?;
+    print!("{now}");
+    let readme = fs::read_to_string(root.join("README.md"))?;
+    let same = crates_column(&now).iter().all(|row| readme.lines().any(|line| line.starts_with(row)));
+    if same {
+        Ok(())
+    } else {
+        Err("the README's table has other numbers of crates; `cargo xtask footprint` writes it".into())
+    }
+}
+
+/// The rows of a table up to the end of its second column.
+fn crates_column(table: &str) -> Vec<&str> {
+    let end = |row: &str| row.match_indices('|').nth(2).map_or(0, |(at, _)| at);
+    table.lines().skip(2).map(|row| &row[..end(row)]).collect()
+}
+
 fn table(costs: &[Cost]) -> Result<String> {
     let Some(bare) = costs.first() else { return Ok(String::new()) };
     let mut table =

@@ -1,0 +1,31 @@
+//! The crates as they would be published.
+
+use std::fs;
+use std::path::Path;
+
+use crate::run::{Result, cargo, run};
+use crate::steps::Steps;
+
+/// Every crate but the program.
+pub(crate) fn libraries(root: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root.join("crates"))? {
+        let entry = entry?;
+        if entry.path().join("src/lib.rs").exists() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// `-p NAME` for each.
+pub(crate) fn flags<S: AsRef<str>>(names: &[S]) -> Vec<String> {
+    names.iter().flat_map(|name| ["-p".to_owned(), name.as_ref().to_owned()]).collect()
+}
+
+/// In the order of their dependencies, each built from its package.
+pub(crate) fn build(root: &Path, _: &mut Steps) -> Result<()> {
+    let mut package = cargo(root, &["package", "--quiet", "--locked", "--allow-dirty", "-p", "auth-cli"]);
+    run(package.args(flags(&libraries(root)?)))
+}
