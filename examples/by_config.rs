@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::{env, fs};
 
 use auth_all::ProviderConfig;
-use auth_all::core::ReqwestTransport;
+use auth_all::core::{ReqwestTransport, TokenSource};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,8 +29,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let accounts: BTreeMap<String, ProviderConfig> = toml::from_str(&file).map_err(quiet)?;
     let transport = ReqwestTransport::new()?;
     for (name, config) in accounts {
-        let source = config.into_source_over(transport.clone())?;
-        match source.token().await {
+        let tokens = config.into_manager(transport.clone())?;
+        match tokens.token().await {
             Ok(token) => println!("{name}: a token for {} s", token.lifetime().as_secs()),
             Err(error) => println!("{name}: {error}"),
         }

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use auth_core::testing::{Answer, Script};
+use auth_core::testing::{Script, ScriptedResponse};
 use auth_core::{
-    Error, Expiry, Failure, Grant, Login, NumberOrText, Profile, Provider, Request, Response, Secret, TokenManager,
-    TokenSource,
+    Error, ErrorResponse, Expiry, Login, NumberOrString, Provider, ProviderInfo, Request, Response, Secret,
+    TokenManager, TokenResponse, TokenSource,
 };
 use serde::Deserialize;
 
-const PROFILE: Profile = Profile::new("acme", "ACME");
+const INFO: ProviderInfo = ProviderInfo::new("acme", "ACME");
 
 #[derive(Debug)]
 struct Acme {
@@ -29,50 +29,52 @@ struct Settings {
 
 impl Settings {
     fn from_env() -> Result<Acme, Error> {
-        PROFILE.read_env::<Self>()?.build()
+        INFO.read_env::<Self>()?.build()
     }
 
     fn build(self) -> Result<Acme, Error> {
-        let mut required = PROFILE.required();
+        let mut required = INFO.required();
         let base_url = required.text("base_url", self.base_url);
         let pin = required.secret("pin", self.pin);
         required.check()?;
-        let endpoint = PROFILE.endpoint(&base_url, "login_path", "/v1/session")?;
+        let endpoint = INFO.endpoint(&base_url, "login_path", "/v1/session")?;
         Ok(Acme { login: Request::post(&endpoint).with_json(&[("pin", pin.expose())]) })
     }
 }
 
 impl Provider for Acme {
     fn name(&self) -> &'static str {
-        PROFILE.provider
+        INFO.provider
     }
 
-    fn login(&self) -> Request {
+    fn login_request(&self) -> Request {
         self.login.clone()
     }
 
-    fn read(&self, response: &Response) -> Result<Grant, Failure> {
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         #[derive(Deserialize)]
         struct Answer {
             key: Option<Secret>,
-            ttl: Option<NumberOrText>,
+            ttl: Option<NumberOrString>,
             reason: Option<String>,
         }
 
         let answer: Answer = response.json()?;
         if let Some(reason) = answer.reason {
-            return Err(Failure::refused().with_code(reason));
+            return Err(ErrorResponse::refused().with_code(reason));
         }
-        let key = answer.key.ok_or(Failure::malformed("the answer holds no `key`"))?;
-        Ok(Grant::new(key, Expiry::from_expires_in(answer.ttl.as_ref(), Duration::from_secs(60))?))
+        let key = answer.key.ok_or(ErrorResponse::malformed("the answer holds no `key`"))?;
+        Ok(TokenResponse::new(key, Expiry::from_expires_in(answer.ttl.as_ref(), Duration::from_secs(60))?))
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     // What a server would say; `ReqwestTransport::new()?` is the real thing.
-    let script =
-        Script::new([Answer::json(200, r#"{"key":"k1","ttl":60}"#), Answer::json(403, r#"{"reason":"pin_expired"}"#)]);
+    let script = Script::new([
+        ScriptedResponse::json(200, r#"{"key":"k1","ttl":60}"#),
+        ScriptedResponse::json(403, r#"{"reason":"pin_expired"}"#),
+    ]);
 
     let acme = Settings { base_url: Some("https://api.acme.example".into()), pin: Some("0000".into()) };
     let tokens = TokenManager::new(Login::new(acme.build()?, script));

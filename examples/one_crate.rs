@@ -10,7 +10,7 @@ async fn main() -> Result<(), Error> {
 
     let token = tokens.token().await?; // logs in
     let same = tokens.token().await?; // from memory
-    assert!(token.same(&same));
+    assert!(token.ptr_eq(&same));
 
     // `token.authorization()` is the value for the Authorization header; printing a token never shows it.
     println!("{token:?}");

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use auth_core::testing::{Answer, Script};
+use auth_core::testing::{Script, ScriptedResponse};
 use auth_core::{SystemClock, TokenManager, TokenSource};
 use auth_middleware::Bearer;
 use auth_middleware::reqwest::AuthMiddleware;
@@ -30,7 +30,7 @@ const MOST_ADDED: f64 = 250.0;
 
 pub(crate) fn with_a_token() -> Result<Vec<Row>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let script = Script::new([Answer::token(&"x".repeat(700), 86_400)]);
+    let script = Script::new([ScriptedResponse::token(&"x".repeat(700), 86_400)]);
     let tokens = TokenManager::new(script.login().with_clock(SystemClock));
     let token = runtime.block_on(tokens.token())?;
     let header = token.authorization().clone();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_core::testing::{Answer, Script};
+use auth_core::testing::{Script, ScriptedResponse};
 use auth_core::{SystemClock, TokenManager, TokenSource};
 use http::HeaderValue;
 use tokio::runtime::Builder;
@@ -27,7 +27,7 @@ pub(crate) struct Latencies {
 }
 
 pub(crate) fn under_load() -> Result<Latencies> {
-    let script = Script::default().then_always(Answer::token("fake-token", LIFE.as_secs()).after(LATENCY));
+    let script = Script::default().then_always(ScriptedResponse::token("fake-token", LIFE.as_secs()).after(LATENCY));
     let tokens = TokenManager::new(script.login().with_clock(SystemClock));
     let managed = slowest(move || {
         let tokens = tokens.clone();

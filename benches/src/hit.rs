@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use auth_core::testing::{Answer, Script, TestProvider};
+use auth_core::testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
 use http::HeaderValue;
 use tokio::runtime::{Builder, Runtime};
@@ -34,7 +34,7 @@ struct Subjects {
 impl Subjects {
     fn new(runtime: &Runtime) -> Result<Self> {
         let bearer = format!("Bearer {}", "x".repeat(700));
-        let script = Script::default().then_always(Answer::token(&"x".repeat(700), 86_400));
+        let script = Script::default().then_always(ScriptedResponse::token(&"x".repeat(700), 86_400));
         let tokens = TokenManager::new(script.login().with_clock(SystemClock));
         let pool = TokenPool::new(script, |key: &u32| Ok(TestProvider::new(&key.to_string())));
         runtime.block_on(async {

@@ -44,7 +44,7 @@ fn compare(base_url: &str, root: &Certificate) -> Result<(f64, f64)> {
     let voipex =
         Voipex::builder().with_base_url(base_url).with_username("me@example.com").with_password("not-a-real-one");
     let voipex = voipex.build()?;
-    let request = voipex.login();
+    let request = voipex.login_request();
     let (url, form) = (request.uri().to_string(), request.body().to_vec());
     let client = || ClientBuilder::new().no_proxy().tls_certs_only([root.clone()]);
     let login = Login::new(voipex, ReqwestTransport::from_client_builder(client())?);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_core::testing::{Answer, Script};
+use auth_core::testing::{Script, ScriptedResponse};
 use auth_core::{TokenManager, TokenSource};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
@@ -51,7 +51,7 @@ fn by_notify(runtime: &Runtime) -> Result<f64> {
 }
 
 fn by_manager(runtime: &Runtime) -> Result<f64> {
-    let script = Script::new([Answer::token("fake-token", 86_400).after(LATENCY)]);
+    let script = Script::new([ScriptedResponse::token("fake-token", 86_400).after(LATENCY)]);
     let tokens = TokenManager::new(script.login());
     let elapsed = runtime.block_on(async {
         let start = Instant::now();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use auth_core::store::TokenStore;
-use auth_core::testing::{Answer, MemoryStore, Script, TestProvider};
+use auth_core::testing::{MemoryStore, Script, ScriptedResponse, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenSource};
 use auth_store_redis::RedisStore;
 use auth_tests::redis::RedisServer;
@@ -22,7 +22,7 @@ type Manager = TokenManager<TestProvider, Script>;
 /// A hit beside the same one of a manager that shares nothing.
 pub(crate) fn hit() -> Result<Vec<Row>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let script = Script::default().then_always(Answer::token("fake-token", 86_400));
+    let script = Script::default().then_always(ScriptedResponse::token("fake-token", 86_400));
     let alone = TokenManager::new(script.login().with_clock(SystemClock));
     let sharing = TokenManager::with_store(script.login().with_clock(SystemClock), MemoryStore::new().shared());
     runtime.block_on(async { tokio::try_join!(alone.token(), sharing.token()) })?;
@@ -70,7 +70,7 @@ pub(crate) fn lives() -> Result<Vec<Cost>> {
         let grant = format!(r#"{{"token":"{}","life":1800,"refresh":"{}"}}"#, "t".repeat(900), "r".repeat(700));
         let mut costs = [("the process that logs in", Vec::new()), ("each other process", Vec::new())];
         for life in 0..LIVES {
-            let script = Script::new([Answer::json(200, &grant)]);
+            let script = Script::new([ScriptedResponse::json(200, &grant)]);
             for ((_, took), store) in costs.iter_mut().zip([&first, &second]) {
                 let login = auth_core::Login::new(TestProvider::new(&format!("password-{life}")), script.clone());
                 let tokens = TokenManager::with_store(login, store.clone());

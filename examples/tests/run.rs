@@ -65,7 +65,7 @@ fn by_config_reads_any_provider() {
     let (is_ok, text) = run("by_config", &[path.to_str().unwrap()], &[]);
     fs::remove_file(path).unwrap();
     assert!(is_ok, "{text}");
-    let expected = "calls: voipex: the credentials are refused (HTTP 401, invalid_grant); not again within 60 s\n\
+    let expected = "calls: voipex: the credentials are refused (HTTP 401, invalid_grant); next attempt in 60 s\n\
                     payments: a token for 1800 s\n";
     assert_eq!(text, expected);
 }

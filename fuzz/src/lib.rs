@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auth_core::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use auth_core::testing::VirtualClock;
-use auth_core::{AccessToken, Body, Error, Login, Provider, Request, Response, Transport, async_trait};
+use auth_core::{AccessToken, Error, Login, Provider, Request, Response, SecretBytes, Transport, async_trait};
 
 /// Stands in every credential.
 pub const SECRET: &str = "SENTINEL-5b1fd2";
@@ -34,7 +34,7 @@ impl Fixed {
             Some((name, HeaderValue::from_bytes(header.value).ok()?))
         });
         let headers: HeaderMap = headers.collect::<Option<_>>()?;
-        Some(Self(Response::new(status, headers, Body::from(bytes[length..].to_vec()))))
+        Some(Self(Response::new(status, headers, SecretBytes::from(bytes[length..].to_vec()))))
     }
 }
 

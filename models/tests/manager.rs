@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use auth_core::http::{HeaderMap, StatusCode};
 use auth_core::testing::TestProvider;
 use auth_core::{
-    AccessToken, Body, Clock, Error, ErrorKind, Freshness, Login, Moment, Request, Response, TokenManager, TokenSource,
-    Transport, async_trait,
+    AccessToken, Clock, Error, ErrorKind, Freshness, Login, Moment, Request, Response, SecretBytes, TokenManager,
+    TokenSource, Transport, async_trait,
 };
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 use shuttle::rand::{Rng, thread_rng};
@@ -60,7 +60,7 @@ impl Transport for Server {
             format!(r#"{{"token":"{password}-{revocations}","life":1000}}"#)
         };
         yield_now().await;
-        Ok(Response::new(StatusCode::OK, HeaderMap::new(), Body::from(answer.into_bytes())))
+        Ok(Response::new(StatusCode::OK, HeaderMap::new(), SecretBytes::from(answer.into_bytes())))
     }
 }
 
@@ -189,7 +189,7 @@ fn s3_the_end_of_a_token_comes_at_any_instant() {
         for caller in callers {
             caller.await.unwrap().unwrap();
         }
-        assert!(!late.await.unwrap().unwrap().same(&first), "an expired token was handed out");
+        assert!(!late.await.unwrap().unwrap().ptr_eq(&first), "an expired token was handed out");
         assert_eq!(server.requests(), 2);
         assert_agreed(&tokens).await;
     });
@@ -236,7 +236,7 @@ fn s8_a_runtime_goes_down_under_a_flight_that_nobody_waits_for() {
         assert!(caller.await.unwrap().unwrap().generation() <= 2);
         // Past its end, so that the next caller waits.
         clock.advance(140);
-        assert!(!tokens.token().await.unwrap().same(&first));
+        assert!(!tokens.token().await.unwrap().ptr_eq(&first));
         assert!(server.requests() <= 3);
         assert_agreed(&tokens).await;
     });
@@ -283,7 +283,7 @@ fn a2_a_flight_does_not_bring_back_what_was_rejected_meanwhile() {
         caller.await.unwrap().unwrap();
         let after = rejecter.await.unwrap();
         let now = tokens.token().await.unwrap();
-        assert!(!now.same(&token));
+        assert!(!now.ptr_eq(&token));
         // A flight that had landed before may have brought the same text; one that had not, may not.
         if after.is_none_or(|after| after.expose() != token.expose()) {
             assert_eq!(now.expose(), "first-1");

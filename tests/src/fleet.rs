@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What all processes of a fleet have in common.
 #[derive(Debug, Clone)]
@@ -138,7 +138,7 @@ impl Worker {
     }
 
     async fn line(&mut self) -> String {
-        match tokio::time::timeout(PATIENCE, self.stdout.next_line()).await {
+        match tokio::time::timeout(TIMEOUT, self.stdout.next_line()).await {
             Ok(Ok(Some(line))) => line,
             other => panic!("the worker does not answer: {other:?}"),
         }

@@ -7,7 +7,7 @@ pub mod redis;
 use std::sync::Arc;
 
 use auth_all::cambyopro::Cambyopro;
-use auth_all::core::testing::{Answer, Script};
+use auth_all::core::testing::{Script, ScriptedResponse};
 use auth_all::core::{Error, Login, Provider, ReqwestTransport};
 use auth_all::roecny::Roecny;
 use auth_all::voipex::Voipex;
@@ -124,7 +124,7 @@ impl Subject {
     ///
     /// # Errors
     /// None, in this suite.
-    pub fn scripted(&self, answers: Vec<Answer>) -> Result<(Login<AnyProvider, Script>, Script), Error> {
+    pub fn scripted(&self, answers: Vec<ScriptedResponse>) -> Result<(Login<AnyProvider, Script>, Script), Error> {
         let script = Script::new(answers);
         Ok((Login::new(self.at("https://login.example")?, script.clone()), script))
     }

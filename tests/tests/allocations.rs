@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use auth_core::testing::{Answer, Script, TestProvider};
+use auth_core::testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
 use auth_middleware::Bearer;
 use auth_middleware::tower::AuthLayer;
@@ -24,7 +24,7 @@ fn allocations(mut call: impl FnMut()) -> u64 {
 #[test]
 fn a_hit_allocates_nothing() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let script = Script::default().then_always(Answer::token("fake-token", 86_400));
+    let script = Script::default().then_always(ScriptedResponse::token("fake-token", 86_400));
     let tokens = TokenManager::new(script.login().with_clock(SystemClock));
     let object: Arc<dyn TokenSource> = Arc::new(tokens.clone());
     runtime.block_on(tokens.token()).unwrap();
@@ -63,7 +63,7 @@ fn an_account_of_a_pool_takes_less_than_two_kib() {
     const ACCOUNTS: u64 = 10_000;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let script = Script::default().then_always(Answer::token("fake-token", 86_400));
+    let script = Script::default().then_always(ScriptedResponse::token("fake-token", 86_400));
     let pool = TokenPool::new(script, |key: &u64| Ok(TestProvider::new(&key.to_string())));
     // Without a login first: what an account takes beyond its token.
     let counted = allocation_counter::measure(|| (0..ACCOUNTS).for_each(|key| drop(pool.get(&key).unwrap())));
@@ -75,7 +75,7 @@ fn an_account_of_a_pool_takes_less_than_two_kib() {
 #[test]
 fn a_call_with_a_token_takes_one_allocation_more_than_with_a_constant_header() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let script = Script::new([Answer::token("fake-token", 86_400)]);
+    let script = Script::new([ScriptedResponse::token("fake-token", 86_400)]);
     let tokens = TokenManager::new(script.login().with_clock(SystemClock));
     let token = runtime.block_on(tokens.token()).unwrap();
     let answer =

@@ -80,7 +80,7 @@ async fn p1_two_hundred_processes_cold_and_stale() {
     let fleet = on_redis(&sandbox, "cambyopro", &server.url());
     // Without the right to give it precedence, Redis waits for a core as long as any of the 200.
     let may_precede = rustix::process::geteuid().is_root();
-    let fleet = if may_precede { fleet } else { fleet.with("AUTH_REDIS_PATIENCE_MS", "2000") };
+    let fleet = if may_precede { fleet } else { fleet.with("AUTH_REDIS_TIMEOUT_MS", "2000") };
     cold_and_stale(&sandbox, &fleet, "Redis").await;
 }
 
@@ -159,7 +159,8 @@ async fn outage(what: &str, sandbox: &Sandbox, fleet: &Fleet, mend: impl AsyncFn
     let start = Instant::now();
     let cold = ask_all(&mut workers, "token").await;
     let mut row = Row::new(&format!("{FEW} cold processes, Redis {what}"));
-    (row.rounds, row.logins) = (1, logins(sandbox, Api::Cambyopro) - before);
+    row.rounds = 1;
+    row.logins = logins(sandbox, Api::Cambyopro) - before;
     row.count(&cold);
     row.report();
     assert!(row.logins <= FEW as u64, "one login for each process and life");
@@ -171,7 +172,8 @@ async fn outage(what: &str, sandbox: &Sandbox, fleet: &Fleet, mend: impl AsyncFn
     let before = logins(sandbox, Api::Cambyopro);
     let next = ask_all(&mut workers, "next").await;
     let mut row = Row::new(&format!("the same when it is well again, after Redis {what}"));
-    (row.rounds, row.logins) = (1, logins(sandbox, Api::Cambyopro) - before);
+    row.rounds = 1;
+    row.logins = logins(sandbox, Api::Cambyopro) - before;
     row.count(&next);
     row.report();
     // The test's own part of the way to Redis waits for a core like all others: some may miss their 50 ms.
@@ -251,7 +253,7 @@ async fn p4_redis_is_full_of_garbage() {
     let fleet = on_redis(&sandbox, "cambyopro", &url);
     fleet.start().await.ask("token").await.result.unwrap();
     let key = keys(&url).await.remove(0);
-    for field in ["fence", "revision", "saved", "access", "refresh", "setback"] {
+    for field in ["lease_number", "revision", "saved", "access", "refresh", "cooldown"] {
         command(&url, &["HSET", &key, field, "garbage"]).await;
     }
     command(&url, &["SET", &format!("{key}:lease"), "garbage"]).await;

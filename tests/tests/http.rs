@@ -27,7 +27,7 @@ async fn each_provider_logs_in_and_its_token_works() {
         let tokens = TokenManager::new(login);
         let token = tokens.token().await.unwrap();
         assert_eq!(fetch(&sandbox, token.authorization()).await, 200);
-        assert!(token.same(&tokens.token().await.unwrap()));
+        assert!(token.ptr_eq(&tokens.token().await.unwrap()));
         assert_eq!(sandbox.counters(subject.api).requests, 1);
 
         assert!(sandbox.revoke(token.expose()));
@@ -36,7 +36,7 @@ async fn each_provider_logs_in_and_its_token_works() {
         let next = tokens.token().await.unwrap();
         assert_eq!(fetch(&sandbox, next.authorization()).await, 200);
         tokens.reject(&token);
-        assert!(tokens.cached().is_some_and(|current| current.same(&next)), "a late reject leaves the newer token");
+        assert!(tokens.cached().is_some_and(|current| current.ptr_eq(&next)), "a late reject leaves the newer token");
     }
     assert_eq!(sandbox.counters(Api::Voipex).refreshes, 1);
 }

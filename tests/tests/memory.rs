@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use auth_core::store::TokenStore;
-use auth_core::testing::{Answer, MemoryStore, Script};
+use auth_core::testing::{MemoryStore, Script, ScriptedResponse};
 use auth_core::{Login, Secret, TokenManager, TokenSource};
 use auth_store_file::FileStore;
 use auth_tests::SUBJECTS;
@@ -94,7 +94,7 @@ fn k2_what_held_a_secret_is_zeroed() {
         let (before, after) = grant.split_once('@').unwrap();
         let mut expected = Zeroizing::new(String::with_capacity(500));
         [before, &token.reveal(), after].iter().for_each(|part| expected.push_str(part));
-        let script = Script::new([Answer::json(200, &expected), Answer::json(401, &expected)]);
+        let script = Script::new([ScriptedResponse::json(200, &expected), ScriptedResponse::json(401, &expected)]);
         drop(expected);
         let provider = subject.with_secret("https://login.example", &credential.reveal()).unwrap();
         let login = Login::new(provider, script.clone());
@@ -142,7 +142,7 @@ fn k2_what_went_through_a_store_is_zeroed() {
         for part in [r#"{"life":1000,"token":""#, &token.reveal(), r#"","refresh":""#, &refresh.reveal(), r#""}"#] {
             grant.push_str(part);
         }
-        let script = Script::new([Answer::json(200, &grant), Answer::status(401)]);
+        let script = Script::new([ScriptedResponse::json(200, &grant), ScriptedResponse::status(401)]);
         drop(grant);
         runtime.block_on(async {
             for _ in 0..2 {

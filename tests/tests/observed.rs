@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_core::testing::{Answer, Script};
+use auth_core::testing::{Script, ScriptedResponse};
 use auth_core::{TokenManager, TokenSource};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -49,7 +49,11 @@ async fn o1_a_flight_tells_its_start_its_attempts_and_its_end() {
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
 
-    let script = Script::new([Answer::status(503), Answer::token("SENTINEL", 100), Answer::refusal()]);
+    let script = Script::new([
+        ScriptedResponse::status(503),
+        ScriptedResponse::token("SENTINEL", 100),
+        ScriptedResponse::refusal(),
+    ]);
     let tokens = TokenManager::new(script.login());
     let token = tokens.token().await.unwrap();
     let told = lines.take();

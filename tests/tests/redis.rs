@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth_all::core::store::{Change, EntryName, Fence, Lease, Record, Snapshot, TokenStore};
-use auth_all::core::testing::{Answer, Script, TestProvider};
+use auth_all::core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Snapshot, TokenStore};
+use auth_all::core::testing::{Script, ScriptedResponse, TestProvider};
 use auth_all::core::{ErrorKind, Login, Secret, TokenManager, TokenSource};
 use auth_store_redis::{Builder, RedisStore};
 use auth_tests::redis::RedisServer;
@@ -15,7 +15,7 @@ const TTL: Duration = Duration::from_secs(60);
 
 fn builder(url: &str) -> Builder {
     // Far more than a test's Redis takes on a busy machine.
-    RedisStore::builder().with_url(url).with_keys(KEY).with_patience(Duration::from_secs(2))
+    RedisStore::builder().with_url(url).with_keys(KEY).with_timeout(Duration::from_secs(2))
 }
 
 fn store(server: &RedisServer) -> RedisStore {
@@ -26,23 +26,24 @@ fn name(digit: u8) -> EntryName {
     EntryName::parse(&format!("{digit:02x}").repeat(16)).unwrap()
 }
 
-fn change(access: Option<&str>, refresh: Option<&str>) -> Change {
-    let mut change = Change::lasting(TTL);
-    (change.access, change.refresh) = (access.map(Secret::from), refresh.map(Secret::from));
+fn change(access: Option<&str>, refresh: Option<&str>) -> EntryUpdate {
+    let mut change = EntryUpdate::lasting(TTL);
+    change.access = access.map(Secret::from);
+    change.refresh = refresh.map(Secret::from);
     change
 }
 
-async fn granted(store: &RedisStore, name: &EntryName, known: Fence) -> Fence {
+async fn granted(store: &RedisStore, name: &EntryName, known: LeaseNumber) -> LeaseNumber {
     match store.lease(name, known, TTL).await.unwrap().0 {
-        Lease::Granted(fence) => fence,
+        LeaseOutcome::Granted(lease_number) => lease_number,
         other => panic!("{other:?}"),
     }
 }
 
 fn shown(snapshot: &Snapshot) -> String {
     let text = |part: &Option<Secret>| part.as_ref().map(|part| part.expose().to_owned());
-    let Snapshot { revision, saved, access, setback, has_refresh, .. } = snapshot;
-    format!("{revision:?} {saved:?} {:?} {:?} {has_refresh}", text(access), text(setback))
+    let Snapshot { revision, saved, access, cooldown, has_refresh, .. } = snapshot;
+    format!("{revision:?} {saved:?} {:?} {:?} {has_refresh}", text(access), text(cooldown))
 }
 
 /// Raw commands, as another program would send them.
@@ -64,11 +65,11 @@ async fn each_call_does_what_a_record_does() {
     let store = store(&server);
     let mut random = fastrand::Rng::with_seed(7);
     let mut record = Record::default();
-    let mut held: Option<Fence> = None;
-    let mut given = vec![Fence(0)];
+    let mut held: Option<LeaseNumber> = None;
+    let mut given = vec![LeaseNumber(0)];
     let name = name(1);
     for step in 0..3000 {
-        let fence = given[given.len() - 1 - random.usize(..given.len().min(4))];
+        let lease_number = given[given.len() - 1 - random.usize(..given.len().min(4))];
         let text = |random: &mut fastrand::Rng, what| random.bool().then(|| Secret::from(format!("{what}{step}")));
         match random.u8(..7) {
             0 => {
@@ -76,42 +77,42 @@ async fn each_call_does_what_a_record_does() {
                 assert_eq!(shown(&snapshot), shown(&record.snapshot(SystemTime::now())), "load at {step}");
             }
             1 | 2 => {
-                let (lease, snapshot) = store.lease(&name, fence, TTL).await.unwrap();
+                let (lease, snapshot) = store.lease(&name, lease_number, TTL).await.unwrap();
                 let mut known = record.clone();
-                let (expected, looked) = known.lease(fence, snapshot.now, held.map(|_| TTL));
+                let (expected, looked) = known.lease(lease_number, snapshot.now, held.map(|_| TTL));
                 match (lease, expected) {
-                    (Lease::Granted(granted), Lease::Granted(_)) => {
-                        assert!(granted > record.fence, "numbers rise");
-                        record.fence = granted;
+                    (LeaseOutcome::Granted(granted), LeaseOutcome::Granted(_)) => {
+                        assert!(granted > record.lease_number, "numbers rise");
+                        record.lease_number = granted;
                         held = Some(granted);
                         given.push(granted);
                     }
-                    (Lease::Held(left), Lease::Held(_)) => assert!(left <= TTL),
+                    (LeaseOutcome::Held(left), LeaseOutcome::Held(_)) => assert!(left <= TTL),
                     (lease, expected) => assert_eq!(lease, expected, "lease at {step}"),
                 }
                 assert_eq!(shown(&snapshot), shown(&looked), "lease at {step}");
             }
             3 => {
-                let refresh = store.claim_refresh(&name, fence).await.unwrap();
-                let expected = record.claim_refresh(fence);
+                let refresh = store.claim_refresh(&name, lease_number).await.unwrap();
+                let expected = record.claim_refresh(lease_number);
                 assert_eq!(refresh.as_ref().map(Secret::expose), expected.as_ref().map(Secret::expose), "at {step}");
             }
             4 | 5 => {
                 let mut change = change(None, None);
                 change.access = text(&mut random, "access");
                 change.refresh = text(&mut random, "refresh");
-                change.setback = text(&mut random, "setback");
-                let is_saved = store.save(&name, fence, change.clone()).await.unwrap();
-                assert_eq!(is_saved, record.save(fence, change), "save at {step}");
-                held.take_if(|held| is_saved && *held == fence);
+                change.cooldown = text(&mut random, "cooldown");
+                let is_saved = store.save(&name, lease_number, change.clone()).await.unwrap();
+                assert_eq!(is_saved, record.save(lease_number, change), "save at {step}");
+                held.take_if(|held| is_saved && *held == lease_number);
             }
             _ if random.bool() => {
-                store.forget(&name, fence).await.unwrap();
-                record.forget(fence);
+                store.forget(&name, lease_number).await.unwrap();
+                record.forget(lease_number);
             }
             _ => {
-                store.release(&name, fence).await.unwrap();
-                held.take_if(|held| *held == fence);
+                store.release(&name, lease_number).await.unwrap();
+                held.take_if(|held| *held == lease_number);
             }
         }
     }
@@ -123,27 +124,29 @@ async fn p3_a_lease_ends_by_itself_and_its_owner_alone_ends_it_before() {
     let Some(server) = RedisServer::start() else { return };
     let (first, second, name) = (store(&server), store(&server), name(1));
     let short = Duration::from_millis(300);
-    let Lease::Granted(lease) = first.lease(&name, Fence(0), short).await.unwrap().0 else { panic!("free") };
-    second.release(&name, Fence(lease.0 + 1)).await.unwrap();
-    let Lease::Held(left) = second.lease(&name, Fence(0), short).await.unwrap().0 else { panic!("held") };
+    let LeaseOutcome::Granted(lease) = first.lease(&name, LeaseNumber(0), short).await.unwrap().0 else {
+        panic!("free")
+    };
+    second.release(&name, LeaseNumber(lease.0 + 1)).await.unwrap();
+    let LeaseOutcome::Held(left) = second.lease(&name, LeaseNumber(0), short).await.unwrap().0 else { panic!("held") };
     assert!(left <= short);
     tokio::time::sleep(left + Duration::from_millis(20)).await;
-    let next = granted(&second, &name, Fence(0)).await;
+    let next = granted(&second, &name, LeaseNumber(0)).await;
     first.release(&name, lease).await.unwrap();
-    assert!(matches!(first.lease(&name, Fence(0), short).await.unwrap().0, Lease::Held(_)));
+    assert!(matches!(first.lease(&name, LeaseNumber(0), short).await.unwrap().0, LeaseOutcome::Held(_)));
     assert!(next > lease);
 }
 
 #[tokio::test]
 async fn p6_every_key_has_an_end_and_names_nobody() {
     let Some(server) = RedisServer::start() else { return };
-    let script = Script::new([Answer::token("sentinel-token", 1000), Answer::refusal()]);
+    let script = Script::new([ScriptedResponse::token("sentinel-token", 1000), ScriptedResponse::refusal()]);
     for password in ["sentinel-password", "sentinel-wrong"] {
         let login = Login::new(TestProvider::new(password), script.clone());
         let _ = TokenManager::with_store(login, Arc::new(store(&server))).token().await;
     }
     let store = store(&server);
-    granted(&store, &name(7), Fence(0)).await;
+    granted(&store, &name(7), LeaseNumber(0)).await;
     let mut connection = raw(&server).await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
     assert_eq!(keys.len(), 4, "{keys:?}");
@@ -171,10 +174,10 @@ async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
         &[&["SET", &lease_key, "forever"]],
         &[&["SET", &lease_key, "long", "PX", "99999999999"]],
         &[&["LPUSH", &lease_key, "a"]],
-        &[&["HSET", &key, "fence", "99999999999999999999999", "revision", "x", "saved", "-1"]],
-        &[&["HSET", &key, "fence", "nan", "revision", "inf", "saved", "1e300", "access", "\u{0}\u{ff}"]],
-        &[&["HSET", &key, "fence", "-0", "revision", "-0", "saved", "-0"]],
-        &[&["HSET", &key, "fence", "7", "revision", "7", "saved", "7"], &["SADD", &lease_key, "x"]],
+        &[&["HSET", &key, "lease_number", "99999999999999999999999", "revision", "x", "saved", "-1"]],
+        &[&["HSET", &key, "lease_number", "nan", "revision", "inf", "saved", "1e300", "access", "\u{0}\u{ff}"]],
+        &[&["HSET", &key, "lease_number", "-0", "revision", "-0", "saved", "-0"]],
+        &[&["HSET", &key, "lease_number", "7", "revision", "7", "saved", "7"], &["SADD", &lease_key, "x"]],
     ];
     for commands in garbage {
         command(&server, &["FLUSHALL"]).await;
@@ -198,7 +201,7 @@ async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
     write.arg(&key).arg("revision").arg(5).arg("saved").arg(5).arg("access").arg(binary).arg("refresh").arg(binary);
     write.exec_async(&mut connection).await.unwrap();
     assert!(store.load(&name).await.unwrap().access.is_some());
-    let lease = granted(&store, &name, Fence(5)).await;
+    let lease = granted(&store, &name, LeaseNumber(5)).await;
     assert!(store.claim_refresh(&name, lease).await.unwrap().is_some());
 }
 
@@ -206,28 +209,28 @@ async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
 async fn a_wish_that_lay_in_a_queue_is_granted_to_nobody() {
     let Some(server) = RedisServer::start() else { return };
     let patience = Duration::from_millis(50);
-    let store = Arc::new(builder(&server.url()).with_patience(patience).build().unwrap());
+    let store = Arc::new(builder(&server.url()).with_timeout(patience).build().unwrap());
     let name = name(1);
     store.load(&name).await.unwrap();
     server.hang();
     let late = tokio::spawn({
         let (store, name) = (store.clone(), name.clone());
-        async move { store.lease(&name, Fence(0), TTL).await }
+        async move { store.lease(&name, LeaseNumber(0), TTL).await }
     });
     tokio::time::sleep(6 * patience).await;
     // As when its process dies.
     late.abort();
     server.go_on();
-    granted(&store, &name, Fence(0)).await;
+    granted(&store, &name, LeaseNumber(0)).await;
 }
 
 #[tokio::test]
 async fn p4_a_lost_connection_is_made_anew() {
     let Some(mut server) = RedisServer::start() else { return };
     let (store, name) = (store(&server), name(1));
-    granted(&store, &name, Fence(0)).await;
+    granted(&store, &name, LeaseNumber(0)).await;
     server.restart();
-    granted(&store, &name, Fence(0)).await;
+    granted(&store, &name, LeaseNumber(0)).await;
     command(&server, &["CLIENT", "KILL", "TYPE", "normal"]).await;
     store.load(&name).await.unwrap();
     server.stop();
@@ -255,7 +258,7 @@ async fn an_acl_user_needs_little_and_a_wrong_password_is_told_without_it() {
     command(&server, &rules.split(' ').collect::<Vec<_>>()).await;
     let with = |password: &str| builder(&server.url()).with_username("auth").with_password(password).build().unwrap();
     let (good, name) = (with("sentinel-password"), name(1));
-    let lease = granted(&good, &name, Fence(0)).await;
+    let lease = granted(&good, &name, LeaseNumber(0)).await;
     good.save(&name, lease, change(Some("a"), Some("b"))).await.unwrap();
     good.claim_refresh(&name, granted(&good, &name, lease).await).await.unwrap().unwrap();
     good.forget(&name, lease).await.unwrap();
@@ -284,8 +287,8 @@ fn settings_are_told_by_name_and_never_by_value() {
         (builder("sentinel"), "url", "redis+unix"),
         (builder("rediss://127.0.0.1").with_ca_file("/nowhere"), "ca_file", "AUTH_REDIS_CA_FILE"),
         (redis().with_keys(KEY).with_prefix("{a}"), "prefix", "no braces"),
-        (redis().with_keys(KEY).with_patience(Duration::MAX), "patience_ms", "between 10 and 2000"),
-        (redis().with_keys(KEY).with_patience(Duration::ZERO), "patience_ms", "AUTH_REDIS_PATIENCE_MS"),
+        (redis().with_keys(KEY).with_timeout(Duration::MAX), "timeout_ms", "between 10 and 2000"),
+        (redis().with_keys(KEY).with_timeout(Duration::ZERO), "timeout_ms", "AUTH_REDIS_TIMEOUT_MS"),
     ] {
         let error = builder.build().unwrap_err();
         let text = format!("{error:?}");
@@ -318,7 +321,7 @@ async fn tls_is_spoken_and_checked() {
 
     let (at, name) = (|host: &str| builder(&format!("rediss://{host}:{}/0", server.port())), name(1));
     let store = at("localhost").with_ca_file(&ca).build().unwrap();
-    granted(&store, &name, Fence(0)).await;
+    granted(&store, &name, LeaseNumber(0)).await;
     for (what, builder) in [
         ("an unknown issuer", at("localhost")),
         ("another host", at("127.0.0.1").with_ca_file(&ca)),
@@ -358,7 +361,7 @@ async fn a_cluster_keeps_an_entry_and_its_lease_on_one_node() {
     let store = builder(&url).with_cluster().build().unwrap();
     for digit in 0..20 {
         let name = name(digit);
-        let lease = granted(&store, &name, Fence(0)).await;
+        let lease = granted(&store, &name, LeaseNumber(0)).await;
         assert!(store.save(&name, lease, change(Some("a"), Some("r"))).await.unwrap());
         let lease = granted(&store, &name, lease).await;
         assert_eq!(store.claim_refresh(&name, lease).await.unwrap().unwrap().expose(), "r");
@@ -381,7 +384,7 @@ async fn a_sentinel_tells_the_next_master() {
     let Some(sentinel) = RedisServer::start_with(&[settings.to_str().unwrap(), "--sentinel"]) else { return };
     let store = builder(&sentinel.url()).with_sentinel_master("auth").build().unwrap();
     let name = name(1);
-    let lease = granted(&store, &name, Fence(0)).await;
+    let lease = granted(&store, &name, LeaseNumber(0)).await;
     assert!(store.save(&name, lease, change(Some("a"), None)).await.unwrap());
     // Until the sentinel has found the replica, and that has the entry.
     let replicas = |info: &str| info.contains("slaves=1");
@@ -392,7 +395,7 @@ async fn a_sentinel_tells_the_next_master() {
     master.stop();
     let start = std::time::Instant::now();
     let found = loop {
-        if let Ok((Lease::Granted(next), _)) = store.lease(&name, lease, TTL).await {
+        if let Ok((LeaseOutcome::Granted(next), _)) = store.lease(&name, lease, TTL).await {
             break next;
         }
         assert!(start.elapsed() < Duration::from_secs(60), "no next master");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
 use auth_all::core::Secret;
-use auth_all::core::store::{Change, EntryName, Fence, Lease, TokenStore};
+use auth_all::core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, TokenStore};
 use auth_store_redis::{Builder, RedisStore};
 use auth_tests::redis::RedisServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,22 +17,23 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const TTL: Duration = Duration::from_secs(60);
 
 fn builder(url: &str) -> Builder {
-    RedisStore::builder().with_url(url).with_keys(KEY).with_patience(Duration::from_secs(2))
+    RedisStore::builder().with_url(url).with_keys(KEY).with_timeout(Duration::from_secs(2))
 }
 
 fn name(digit: char) -> EntryName {
     EntryName::parse(&String::from(digit).repeat(32)).unwrap()
 }
 
-fn change(refresh: &str) -> Change {
-    let mut change = Change::lasting(TTL);
-    (change.access, change.refresh) = (Some("access".into()), Some(refresh.into()));
+fn change(refresh: &str) -> EntryUpdate {
+    let mut change = EntryUpdate::lasting(TTL);
+    change.access = Some("access".into());
+    change.refresh = Some(refresh.into());
     change
 }
 
-async fn granted(store: &RedisStore, known: Fence) -> Fence {
+async fn granted(store: &RedisStore, known: LeaseNumber) -> LeaseNumber {
     match store.lease(&name('0'), known, TTL).await.unwrap().0 {
-        Lease::Granted(fence) => fence,
+        LeaseOutcome::Granted(lease_number) => lease_number,
         other => panic!("{other:?}"),
     }
 }
@@ -88,11 +89,11 @@ impl Proxy {
         let store = builder(&format!("redis://127.0.0.1:{}/0", self.port)).build().unwrap();
         let warm = name('f');
         store.load(&warm).await.unwrap();
-        if let Lease::Granted(lease) = store.lease(&warm, Fence(0), TTL).await.unwrap().0 {
+        if let LeaseOutcome::Granted(lease) = store.lease(&warm, LeaseNumber(0), TTL).await.unwrap().0 {
             store.claim_refresh(&warm, lease).await.unwrap();
             store.save(&warm, lease, change("warm")).await.unwrap();
             store.release(&warm, lease).await.unwrap();
-            store.forget(&warm, Fence(1)).await.unwrap();
+            store.forget(&warm, LeaseNumber(1)).await.unwrap();
         }
         store
     }
@@ -104,7 +105,7 @@ async fn p3_a_lease_whose_answer_is_lost_is_the_askers_still() {
     let proxy = Proxy::start(&server).await;
     let store = proxy.store().await;
     proxy.lose();
-    let lease = granted(&store, Fence(0)).await;
+    let lease = granted(&store, LeaseNumber(0)).await;
     assert!(store.save(&name('0'), lease, change("r")).await.unwrap());
 }
 
@@ -113,7 +114,7 @@ async fn r8_a_save_whose_answer_is_lost_is_never_denied() {
     let Some(server) = RedisServer::start() else { return };
     let proxy = Proxy::start(&server).await;
     let (slow, other) = (proxy.store().await, builder(&server.url()).build().unwrap());
-    let lease = granted(&slow, Fence(0)).await;
+    let lease = granted(&slow, LeaseNumber(0)).await;
     proxy.lose();
     let saved = slow.save(&name('0'), lease, change("refresh")).await;
     // It was done: another takes the refresh token. Had the save been denied, both would use it.
@@ -127,7 +128,7 @@ async fn a_claim_whose_answer_is_lost_is_not_made_up_for() {
     let Some(server) = RedisServer::start() else { return };
     let proxy = Proxy::start(&server).await;
     let store = proxy.store().await;
-    let lease = granted(&store, Fence(0)).await;
+    let lease = granted(&store, LeaseNumber(0)).await;
     store.save(&name('0'), lease, change("refresh")).await.unwrap();
     let lease = granted(&store, lease).await;
     proxy.lose();
@@ -143,7 +144,7 @@ async fn p4_a_master_that_is_one_no_more_is_left() {
     proxy.target.store(new.port(), Ordering::SeqCst);
     command(&old, &["REPLICAOF", "127.0.0.1", &new.port().to_string()]).await;
     sleep(Duration::from_millis(200)).await;
-    granted(&store, Fence(0)).await;
+    granted(&store, LeaseNumber(0)).await;
 }
 
 #[tokio::test]
@@ -160,12 +161,12 @@ async fn p4_what_was_refused_once_is_asked_again() {
 async fn p4_out_of_memory_is_an_error_and_the_lease_can_be_given_back() {
     let Some(server) = RedisServer::start() else { return };
     let store = builder(&server.url()).build().unwrap();
-    let lease = granted(&store, Fence(0)).await;
+    let lease = granted(&store, LeaseNumber(0)).await;
     command(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
     store.save(&name('0'), lease, change("r")).await.unwrap_err();
     store.release(&name('0'), lease).await.unwrap();
     command(&server, &["CONFIG", "SET", "maxmemory", "0"]).await;
-    granted(&store, Fence(0)).await;
+    granted(&store, LeaseNumber(0)).await;
 }
 
 #[tokio::test]

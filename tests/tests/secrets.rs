@@ -94,7 +94,7 @@ fn log() -> &'static Log {
 fn login(subject: &Subject, base_url: &str) -> Login<AnyProvider, ReqwestTransport> {
     let provider = subject.with_secret(base_url, CREDENTIAL).unwrap();
     log().add(&provider);
-    log().add(provider.login());
+    log().add(provider.login_request());
     let policy = Policy::default().with_deadline(Duration::from_secs(2));
     Login::new(provider, ReqwestTransport::new().unwrap()).with_policy(policy)
 }
@@ -250,7 +250,7 @@ async fn k1_panic() {
 fn k3_header_values_that_carry_secrets_are_sensitive() {
     for subject in SUBJECTS {
         let provider = subject.with_secret("https://x.example", CREDENTIAL).unwrap();
-        let request = provider.login().into_http();
+        let request = provider.login_request().into_http();
         let carries = |value: &&HeaderValue| value.to_str().is_ok_and(|text| text.contains(CREDENTIAL));
         let carriers: Vec<_> = request.headers().values().filter(carries).collect();
         assert!(carriers.iter().all(|value| value.is_sensitive()));

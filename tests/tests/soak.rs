@@ -34,7 +34,7 @@ async fn sixty_four_tasks_through_seconds_of_faults() {
                     let call = Instant::now();
                     match tokens.token().await {
                         Ok(token) => {
-                            assert!(token.remaining(&SystemClock.now()) > Duration::ZERO, "an expired token");
+                            assert!(token.remaining_at(&SystemClock.now()) > Duration::ZERO, "an expired token");
                             served.fetch_add(1, Ordering::Relaxed);
                         }
                         Err(error) => {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use auth_core::ErrorKind;
-use auth_core::testing::Answer;
+use auth_core::testing::ScriptedResponse;
 use auth_tests::{SUBJECTS, Subject};
 
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ async fn r6_every_status_with_every_body_for_every_provider() {
                     Body::Html => "<html>An error page</html>".to_owned(),
                     Body::Empty => String::new(),
                 };
-                let (login, script) = subject.scripted(vec![Answer::json(status, &text); 4]).unwrap();
+                let (login, script) = subject.scripted(vec![ScriptedResponse::json(status, &text); 4]).unwrap();
                 let kind = login.login().await.err().map(|error| error.kind());
                 let outcome = (kind, script.requests().len());
                 assert_eq!(outcome, expected(&subject, status, body), "{:?} {status} {body:?}", subject.api);
@@ -62,7 +62,7 @@ async fn r6_every_status_with_every_body_for_every_provider() {
 async fn r6_a_wrong_address_says_so() {
     for subject in SUBJECTS {
         for status in [404, 405] {
-            let (login, _) = subject.scripted(vec![Answer::json(status, "")]).unwrap();
+            let (login, _) = subject.scripted(vec![ScriptedResponse::json(status, "")]).unwrap();
             let error = login.login().await.unwrap_err().to_string();
             assert!(error.contains("`base_url`") && error.contains("`login_path`"), "{error}");
         }
@@ -73,7 +73,7 @@ async fn r6_a_wrong_address_says_so() {
 async fn r6_wrong_credentials_are_sent_once() {
     for subject in SUBJECTS {
         for status in [400, 401, 403] {
-            let (login, script) = subject.scripted(vec![Answer::json(status, subject.refusal); 4]).unwrap();
+            let (login, script) = subject.scripted(vec![ScriptedResponse::json(status, subject.refusal); 4]).unwrap();
             let error = login.login().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Refused);
             assert_eq!((error.provider(), error.is_transient()), (Some(subject.api.name()), false));

@@ -38,15 +38,15 @@ const SUBJECTS: [Subject; 4] = [
     Subject {
         name: "`auth-all`, as it comes",
         dependencies: r#"auth-all = { path = "ROOT/crates/auth-all" }"#,
-        code: "use auth_all::core::TokenSource;
-    let tokens = auth_all::ProviderConfig::from_env(\"voipex\").unwrap().into_source().unwrap();
+        code: "use auth_all::core::{ReqwestTransport, TokenSource};
+    let tokens = auth_all::ProviderConfig::from_env(\"voipex\").unwrap().into_manager(ReqwestTransport::new().unwrap()).unwrap();
     println!(\"{:?}\", tokens.token().await);",
     },
     Subject {
         name: "`auth-voipex` without a transport",
         dependencies: r#"auth-voipex = { path = "ROOT/crates/auth-voipex", default-features = false }"#,
         code: "use auth_voipex::auth_core::Provider;
-    println!(\"{:?}\", auth_voipex::Voipex::from_env().unwrap().login());",
+    println!(\"{:?}\", auth_voipex::Voipex::from_env().unwrap().login_request());",
     },
 ];
 

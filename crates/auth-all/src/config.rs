@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use auth_core::{Error, Login, Provider, Secret, TokenManager, TokenSource, Transport, setting_names};
+use auth_core::{Error, Login, Provider, Secret, TokenManager, Transport, setting_names};
 use serde::Deserialize;
 
 /// Holds the settings of one provider, chosen by name: the form for a config file.
@@ -11,7 +11,7 @@ use serde::Deserialize;
 /// ```
 /// # #[cfg(all(feature = "voipex", feature = "reqwest"))] {
 /// use auth_all::ProviderConfig;
-/// use auth_all::core::TokenSource;
+/// use auth_all::core::{ReqwestTransport, TokenSource};
 ///
 /// let config: ProviderConfig = toml::from_str(
 ///     r#"
@@ -20,7 +20,7 @@ use serde::Deserialize;
 ///     password = "not a real one"
 ///     "#,
 /// )?;
-/// let source: Box<dyn TokenSource> = config.into_source()?;
+/// let tokens = config.into_manager(ReqwestTransport::new()?)?;
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -137,23 +137,14 @@ impl ProviderConfig {
         })
     }
 
-    /// Checks the settings and builds the source of tokens, over HTTPS by reqwest.
+    /// Checks the settings and builds a manager that logs in over a transport, which other managers may share.
+    ///
+    /// To set a [`Policy`](auth_core::Policy) or a store, [`build`](Self::build) a provider for a [`Login`].
     ///
     /// # Errors
     /// As [`build`](Self::build).
-    #[cfg(feature = "reqwest")]
-    pub fn into_source(self) -> Result<Box<dyn TokenSource>, Error> {
-        self.into_source_over(auth_core::ReqwestTransport::new()?)
-    }
-
-    /// Checks the settings and builds the source of tokens, over a transport that other sources may share.
-    ///
-    /// With another [`Policy`](auth_core::Policy), or a store, [`build`](Self::build) a provider for a [`Login`].
-    ///
-    /// # Errors
-    /// As [`build`](Self::build).
-    pub fn into_source_over(self, transport: impl Transport) -> Result<Box<dyn TokenSource>, Error> {
-        Ok(Box::new(TokenManager::new(Login::new(self.build()?, transport))))
+    pub fn into_manager<T: Transport>(self, transport: T) -> Result<TokenManager<Arc<dyn Provider>, T>, Error> {
+        Ok(TokenManager::new(Login::new(self.build()?, transport)))
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use auth_core::{Expiry, Failure, Grant, NumberOrText, Response, Secret};
+use auth_core::{ErrorResponse, Expiry, NumberOrString, Response, Secret, TokenResponse};
 use serde::Deserialize;
 
 /// Where no life is stated: far below the documented 24 hours, and never "for ever".
@@ -23,21 +23,21 @@ struct Answer {
     #[serde(rename = "token_type")]
     kind_snake: Option<String>,
     #[serde(rename = "expiresIn")]
-    life: Option<NumberOrText>,
+    life: Option<NumberOrString>,
     #[serde(rename = "expiresin")]
-    life_lower: Option<NumberOrText>,
+    life_lower: Option<NumberOrString>,
     #[serde(rename = "expires_in")]
-    life_snake: Option<NumberOrText>,
+    life_snake: Option<NumberOrString>,
 }
 
-pub(crate) fn read(response: &Response) -> Result<Grant, Failure> {
+pub(crate) fn read(response: &Response) -> Result<TokenResponse, ErrorResponse> {
     let answer: Answer = response.json()?;
     if answer.success == Some(false) {
-        return Err(Failure::refused());
+        return Err(ErrorResponse::refused());
     }
     let token = answer.token.or(answer.token_lower).or(answer.token_snake);
-    let token = token.ok_or(Failure::malformed("the answer holds no `accessToken`"))?;
+    let token = token.ok_or(ErrorResponse::malformed("the answer holds no `accessToken`"))?;
     let life = answer.life.or(answer.life_lower).or(answer.life_snake);
-    let grant = Grant::new(token, Expiry::from_expires_in(life.as_ref(), FALLBACK_LIFE)?);
+    let grant = TokenResponse::new(token, Expiry::from_expires_in(life.as_ref(), FALLBACK_LIFE)?);
     Ok(grant.with_token_type(answer.kind.or(answer.kind_lower).or(answer.kind_snake)))
 }

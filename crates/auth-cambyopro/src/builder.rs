@@ -3,7 +3,7 @@ use auth_core::http::header::ACCEPT;
 use auth_core::{Error, Request, Secret};
 use serde::Deserialize;
 
-use crate::{Cambyopro, PROFILE};
+use crate::{Cambyopro, INFO};
 
 const BASE_URL: &str = "https://cloudbreak.cambyopro.com";
 const LOGIN_PATH: &str = "/api/no-auth/authentication/v1/login";
@@ -27,7 +27,7 @@ impl Builder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.read_env()
+        INFO.read_env()
     }
 
     /// Reads the settings from wherever `lookup` finds the value of a field, such as `base_url`.
@@ -35,16 +35,16 @@ impl Builder {
     /// # Errors
     /// As [`from_env`](Self::from_env), and that of `lookup`.
     pub fn from_settings(lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>) -> Result<Self, Error> {
-        PROFILE.read_settings(lookup)
+        INFO.read_settings(lookup)
     }
 
-    /// Sets the client id, `clientId` in the body. Required.
+    /// Sets the client id, `clientId` in the body. RequiredSettings.
     pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
         self.client_id = Some(client_id.into());
         self
     }
 
-    /// Sets the client's secret, `clientSecret` in the body. Required.
+    /// Sets the client's secret, `clientSecret` in the body. RequiredSettings.
     pub fn with_client_secret(mut self, client_secret: impl Into<Secret>) -> Self {
         self.client_secret = Some(client_secret.into());
         self
@@ -82,17 +82,17 @@ impl Builder {
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) that names every missing setting and its variable, or the
     /// first wrong one: a URL that is not https, two fields of one name.
     pub fn build(self) -> Result<Cambyopro, Error> {
-        let mut required = PROFILE.required();
+        let mut required = INFO.required();
         let client_id = required.text("client_id", self.client_id);
         let client_secret = required.secret("client_secret", self.client_secret);
         required.check()?;
 
         let base_url = self.base_url.as_deref().unwrap_or(BASE_URL);
-        let endpoint = PROFILE.endpoint(base_url, "login_path", self.login_path.as_deref().unwrap_or(LOGIN_PATH))?;
+        let endpoint = INFO.endpoint(base_url, "login_path", self.login_path.as_deref().unwrap_or(LOGIN_PATH))?;
         let id_field = self.client_id_field.as_deref().unwrap_or("clientId");
         let secret_field = self.client_secret_field.as_deref().unwrap_or("clientSecret");
         if id_field == secret_field {
-            return Err(PROFILE.fault("client_secret_field", "is the same as `client_id_field`"));
+            return Err(INFO.invalid_setting("client_secret_field", "is the same as `client_id_field`"));
         }
         let login = Request::post(&endpoint)
             .with_header(ACCEPT, HeaderValue::from_static("application/json"))

@@ -4,12 +4,12 @@
 mod answer;
 mod builder;
 
-use auth_core::{Error, Failure, Grant, Profile, Provider, Request, Response};
+use auth_core::{Error, ErrorResponse, Provider, ProviderInfo, Request, Response, TokenResponse};
 
 pub use auth_core;
 pub use builder::Builder;
 
-const PROFILE: Profile = Profile::new("cambyopro", "CAMBYOPRO");
+const INFO: ProviderInfo = ProviderInfo::new("cambyopro", "CAMBYOPRO");
 
 /// Logs in to Cambyopro; see the [crate's page](crate) for the wire and the settings.
 #[derive(Debug, Clone)]
@@ -36,14 +36,14 @@ impl Cambyopro {
 
 impl Provider for Cambyopro {
     fn name(&self) -> &'static str {
-        PROFILE.provider
+        INFO.provider
     }
 
-    fn login(&self) -> Request {
+    fn login_request(&self) -> Request {
         self.login.clone()
     }
 
-    fn read(&self, response: &Response) -> Result<Grant, Failure> {
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         answer::read(response)
     }
 }

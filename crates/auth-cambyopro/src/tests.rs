@@ -1,6 +1,6 @@
 use auth_core::http::{HeaderMap, StatusCode};
-use auth_core::testing::{Answer, Script};
-use auth_core::{Body, Error, ErrorKind, Login, Provider, Response, Token};
+use auth_core::testing::{Script, ScriptedResponse};
+use auth_core::{Error, ErrorKind, Login, Provider, Response, SecretBytes, TokenSet};
 use proptest::prelude::*;
 
 use crate::{Builder, Cambyopro};
@@ -9,14 +9,14 @@ fn builder() -> Builder {
     Cambyopro::builder().with_client_id("fake-client").with_client_secret("fake-secret")
 }
 
-async fn login(status: u16, body: &str) -> Result<Token, Error> {
-    let script = Script::new(vec![Answer::json(status, body); 3]);
+async fn login(status: u16, body: &str) -> Result<TokenSet, Error> {
+    let script = Script::new(vec![ScriptedResponse::json(status, body); 3]);
     Login::new(builder().build().unwrap(), script).login().await
 }
 
 #[test]
 fn the_request_is_the_documents() {
-    let request = builder().build().unwrap().login();
+    let request = builder().build().unwrap().login_request();
     assert_eq!(request.uri(), "https://cloudbreak.cambyopro.com/api/no-auth/authentication/v1/login");
     assert_eq!(request.headers()["content-type"], "application/json");
     assert_eq!(request.headers()["accept"], "application/json");
@@ -32,7 +32,7 @@ fn what_the_document_lost_can_be_set() {
         .with_client_secret_field("clientsecret")
         .build()
         .unwrap()
-        .login();
+        .login_request();
     assert_eq!(request.uri(), "https://proxy.example/cloudbreak/api/no_auth/authentication/v1/login");
     assert_eq!(request.body(), br#"{"clientid":"fake-client","clientsecret":"fake-secret"}"#);
 
@@ -48,7 +48,7 @@ fn all_missing_settings_are_told_at_once() {
 
 #[test]
 fn t6_any_unicode_works_in_json_credentials() {
-    let request = builder().with_client_secret("a\r\n\0\"ů\\").build().unwrap().login();
+    let request = builder().with_client_secret("a\r\n\0\"ů\\").build().unwrap().login_request();
     let expected = format!(r#"{{"clientId":"fake-client","clientSecret":{}}}"#, serde_json::json!("a\r\n\0\"ů\\"));
     assert_eq!(request.body(), expected.as_bytes());
 }
@@ -100,7 +100,7 @@ proptest! {
     #[test]
     fn no_answer_panics(status in 100_u16..999, body in ".*") {
         let status = StatusCode::from_u16(status).unwrap();
-        let response = Response::new(status, HeaderMap::new(), Body::from(body.into_bytes()));
-        let _ = builder().build().unwrap().read(&response);
+        let response = Response::new(status, HeaderMap::new(), SecretBytes::from(body.into_bytes()));
+        let _ = builder().build().unwrap().read_response(&response);
     }
 }

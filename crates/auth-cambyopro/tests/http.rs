@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use auth_cambyopro::Cambyopro;
-use auth_core::{Error, ErrorKind, Login, ReqwestTransport, Token};
+use auth_core::{Error, ErrorKind, Login, ReqwestTransport, TokenSet};
 use serde_json::json;
 use wiremock::matchers::{body_json, header, method, path};
 use wiremock::{Mock, MockBuilder, MockServer, ResponseTemplate};
@@ -15,7 +15,7 @@ fn post() -> MockBuilder {
         .and(body_json(json!({ "clientId": "fake-client", "clientSecret": "fake-secret" })))
 }
 
-async fn login(server: &MockServer) -> Result<Token, Error> {
+async fn login(server: &MockServer) -> Result<TokenSet, Error> {
     let builder = Cambyopro::builder().with_client_id("fake-client").with_client_secret("fake-secret");
     Login::new(builder.with_base_url(server.uri()).build()?, ReqwestTransport::new()?).login().await
 }

@@ -146,7 +146,7 @@ impl From<io::Error> for Failure {
 /// In the words of the library's errors.
 pub(crate) fn wait_until(at: SystemTime) -> String {
     let wait = at.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-    format!("; not again within {} s", wait.as_secs_f64().ceil())
+    format!("; next attempt in {} s", wait.as_secs_f64().ceil())
 }
 
 /// An error and what lies beneath it, in one line.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use auth_all::core::{AccessToken, Body, Secret};
+use auth_all::core::{AccessToken, Secret, SecretBytes};
 use os_display::Quoted;
 use serde::{Deserialize, Serialize};
 use shell_quote::{Fish, Sh};
@@ -23,8 +23,8 @@ pub(crate) fn render(
     account: &Account,
     token: &AccessToken,
     source: Source,
-) -> Result<Body> {
-    let mut out = Body::with_capacity(4096 + 2 * token.expose().len());
+) -> Result<SecretBytes> {
+    let mut out = SecretBytes::with_capacity(4096 + 2 * token.expose().len());
     let written = match format {
         Format::Token => writeln!(out, "{}", token.expose()),
         Format::Header => writeln!(out, "Authorization: {} {}", token.token_type(), token.expose()),
@@ -49,7 +49,7 @@ pub(crate) fn variables(account: &Account, token: &AccessToken) -> [(String, Sec
 }
 
 fn for_shell(
-    out: &mut Body,
+    out: &mut SecretBytes,
     account: &Account,
     token: &AccessToken,
     [set, to]: [&str; 2],
@@ -57,13 +57,13 @@ fn for_shell(
 ) -> io::Result<()> {
     variables(account, token).into_iter().try_for_each(|(name, value)| {
         write!(out, "{set}{name}{to}")?;
-        out.write_all(Body::from(quote(value.expose())).as_ref())?;
+        out.write_all(SecretBytes::from(quote(value.expose())).as_ref())?;
         writeln!(out)
     })
 }
 
 /// All headers that a call needs, for `curl -K -`.
-fn for_curl(out: &mut Body, token: &AccessToken) -> io::Result<()> {
+fn for_curl(out: &mut SecretBytes, token: &AccessToken) -> io::Result<()> {
     writeln!(out, "header = \"Authorization: {} {}\"", token.token_type(), escaped(token.expose()).expose())?;
     token.api_headers().iter().try_for_each(|(name, value)| {
         // Checked to be ASCII when it was built.
@@ -84,7 +84,7 @@ fn escaped(text: &str) -> Secret {
     escaped.into()
 }
 
-fn json(out: &mut Body, value: &impl Serialize) -> io::Result<()> {
+fn json(out: &mut SecretBytes, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     writeln!(out)
 }

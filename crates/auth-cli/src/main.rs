@@ -52,7 +52,7 @@ fn log(verbose: u8) {
     let mut targets = Targets::new().with_default(LevelFilter::OFF).with_target("auth", level);
     if verbose == 0 {
         // The command says it itself.
-        targets = targets.with_target("auth_core::manager::flight", LevelFilter::OFF);
+        targets = targets.with_target(auth_all::core::targets::FLIGHT, LevelFilter::OFF);
     }
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).without_time().with_ansi(false);
     tracing_subscriber::registry().with(lines).with(targets).init();

@@ -71,7 +71,7 @@ impl Session {
     pub(crate) async fn token(&self, min_ttl: Duration) -> Result<(AccessToken, Source)> {
         self.recall().await?;
         if let Some(token) = self.tokens.cached() {
-            if token.remaining(&SystemClock.now()) >= min_ttl {
+            if token.remaining_at(&SystemClock.now()) >= min_ttl {
                 return Ok((token, Source::Cache));
             }
             // The next one would have less on its arrival, and so on with each call.
@@ -80,7 +80,7 @@ impl Session {
             }
         }
         self.ready()?;
-        self.told(self.tokens.token_with(min_ttl).await)
+        self.told(self.tokens.token_valid_for(min_ttl).await)
     }
 
     /// Gets another token, with so much left.
@@ -88,7 +88,7 @@ impl Session {
         self.recall().await?;
         self.ready()?;
         let (token, source) = self.told(self.tokens.renew().await)?;
-        if token.remaining(&SystemClock.now()) < min_ttl { Err(self.too_long()) } else { Ok((token, source)) }
+        if token.remaining_at(&SystemClock.now()) < min_ttl { Err(self.too_long()) } else { Ok((token, source)) }
     }
 
     /// Sees to all that a login needs here, so that what is wrong with it is told as such, and is not remembered as a
@@ -109,7 +109,7 @@ impl Session {
             Ok(token) => Ok((token, if self.transport.was_used() { Source::Login } else { Source::Cache })),
             Err(error) if error.setting() == Some("min_validity") => Err(self.too_long()),
             Err(error) => {
-                let (name, uri) = (&self.account.name, self.provider.login().uri().clone());
+                let (name, uri) = (&self.account.name, self.provider.login_request().uri().clone());
                 Err(self
                     .account
                     .of(error.into())

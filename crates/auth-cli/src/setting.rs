@@ -4,7 +4,7 @@ use std::env;
 use std::fmt::Display;
 use std::io::{self, Read};
 
-use auth_all::core::{Body, Secret};
+use auth_all::core::{Secret, SecretBytes};
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Result};
@@ -90,7 +90,7 @@ pub(crate) fn from_stdin(setting: &str) -> Result<Secret> {
 
 /// Reads a secret to its end, but for one line end.
 pub(crate) fn read(from: impl Read) -> io::Result<Secret> {
-    let mut bytes = Body::with_capacity(LONGEST + 1);
+    let mut bytes = SecretBytes::with_capacity(LONGEST + 1);
     let mut from = from.take(LONGEST as u64 + 1);
     let mut chunk = Zeroizing::new([0; 4096]);
     loop {

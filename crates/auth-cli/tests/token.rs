@@ -69,9 +69,9 @@ fn every_exit_code_says_what_to_do() {
     let home = Home::new();
     home.sandbox.fail_always(Api::Zoqq, Fault::Status(503));
     let told = home.run(&["token", "zoqq"]).failed(75).to_owned();
-    assert!(told.contains("HTTP 503") && told.contains("not again within "), "{told}");
+    assert!(told.contains("HTTP 503") && told.contains("next attempt in "), "{told}");
     home.sandbox.fail_always(Api::Roecny, Fault::RetryAfter(429, "120".into()));
-    assert!(home.run(&["token", "roecny"]).failed(75).contains("not again within 1"));
+    assert!(home.run(&["token", "roecny"]).failed(75).contains("next attempt in 1"));
     home.sandbox.fail_always(Api::Cambyopro, Fault::Redirect(307, "https://other.example/".into()));
     assert!(home.run(&["token", "cambyopro"]).failed(1).contains("https://other.example"));
     home.sandbox.fail_always(Api::Voipex, Fault::Body("sentinel".into()));

@@ -16,10 +16,10 @@ impl Endpoint {
         base_url: &str,
         path_field: &'static str,
         path: &str,
-        fault: impl Fn(&'static str, &str) -> Error,
+        invalid_setting: impl Fn(&'static str, &str) -> Error,
     ) -> Result<Self, Error> {
-        let base = check_base(base_url).map_err(|problem| fault("base_url", problem))?;
-        check_path(path).map_err(|problem| fault(path_field, problem))?;
+        let base = check_base(base_url).map_err(|problem| invalid_setting("base_url", problem))?;
+        check_path(path).map_err(|problem| invalid_setting(path_field, problem))?;
 
         let prefix = base.path().trim_end_matches('/');
         let path = path.trim_start_matches('/');
@@ -29,7 +29,7 @@ impl Endpoint {
             .path_and_query(format!("{prefix}/{path}"))
             .build()
             .map(Self)
-            .map_err(|_| fault(path_field, "is not a URL path"))
+            .map_err(|_| invalid_setting(path_field, "is not a URL path"))
     }
 
     /// The URL.
@@ -111,11 +111,11 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Profile;
+    use crate::settings::ProviderInfo;
     use proptest::prelude::*;
 
     fn endpoint(base_url: &str, path: &str) -> Result<Endpoint, Error> {
-        Profile::new("test", "TEST").endpoint(base_url, "login_path", path)
+        ProviderInfo::new("test", "TEST").endpoint(base_url, "login_path", path)
     }
 
     #[test]

@@ -48,6 +48,15 @@ pub enum ErrorKind {
     Untrusted,
     /// A provider or a transport has a bug: it panicked. The next call starts afresh.
     Internal,
+    /// A call that can never succeed: outside a tokio runtime where one is needed, or for more validity than any token of
+    /// this provider has. Correct the program.
+    Misuse,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 impl ErrorKind {
@@ -63,12 +72,14 @@ impl ErrorKind {
             Self::Redirected,
             Self::Untrusted,
             Self::Internal,
+            Self::Misuse,
         ];
         all.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The name for logs, metrics and stores.
-    pub(crate) fn name(self) -> &'static str {
+    /// Returns the name that stands in logs, metrics and stores, such as `refused`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
             Self::Throttled => "throttled",
@@ -78,6 +89,7 @@ impl ErrorKind {
             Self::Redirected => "redirected",
             Self::Untrusted => "untrusted",
             Self::Internal => "internal",
+            Self::Misuse => "misuse",
         }
     }
 }
@@ -153,6 +165,10 @@ impl Error {
 
     pub(crate) fn refused(what: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Refused, what)
+    }
+
+    pub(crate) fn misuse(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Misuse, what)
     }
 
     pub(crate) fn internal(what: &'static str) -> Self {
@@ -307,7 +323,7 @@ impl fmt::Display for Error {
             (None, _) => {}
         }
         if let Some((wait, _)) = self.0.retry {
-            write!(f, "; not again within {} s", wait.as_secs_f64().ceil())?;
+            write!(f, "; next attempt in {} s", wait.as_secs_f64().ceil())?;
         }
         Ok(())
     }
@@ -362,7 +378,7 @@ mod tests {
             .with_status(StatusCode::TOO_MANY_REQUESTS)
             .with_code(Some("slow_down".into()))
             .with_retry(Duration::from_secs(30), SystemTime::UNIX_EPOCH);
-        let text = "voipex: too many logins (HTTP 429, slow_down); not again within 30 s";
+        let text = "voipex: too many logins (HTTP 429, slow_down); next attempt in 30 s";
         assert_eq!(error.to_string(), text);
         assert_eq!(format!("{error:?}"), format!("Error(Throttled: {text})"));
         assert!(error.is_transient());

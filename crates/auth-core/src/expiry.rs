@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Iso8601;
 
-use crate::failure::Failure;
+use crate::error_response::ErrorResponse;
 
 /// The longest life that an `expires_in` may state: one year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -36,7 +36,7 @@ impl Expiry {
     ///
     /// # Errors
     /// A malformed answer where it is no number, below one second or above one year.
-    pub fn from_expires_in(seconds: Option<&NumberOrText>, fallback: Duration) -> Result<Self, Failure> {
+    pub fn from_expires_in(seconds: Option<&NumberOrString>, fallback: Duration) -> Result<Self, ErrorResponse> {
         let Some(seconds) = seconds.filter(|value| !value.is_blank()) else {
             return Ok(Self::Unstated(fallback));
         };
@@ -45,14 +45,14 @@ impl Expiry {
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .filter(|life| (Duration::from_secs(1)..=LONGEST).contains(life))
             .map(Self::After)
-            .ok_or(Failure::malformed("the token's life is not between a second and a year"))
+            .ok_or(ErrorResponse::malformed("the token's life is not between a second and a year"))
     }
 
     /// Reads an instant: ISO 8601 text (`+0000`, `+00:00`, `Z`, or no zone, which means UTC) or epoch seconds or
     /// milliseconds; `fallback` as the life where there is none, or none that can be read, since the token may be good all
     /// the same.
     #[must_use]
-    pub fn from_expires_at(instant: Option<&NumberOrText>, fallback: Duration) -> Self {
+    pub fn from_expires_at(instant: Option<&NumberOrString>, fallback: Duration) -> Self {
         let read = match instant {
             None => None,
             Some(value) => value.number().map(epoch).or_else(|| value.text().and_then(iso8601)),
@@ -96,7 +96,7 @@ impl Expiry {
 /// Reads a JSON value that servers send as a number or as text.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
-pub enum NumberOrText {
+pub enum NumberOrString {
     /// A JSON number.
     Number(f64),
     /// JSON text.
@@ -105,7 +105,7 @@ pub enum NumberOrText {
     Other,
 }
 
-impl fmt::Debug for NumberOrText {
+impl fmt::Debug for NumberOrString {
     /// Without what the server wrote.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -116,7 +116,7 @@ impl fmt::Debug for NumberOrText {
     }
 }
 
-impl<'de> Deserialize<'de> for NumberOrText {
+impl<'de> Deserialize<'de> for NumberOrString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // By way of `Value`, which reads numbers whatever features of serde_json another crate has switched on.
         Ok(match Value::deserialize(deserializer)? {
@@ -127,7 +127,7 @@ impl<'de> Deserialize<'de> for NumberOrText {
     }
 }
 
-impl NumberOrText {
+impl NumberOrString {
     /// The number, also where it came as text; infinities are none.
     #[must_use]
     pub fn number(&self) -> Option<f64> {
@@ -176,7 +176,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1_745_564_224);
     const FALLBACK: Duration = Duration::from_secs(1800);
 
-    fn value(json: &str) -> Option<NumberOrText> {
+    fn value(json: &str) -> Option<NumberOrString> {
         serde_json::from_str(json).unwrap()
     }
 
@@ -292,14 +292,14 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in ".*") {
-            let text = NumberOrText::Text(text);
+            let text = NumberOrString::Text(text);
             let _ = Expiry::from_expires_at(Some(&text), FALLBACK);
             let _ = Expiry::from_expires_in(Some(&text), FALLBACK);
         }
 
         #[test]
         fn no_number_panics(number in any::<f64>(), now in any::<u32>()) {
-            let number = NumberOrText::Number(number);
+            let number = NumberOrString::Number(number);
             let end = Expiry::from_expires_at(Some(&number), FALLBACK);
             let _ = Expiry::from_expires_in(Some(&number), FALLBACK);
             if let Ok(life) = end.lifetime(|| None, Some(at(now.into())), at(now.into())) {

@@ -5,13 +5,13 @@
 //!
 //! ```
 //! use auth_core::key_login::{Brand, KeyLogin, Revision};
-//! use auth_core::{Profile, Provider};
+//! use auth_core::{ProviderInfo, Provider};
 //!
 //! #[derive(Debug)]
 //! struct Acme;
 //!
 //! impl Brand for Acme {
-//!     const PROFILE: Profile = Profile::new("acme", "ACME");
+//!     const INFO: ProviderInfo = ProviderInfo::new("acme", "ACME");
 //!     const REVISION: Revision = Revision::Headers;
 //! }
 //!
@@ -35,11 +35,11 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::error_response::ErrorResponse;
 use crate::message::{Request, Response};
-use crate::provider::{Grant, Provider};
+use crate::provider::{Provider, TokenResponse};
 use crate::secret::Secret;
-use crate::settings::Profile;
+use crate::settings::ProviderInfo;
 
 pub use answer::is_rejection;
 pub use builder::Builder;
@@ -85,7 +85,7 @@ impl Revision {
 /// One provider that speaks this login.
 pub trait Brand: fmt::Debug + Send + Sync + 'static {
     /// Its name, and the prefix of its environment variables.
-    const PROFILE: Profile;
+    const INFO: ProviderInfo;
     /// The revision that its servers speak where nothing else is set.
     const REVISION: Revision;
 }
@@ -115,10 +115,10 @@ impl<B: Brand> KeyLogin<B> {
 
 impl<B: Brand> Provider for KeyLogin<B> {
     fn name(&self) -> &'static str {
-        B::PROFILE.provider
+        B::INFO.provider
     }
 
-    fn login(&self) -> Request {
+    fn login_request(&self) -> Request {
         self.login.clone()
     }
 
@@ -127,7 +127,7 @@ impl<B: Brand> Provider for KeyLogin<B> {
         key.map(|key| (X_API_KEY, key.clone())).into_iter().collect()
     }
 
-    fn read(&self, response: &Response) -> Result<Grant, Failure> {
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         answer::read(response)
     }
 }
@@ -154,7 +154,7 @@ struct Settings {
 
 impl Settings {
     /// Checks the settings and builds the login request.
-    fn into_login(self, profile: Profile, default: Revision) -> Result<Request, Error> {
+    fn into_login(self, profile: ProviderInfo, default: Revision) -> Result<Request, Error> {
         let revision = self.revision.unwrap_or(default);
         self.check_place(profile, revision)?;
 
@@ -193,7 +193,7 @@ impl Settings {
         Ok(request)
     }
 
-    fn check_place(&self, profile: Profile, revision: Revision) -> Result<(), Error> {
+    fn check_place(&self, profile: ProviderInfo, revision: Revision) -> Result<(), Error> {
         let misplaced = [
             ("scope", self.scope.is_some() && revision.has_body()),
             ("client_secret", self.client_secret.is_some() && !revision.has_body()),
@@ -203,7 +203,7 @@ impl Settings {
             Some((field, _)) => {
                 let problem =
                     format!("has no place in revision `{}`; set `revision` to what the server speaks", revision.name());
-                Err(profile.fault(field, &problem))
+                Err(profile.invalid_setting(field, &problem))
             }
             None => Ok(()),
         }

@@ -2,13 +2,15 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod classify;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod cooldown;
 mod endpoint;
 mod error;
+mod error_response;
 mod expiry;
-mod failure;
 mod freshness;
 mod jwt;
 pub mod key_login;
@@ -21,23 +23,22 @@ mod pool;
 mod provider;
 mod retry;
 mod secret;
-mod setback;
 mod settings;
 mod source;
 #[cfg(feature = "store")]
 pub mod store;
+pub mod targets;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;
 mod transport;
-mod verdict;
 
 pub use async_trait::async_trait;
 pub use clock::{Clock, Moment, SystemClock};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind};
-pub use expiry::{Expiry, NumberOrText};
-pub use failure::Failure;
+pub use error_response::ErrorResponse;
+pub use expiry::{Expiry, NumberOrString};
 pub use freshness::Freshness;
 pub use http;
 pub use login::Login;
@@ -46,11 +47,11 @@ pub use message::{Request, Response};
 pub use origin::Origin;
 pub use policy::Policy;
 pub use pool::TokenPool;
-pub use provider::{Grant, Provider};
-pub use secret::{Body, Secret};
-pub use settings::{Profile, Required, setting_names};
+pub use provider::{Provider, TokenResponse};
+pub use secret::{Secret, SecretBytes};
+pub use settings::{ProviderInfo, RequiredSettings, setting_names};
 pub use source::{TokenFuture, TokenSource};
-pub use token::{AccessToken, RefreshToken, Token};
+pub use token::{AccessToken, RefreshToken, TokenSet};
 pub use transport::Transport;
 #[cfg(feature = "reqwest")]
 pub use transport::reqwest::ReqwestTransport;

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::classify::{classify, is_unreadable};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::{Error, ErrorKind};
 use crate::message::Request;
 use crate::policy::Policy;
 use crate::provider::Provider;
-use crate::retry::back_off;
-use crate::token::{AccessToken, RefreshToken, Token};
+use crate::retry::backoff;
+use crate::targets;
+use crate::token::{AccessToken, RefreshToken, TokenSet};
 use crate::transport::Transport;
-use crate::verdict::{is_unreadable, judge};
 
 /// Logs in by a [`Provider`] over a [`Transport`], with a few attempts inside one deadline. It caches nothing.
 #[derive(Debug)]
@@ -79,10 +80,10 @@ impl<P: Provider, T: Transport> Login<P, T> {
     /// # Errors
     /// See [`ErrorKind`]. More than one request is made only after a failure that [is transient](Error::is_transient), and
     /// never more than the [policy](Policy::with_attempts) allows.
-    pub async fn login(&self) -> Result<Token, Error> {
+    pub async fn login(&self) -> Result<TokenSet, Error> {
         let mut refresh = None;
         let access = self.renew(&mut refresh).await?;
-        Ok(Token { access, refresh })
+        Ok(TokenSet { access, refresh })
     }
 
     /// Gets a new access token: by `refresh` where it is there, alive, and the provider has such a request; else by login.
@@ -134,9 +135,9 @@ impl<P: Provider, T: Transport> Login<P, T> {
                 }
                 Err(error) => error,
             };
-            let back_off = back_off(&self.policy, failures.saturating_add(*attempt), fastrand::f64());
+            let backoff = backoff(&self.policy, failures.saturating_add(*attempt), fastrand::f64());
             let is_last = *attempt >= self.policy.attempts;
-            let Some(wait) = next(by, is_last, &error, was_unreadable, back_off) else {
+            let Some(wait) = next(by, is_last, &error, was_unreadable, backoff) else {
                 return Err(error);
             };
             if start.elapsed() + wait >= self.policy.deadline {
@@ -144,18 +145,22 @@ impl<P: Provider, T: Transport> Login<P, T> {
             }
             was_unreadable |= is_unreadable(&error);
             let wait_ms = wait.as_millis() as u64;
-            tracing::debug!(provider = self.provider.name(), attempt, wait_ms, %error, "attempt failed");
+            tracing::debug!(target: targets::FLIGHT, provider = self.provider.name(), attempt, wait_ms, %error, "attempt failed");
             tokio::time::sleep(wait).await;
         }
     }
 
-    async fn attempt(&self, refresh: &mut Option<RefreshToken>, sent: &mut Vec<Request>) -> (By, Result<Token, Error>) {
+    async fn attempt(
+        &self,
+        refresh: &mut Option<RefreshToken>,
+        sent: &mut Vec<Request>,
+    ) -> (By, Result<TokenSet, Error>) {
         let start = self.clock.now();
         let token = refresh.take().filter(|token| !token.is_expired(&start));
         let Some((token, request)) =
-            token.and_then(|token| self.provider.refresh(&token).map(|request| (token, request)))
+            token.and_then(|token| self.provider.refresh_request(&token).map(|request| (token, request)))
         else {
-            return (By::Login, self.exchange(self.provider.login(), sent, start, None).await);
+            return (By::Login, self.exchange(self.provider.login_request(), sent, start, None).await);
         };
         let result = self.exchange(request, sent, start, Some(token.clone())).await;
         let result = match result {
@@ -177,16 +182,16 @@ impl<P: Provider, T: Transport> Login<P, T> {
         sent: &mut Vec<Request>,
         start: Moment,
         used: Option<RefreshToken>,
-    ) -> Result<Token, Error> {
+    ) -> Result<TokenSet, Error> {
         sent.push(request.clone());
         let response = self.transport.send(request).await?;
-        let grant = judge(&self.provider, sent, &response, self.clock.now().wall, &self.policy)?;
-        Token::new(grant, self.provider.api_headers(), start, response.date(), used, &self.policy)
+        let grant = classify(&self.provider, sent, &response, self.clock.now().wall, &self.policy)?;
+        TokenSet::new(grant, self.provider.api_headers(), start, response.date(), used, &self.policy)
             .map_err(|what| Error::malformed(what).with_status(response.status()))
     }
 
     /// Tells whether the session behind a refreshed token ends soon.
-    fn is_ending(&self, renewed: &Token, used: &RefreshToken) -> bool {
+    fn is_ending(&self, renewed: &TokenSet, used: &RefreshToken) -> bool {
         let lifetime = renewed.access.lifetime();
         lifetime < self.policy.ending_session && lifetime < used.login_lifetime()
     }
@@ -200,7 +205,7 @@ enum By {
 }
 
 /// Decides whether to try again after `error`, and how long to wait before.
-fn next(by: By, is_last: bool, error: &Error, was_unreadable: bool, back_off: Duration) -> Option<Duration> {
+fn next(by: By, is_last: bool, error: &Error, was_unreadable: bool, backoff: Duration) -> Option<Duration> {
     if is_last || error.is_settled() {
         return None;
     }
@@ -211,7 +216,7 @@ fn next(by: By, is_last: bool, error: &Error, was_unreadable: bool, back_off: Du
     if !error.is_transient() || (is_unreadable(error) && was_unreadable) {
         return None;
     }
-    Some(error.retry_after().unwrap_or_default().max(back_off))
+    Some(error.retry_after().unwrap_or_default().max(backoff))
 }
 
 /// The server has surely not acted on the request: nothing left, or it was turned away at the door.

@@ -1,6 +1,5 @@
 //! Keeps one credential's token fresh.
 
-mod brief;
 mod flight;
 #[cfg(feature = "metrics")]
 mod meter;
@@ -9,6 +8,7 @@ mod meter;
 mod meter;
 #[cfg(feature = "store")]
 mod recall;
+mod renewal;
 #[cfg(feature = "store")]
 mod share;
 #[cfg(not(feature = "store"))]
@@ -30,21 +30,21 @@ use shuttle::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Moment};
+use crate::cooldown::Cooldown;
 use crate::error::Error;
 use crate::freshness::{Freshness, Term};
 use crate::login::Login;
 use crate::provider::Provider;
-use crate::setback::Setback;
 use crate::source::{TokenFuture, TokenSource};
 #[cfg(feature = "store")]
 use crate::store::TokenStore;
 use crate::token::{AccessToken, RefreshToken, Slot};
 use crate::transport::Transport;
 
-use brief::Need;
 use flight::{Flight, Reason};
 use meter::Meter;
-use share::{Seen, Share};
+use renewal::Need;
+use share::{Share, StoreCursor};
 
 pub use status::Status;
 
@@ -52,7 +52,7 @@ pub use status::Status;
 ///
 /// - A fresh token costs two clock reads and a pointer load: no lock, no allocation, no task.
 /// - One login serves everybody who waits for it. It has a deadline of its own and ends on its own: a caller that is
-///   dropped, or runs out of patience, ends its own wait alone.
+///   dropped, or runs out of timeout, ends its own wait alone.
 /// - A token past its refresh point is handed out while the next is fetched; an error never displaces a usable token.
 /// - A failure is remembered: refused credentials, and settings that the provider does not accept, are tried again after
 ///   60, 120, 240 … seconds (15 minutes at most), an unavailable provider after a back-off, a throttling one when it
@@ -96,12 +96,12 @@ struct State<P, T> {
     /// Counts the tokens.
     generation: u64,
     refresh: Option<RefreshToken>,
-    setback: Setback,
+    cooldown: Cooldown,
     flight: Option<Flight>,
     /// What was rejected since a flight last succeeded: one under way may not bring it back, and none may take it from a
     /// store.
     rejected: Option<AccessToken>,
-    seen: Seen,
+    cursor: StoreCursor,
 }
 
 impl<P: Provider, T: Transport> TokenManager<P, T> {
@@ -116,7 +116,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     ///
     /// The store is asked before a login and told after it, never on a hit. Where it is out of reach, no caller hears
     /// of it: each process logs in for itself, and a login waits for a store that does not answer once, as long as its
-    /// [`patience`](crate::store::TokenStore::patience) lasts. Credentials without a [`Provider::identity`] are not
+    /// [`timeout`](crate::store::TokenStore::timeout) lasts. Credentials without a [`Provider::identity`] are not
     /// shared. See [`store`](crate::store).
     #[cfg(feature = "store")]
     #[must_use]
@@ -136,10 +136,10 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
                 epoch: 0,
                 generation: 0,
                 refresh: None,
-                setback: Setback::default(),
+                cooldown: Cooldown::default(),
                 flight: None,
                 rejected: None,
-                seen: Seen::default(),
+                cursor: StoreCursor::default(),
             }),
         }))
     }
@@ -147,15 +147,16 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// Gives a token with at least `min_validity` left, and waits for a new one where the current has less.
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), at once, where no token of this provider lives that long;
+    /// [`Misuse`](crate::ErrorKind::Misuse), at once, if no token of this provider has that lifetime;
     /// else as [`token`](TokenSource::token).
-    pub async fn token_with(&self, min_validity: Duration) -> Result<AccessToken, Error> {
+    pub async fn token_valid_for(&self, min_validity: Duration) -> Result<AccessToken, Error> {
         let check = |token: AccessToken| {
             if token.lifetime() < min_validity {
-                let problem = format!("is more than the {} s that a token lives", token.lifetime().as_secs());
-                return Err(Error::misconfigured("min_validity", &problem).with_provider(self.0.lock().login.name()));
+                let lifetime = token.lifetime().as_secs();
+                let what = format!("`min_validity` is more than the lifetime of a token, which is {lifetime} s");
+                return Err(Error::misuse(what).with_provider(self.0.lock().login.name()));
             }
-            Ok(Some(token).filter(|token| token.remaining(&self.0.clock.now()) >= min_validity))
+            Ok(Some(token).filter(|token| token.remaining_at(&self.0.clock.now()) >= min_validity))
         };
         let now = self.0.clock.now();
         if let Some((token, freshness)) = self.0.look_at(&now).filter(|(_, freshness)| is_usable(*freshness))
@@ -193,7 +194,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         state.login = Arc::new(state.login.with_provider(provider));
         state.epoch += 1;
         state.refresh = None;
-        state.setback = Setback::default();
+        state.cooldown = Cooldown::default();
         if let Some(token) = self.0.current.load() {
             // Stale at once.
             let term = Term { refresh: token.issued(), ..token.term() };
@@ -219,7 +220,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 
     /// Whether a failure stops logins for now.
     pub(crate) fn is_paused(&self) -> bool {
-        self.0.lock().setback.left(&self.0.clock.now()).is_some()
+        self.0.lock().cooldown.left(&self.0.clock.now()).is_some()
     }
 }
 
@@ -267,15 +268,15 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
 
     fn reject(&self, token: &AccessToken) {
         let mut state = self.0.lock();
-        if !self.0.current.load().is_some_and(|current| current.same(token)) {
+        if !self.0.current.load().is_some_and(|current| current.ptr_eq(token)) {
             return;
         }
         self.0.replace(None);
         let now = self.0.clock.now();
         let login = state.login.clone();
-        state.setback.rejected(now.since(&token.issued()), now, login.name(), login.policy());
+        state.cooldown.rejected(now.since(&token.issued()), now, login.name(), login.policy());
         state.rejected = Some(token.clone());
-        self.0.share.forget(&state.seen);
+        self.0.share.forget(&state.cursor);
     }
 }
 

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
-use crate::failure::Failure;
-use crate::secret::Body;
+use crate::error_response::ErrorResponse;
+use crate::secret::SecretBytes;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -25,14 +25,14 @@ const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlen
 pub struct Request {
     uri: Uri,
     headers: HeaderMap,
-    body: Body,
+    body: SecretBytes,
 }
 
 impl Request {
     /// Starts a `POST` with an empty body.
     #[must_use]
     pub fn post(endpoint: &Endpoint) -> Self {
-        Self { uri: endpoint.uri().clone(), headers: HeaderMap::new(), body: Body::default() }
+        Self { uri: endpoint.uri().clone(), headers: HeaderMap::new(), body: SecretBytes::default() }
     }
 
     /// Sets a header.
@@ -51,7 +51,7 @@ impl Request {
     /// Sets a JSON object of texts as the body, in a buffer that is wiped.
     #[must_use]
     pub fn with_json(mut self, members: &[(&str, &str)]) -> Self {
-        let mut body = Body::with_capacity(256);
+        let mut body = SecretBytes::with_capacity(256);
         let written = serde_json::Serializer::new(&mut body).collect_map(members.iter().copied());
         debug_assert!(written.is_ok(), "texts are always JSON, and a body takes every byte");
         self.body = body;
@@ -61,12 +61,12 @@ impl Request {
     /// Sets an `application/x-www-form-urlencoded` body (RFC 6749 appendix B), in a buffer that is wiped.
     #[must_use]
     pub fn with_form(mut self, pairs: &[(&str, &str)]) -> Self {
-        let mut body = Body::with_capacity(256);
+        let mut body = SecretBytes::with_capacity(256);
         for (name, value) in pairs {
             if !body.as_ref().is_empty() {
                 body.push(b"&");
             }
-            let encode = |text: &str, body: &mut Body| {
+            let encode = |text: &str, body: &mut SecretBytes| {
                 form_urlencoded::byte_serialize(text.as_bytes()).for_each(|part| body.push(part.as_bytes()));
             };
             encode(name, &mut body);
@@ -97,7 +97,7 @@ impl Request {
 
     /// Turns it into the request that an HTTP client sends, with `Content-Length` (RFC 9110 8.6) also where it is 0.
     #[must_use]
-    pub fn into_http(self) -> http::Request<Body> {
+    pub fn into_http(self) -> http::Request<SecretBytes> {
         let length = self.body.as_ref().len();
         let mut request = http::Request::new(self.body);
         *request.method_mut() = Method::POST;
@@ -154,13 +154,13 @@ impl fmt::Debug for Request {
 pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
-    body: Body,
+    body: SecretBytes,
 }
 
 impl Response {
     /// Puts an answer together; for transports.
     #[must_use]
-    pub fn new(status: StatusCode, headers: HeaderMap, body: Body) -> Self {
+    pub fn new(status: StatusCode, headers: HeaderMap, body: SecretBytes) -> Self {
         Self { status, headers, body }
     }
 
@@ -187,10 +187,10 @@ impl Response {
     /// # Errors
     /// Unreadable where it is no JSON (empty, cut off, HTML); malformed where it is JSON of another form. Neither keeps a
     /// word of it.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ErrorResponse> {
         serde_json::from_slice(self.body()).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => Failure::malformed("the answer is JSON of another form"),
-            _ => Failure::unreadable(),
+            serde_json::error::Category::Data => ErrorResponse::malformed("the answer is JSON of another form"),
+            _ => ErrorResponse::unreadable(),
         })
     }
 
@@ -218,14 +218,16 @@ mod tests {
     #[test]
     fn k1_debug_shows_the_names_of_headers_alone() {
         let headers = HeaderMap::from_iter([(http::header::SET_COOKIE, HeaderValue::from_static("sentinel"))]);
-        let shown = format!("{:?}", Response::new(StatusCode::OK, headers, Body::default()));
+        let shown = format!("{:?}", Response::new(StatusCode::OK, headers, SecretBytes::default()));
         assert!(shown.contains("set-cookie") && !shown.contains("sentinel"), "{shown}");
     }
-    use crate::settings::Profile;
+    use crate::settings::ProviderInfo;
     use proptest::prelude::*;
 
     fn request() -> Request {
-        Request::post(&Profile::new("test", "TEST").endpoint("https://login.example", "login_path", "/token").unwrap())
+        Request::post(
+            &ProviderInfo::new("test", "TEST").endpoint("https://login.example", "login_path", "/token").unwrap(),
+        )
     }
 
     #[test]

@@ -22,7 +22,7 @@ const EARLIEST_REFRESH: u8 = 50;
 /// use auth_core::Policy;
 ///
 /// let hour = Duration::from_secs(3600);
-/// let policy = Policy::default().with_refusal_pauses(hour..=24 * hour);
+/// let policy = Policy::default().with_refusal_backoff(hour, 24 * hour);
 /// ```
 ///
 /// A time of more than a year counts as a year.
@@ -32,10 +32,10 @@ pub struct Policy {
     pub(crate) attempts: u32,
     pub(crate) refresh_window: RangeInclusive<u8>,
     pub(crate) margin: Duration,
-    pub(crate) back_off: RangeInclusive<Duration>,
+    pub(crate) backoff: RangeInclusive<Duration>,
     pub(crate) longest_retry_after: Duration,
-    pub(crate) refusal_pauses: RangeInclusive<Duration>,
-    pub(crate) rejection_pause: Duration,
+    pub(crate) refusal_backoff: RangeInclusive<Duration>,
+    pub(crate) rejection_cooldown: Duration,
     pub(crate) ending_session: Duration,
 }
 
@@ -47,10 +47,10 @@ impl Default for Policy {
             attempts: 3,
             refresh_window: 70..=80,
             margin: seconds(30),
-            back_off: seconds(1)..=seconds(30),
+            backoff: seconds(1)..=seconds(30),
             longest_retry_after: seconds(3600),
-            refusal_pauses: seconds(60)..=seconds(15 * 60),
-            rejection_pause: seconds(60),
+            refusal_backoff: seconds(60)..=seconds(15 * 60),
+            rejection_cooldown: seconds(60),
             ending_session: seconds(60),
         }
     }
@@ -84,7 +84,7 @@ impl Policy {
     /// Sets how much of its life a token must have left to be handed out; never more than a tenth of it (F3). Default is
     /// 30 seconds.
     ///
-    /// A call that needs more asks for it: [`token_with`](crate::TokenManager::token_with).
+    /// A call that needs more asks for it: [`token_valid_for`](crate::TokenManager::token_valid_for).
     #[must_use]
     pub fn with_margin(mut self, margin: Duration) -> Self {
         self.margin = margin.min(LONGEST);
@@ -94,8 +94,8 @@ impl Policy {
     /// Sets the first and the longest wait after a failure that passes; each is twice the one before, of which a random
     /// part is waited (R1). Zero is no wait at all, which only a test should want. Default is 1 to 30 seconds.
     #[must_use]
-    pub fn with_back_off(mut self, waits: RangeInclusive<Duration>) -> Self {
-        self.back_off = within(Duration::ZERO..=LONGEST, waits);
+    pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
+        self.backoff = within(Duration::ZERO..=LONGEST, initial..=max);
         self
     }
 
@@ -112,16 +112,16 @@ impl Policy {
     /// A manager remembers them as long as it lives. Where processes come and go, a store remembers them for all
     /// (`TokenManager::with_store`); else each begins anew.
     #[must_use]
-    pub fn with_refusal_pauses(mut self, pauses: RangeInclusive<Duration>) -> Self {
-        self.refusal_pauses = within(SHORTEST_REFUSAL..=LONGEST, pauses);
+    pub fn with_refusal_backoff(mut self, initial: Duration, max: Duration) -> Self {
+        self.refusal_backoff = within(SHORTEST_REFUSAL..=LONGEST, initial..=max);
         self
     }
 
     /// Sets how soon after their issue two tokens in a row must be rejected for logins to pause, and for how long (R10).
     /// Zero is no pause. Default is 60 seconds.
     #[must_use]
-    pub fn with_rejection_pause(mut self, pause: Duration) -> Self {
-        self.rejection_pause = pause.min(LONGEST);
+    pub fn with_rejection_cooldown(mut self, pause: Duration) -> Self {
+        self.rejection_cooldown = pause.min(LONGEST);
         self
     }
 
@@ -148,7 +148,7 @@ mod tests {
     use crate::login::Login;
     use crate::manager::TokenManager;
     use crate::source::TokenSource;
-    use crate::testing::{Answer, Script, TestProvider, VirtualClock};
+    use crate::testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
     use http::header::RETRY_AFTER;
     use proptest::prelude::*;
 
@@ -160,10 +160,10 @@ mod tests {
             .with_attempts(0)
             .with_refresh_window(RangeInclusive::new(200, 0))
             .with_margin(Duration::MAX)
-            .with_back_off(RangeInclusive::new(Duration::MAX, second))
+            .with_backoff(Duration::MAX, second)
             .with_longest_retry_after(Duration::MAX)
-            .with_refusal_pauses(Duration::ZERO..=Duration::ZERO)
-            .with_rejection_pause(Duration::MAX)
+            .with_refusal_backoff(Duration::ZERO, Duration::ZERO)
+            .with_rejection_cooldown(Duration::MAX)
             .with_ending_session(Duration::MAX);
         assert_eq!(
             policy,
@@ -172,10 +172,10 @@ mod tests {
                 attempts: 2,
                 refresh_window: 50..=100,
                 margin: year,
-                back_off: second..=year,
+                backoff: second..=year,
                 longest_retry_after: year,
-                refusal_pauses: SHORTEST_REFUSAL..=SHORTEST_REFUSAL,
-                rejection_pause: year,
+                refusal_backoff: SHORTEST_REFUSAL..=SHORTEST_REFUSAL,
+                rejection_cooldown: year,
                 ending_session: year,
             }
         );
@@ -199,21 +199,21 @@ mod tests {
                 .with_attempts(attempts)
                 .with_refresh_window(first..=last)
                 .with_margin(margin)
-                .with_back_off(wait..=longest_wait)
+                .with_backoff(wait, longest_wait)
                 .with_longest_retry_after(retry_after)
-                .with_refusal_pauses(pause..=longest_pause)
-                .with_rejection_pause(rejection)
+                .with_refusal_backoff(pause, longest_pause)
+                .with_rejection_cooldown(rejection)
                 .with_ending_session(session)
         }
     }
 
-    fn any_answer() -> impl Strategy<Value = Answer> {
+    fn any_answer() -> impl Strategy<Value = ScriptedResponse> {
         proptest::sample::select(vec![
-            Answer::refusal(),
-            Answer::status(503),
-            Answer::status(429).with_header(RETRY_AFTER, "99999999"),
-            Answer::token("short", 2),
-            Answer::token("long", 1000),
+            ScriptedResponse::refusal(),
+            ScriptedResponse::status(503),
+            ScriptedResponse::status(429).with_header(RETRY_AFTER, "99999999"),
+            ScriptedResponse::token("short", 2),
+            ScriptedResponse::token("long", 1000),
         ])
     }
 
@@ -230,7 +230,7 @@ mod tests {
                 for step in 0..60 {
                     if let Ok(token) = tokens.token().await {
                         assert_ne!(token.term().at(&clock.now()), Freshness::Expired);
-                        assert!(!token.remaining(&clock.now()).is_zero());
+                        assert!(!token.remaining_at(&clock.now()).is_zero());
                         if step % 7 == 0 {
                             tokens.reject(&token);
                         }

@@ -88,7 +88,7 @@ where
 
     /// Sets how long an account is kept that nobody asks for. Default is 24 hours.
     #[must_use]
-    pub fn with_idle(mut self, idle: Duration) -> Self {
+    pub fn with_idle_timeout(mut self, idle: Duration) -> Self {
         self.idle = idle;
         self
     }
@@ -221,7 +221,7 @@ impl<K, P, T> fmt::Debug for TokenPool<K, P, T> {
 mod tests {
     use super::*;
     use crate::source::TokenSource;
-    use crate::testing::{Answer, Script, TestProvider, VirtualClock};
+    use crate::testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 
     fn pool(script: &Script) -> TokenPool<u32, TestProvider, Script> {
         let credentials = |key: &u32| match key {
@@ -233,7 +233,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s10_each_account_has_a_token_of_its_own() {
-        let script = Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]);
+        let script = Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]);
         let pool = pool(&script);
         for (key, token) in [(1, "one"), (2, "two"), (1, "one"), (2, "two")] {
             assert_eq!(pool.get(&key).unwrap().token().await.unwrap().expose(), token);
@@ -247,8 +247,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s9_a_miss_on_one_key_never_delays_another() {
-        let hung = Answer::token("late", 1000).after(Duration::from_secs(3600));
-        let script = Script::new([hung, Answer::token("two", 1000)]);
+        let hung = ScriptedResponse::token("late", 1000).after(Duration::from_secs(3600));
+        let script = Script::new([hung, ScriptedResponse::token("two", 1000)]);
         let pool = pool(&script);
         let start = tokio::time::Instant::now();
         let (one, two) = (pool.get(&1).unwrap(), pool.get(&2).unwrap());
@@ -275,7 +275,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn r4_a_refused_account_is_not_forgotten_before_the_others() {
-        let script = Script::new([Answer::refusal()]);
+        let script = Script::new([ScriptedResponse::refusal()]);
         let pool = pool(&script).with_capacity(10);
         pool.get(&1).unwrap().token().await.unwrap_err();
         for key in 2..100 {
@@ -288,7 +288,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s6_its_policy_is_that_of_all_accounts() {
-        let script = Script::default().then_always(Answer::token("late", 1000).after(Duration::from_secs(20)));
+        let script =
+            Script::default().then_always(ScriptedResponse::token("late", 1000).after(Duration::from_secs(20)));
         let pool = pool(&script).with_policy(Policy::default().with_deadline(Duration::from_secs(5)));
         for key in [1, 2] {
             let start = tokio::time::Instant::now();
@@ -299,7 +300,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_idle_go_first() {
-        let pool = pool(&Script::default()).with_capacity(50).with_idle(Duration::from_secs(60));
+        let pool = pool(&Script::default()).with_capacity(50).with_idle_timeout(Duration::from_secs(60));
         for key in 1..=50 {
             pool.get(&key).unwrap();
         }
@@ -312,7 +313,7 @@ mod tests {
     #[cfg(feature = "store")]
     #[tokio::test(start_paused = true)]
     async fn p1_s10_pools_share_each_accounts_token_and_no_other() {
-        let script = Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]);
+        let script = Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]);
         let store = crate::testing::MemoryStore::new();
         let pools = [(); 3].map(|()| pool(&script).with_store(store.shared()));
         for pool in &pools {

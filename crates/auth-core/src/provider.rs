@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use crate::error_response::ErrorResponse;
 use crate::expiry::Expiry;
-use crate::failure::Failure;
 use crate::message::{Request, Response};
 use crate::secret::Secret;
 use crate::token::RefreshToken;
@@ -23,10 +23,10 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Builds the request that logs in with the credentials.
-    fn login(&self) -> Request;
+    fn login_request(&self) -> Request;
 
     /// Builds the request that renews a token with `token`, where the API has one.
-    fn refresh(&self, token: &RefreshToken) -> Option<Request> {
+    fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
         let _ = token;
         None
     }
@@ -39,9 +39,9 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// The request whose every byte tells these credentials from all others: what a store keeps their token under. None
     /// where the credentials are not in it, and a token is never shared.
     ///
-    /// Default is [`login`](Self::login): override it where that holds a time or a random value.
+    /// Default is [`login_request`](Self::login_request): override it where that holds a time or a random value.
     fn identity(&self) -> Option<Request> {
-        Some(self.login())
+        Some(self.login_request())
     }
 
     /// Reads the answer to either request.
@@ -49,8 +49,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Called for every status but the passing ones (408, 425, 429, 5xx); a grant is taken from a 2xx only.
     ///
     /// # Errors
-    /// [`Failure`] says what the answer held instead of a token.
-    fn read(&self, response: &Response) -> Result<Grant, Failure>;
+    /// [`ErrorResponse`] says what the answer held instead of a token.
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse>;
 }
 
 impl<P: Provider + ?Sized> Provider for Arc<P> {
@@ -58,12 +58,12 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
         (**self).name()
     }
 
-    fn login(&self) -> Request {
-        (**self).login()
+    fn login_request(&self) -> Request {
+        (**self).login_request()
     }
 
-    fn refresh(&self, token: &RefreshToken) -> Option<Request> {
-        (**self).refresh(token)
+    fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
+        (**self).refresh_request(token)
     }
 
     fn api_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
@@ -74,14 +74,14 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
         (**self).identity()
     }
 
-    fn read(&self, response: &Response) -> Result<Grant, Failure> {
-        (**self).read(response)
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
+        (**self).read_response(response)
     }
 }
 
 /// Holds what a server granted, as it said it (RFC 6749 5.1).
 #[derive(Clone)]
-pub struct Grant {
+pub struct TokenResponse {
     pub(crate) access_token: Secret,
     pub(crate) token_type: Option<String>,
     pub(crate) scope: Option<String>,
@@ -90,7 +90,7 @@ pub struct Grant {
     pub(crate) extras: Vec<(Cow<'static, str>, String)>,
 }
 
-impl Grant {
+impl TokenResponse {
     /// Starts from the two things that every login gives.
     #[must_use]
     pub fn new(access_token: Secret, expiry: Expiry) -> Self {
@@ -126,9 +126,9 @@ impl Grant {
     }
 }
 
-impl fmt::Debug for Grant {
+impl fmt::Debug for TokenResponse {
     /// Without what the server wrote.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Grant").field("expiry", &self.expiry).finish_non_exhaustive()
+        f.debug_struct("TokenResponse").field("expiry", &self.expiry).finish_non_exhaustive()
     }
 }

@@ -21,8 +21,8 @@ pub(crate) fn retry_after(response: &Response, now: SystemTime, policy: &Policy)
 }
 
 /// The wait after failed attempt number `attempt` (from 1), by full jitter: `random`, in 0..1, of an exponential step.
-pub(crate) fn back_off(policy: &Policy, attempt: u32, random: f64) -> Duration {
-    doubled(&policy.back_off, attempt).mul_f64(random)
+pub(crate) fn backoff(policy: &Policy, attempt: u32, random: f64) -> Duration {
+    doubled(&policy.backoff, attempt).mul_f64(random)
 }
 
 /// Step `number` (from 1) of those that begin and end as `steps` do, each twice the one before.
@@ -34,7 +34,7 @@ pub(crate) fn doubled(steps: &RangeInclusive<Duration>, number: u32) -> Duration
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Body;
+    use crate::secret::SecretBytes;
     use http::header::DATE;
     use http::{HeaderMap, HeaderName, StatusCode};
     use proptest::prelude::*;
@@ -45,7 +45,8 @@ mod tests {
 
     fn waits_by(policy: &Policy, headers: &[(HeaderName, &str)]) -> Option<u64> {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
-        let response = Response::new(StatusCode::TOO_MANY_REQUESTS, HeaderMap::from_iter(headers), Body::default());
+        let response =
+            Response::new(StatusCode::TOO_MANY_REQUESTS, HeaderMap::from_iter(headers), SecretBytes::default());
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:00:00 GMT").unwrap();
         retry_after(&response, now, policy).map(|wait| wait.as_secs())
     }
@@ -85,13 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn r1_the_back_off_doubles_up_to_its_cap() {
-        let steps =
-            |policy: &Policy| [1, 2, 3, 4, 5, 6, 7, 100].map(|attempt| back_off(policy, attempt, 1.0).as_secs());
+    fn r1_the_backoff_doubles_up_to_its_cap() {
+        let steps = |policy: &Policy| [1, 2, 3, 4, 5, 6, 7, 100].map(|attempt| backoff(policy, attempt, 1.0).as_secs());
         let policy = Policy::default();
         assert_eq!(steps(&policy), [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(back_off(&policy, 3, 0.0), Duration::ZERO);
-        let policy = policy.with_back_off(Duration::from_secs(5)..=Duration::from_secs(60));
+        assert_eq!(backoff(&policy, 3, 0.0), Duration::ZERO);
+        let policy = policy.with_backoff(Duration::from_secs(5), Duration::from_secs(60));
         assert_eq!(steps(&policy), [5, 10, 20, 40, 60, 60, 60, 60]);
     }
 

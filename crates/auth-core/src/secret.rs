@@ -61,9 +61,9 @@ impl<'de> Deserialize<'de> for Secret {
 
 /// Holds the bytes of a message that may carry secrets: prints its length only, wipes its memory when dropped.
 #[derive(Clone, Default)]
-pub struct Body(Zeroizing<Vec<u8>>);
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
-impl Body {
+impl SecretBytes {
     /// Starts an empty body with room for `capacity` bytes.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
@@ -93,19 +93,19 @@ impl Body {
     }
 }
 
-impl AsRef<[u8]> for Body {
+impl AsRef<[u8]> for SecretBytes {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-impl From<Vec<u8>> for Body {
+impl From<Vec<u8>> for SecretBytes {
     fn from(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 }
 
-impl io::Write for Body {
+impl io::Write for SecretBytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.push(bytes);
         Ok(bytes.len())
@@ -116,7 +116,7 @@ impl io::Write for Body {
     }
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} bytes, redacted]", self.0.len())
     }
@@ -147,7 +147,7 @@ pub(crate) fn header_value(text: &str) -> Result<HeaderValue, HeaderProblem> {
     if text.trim_matches(' ').len() != text.len() {
         return Err(HeaderProblem::Padded);
     }
-    let bytes = Body::from(text.as_bytes().to_vec()).into_bytes();
+    let bytes = SecretBytes::from(text.as_bytes().to_vec()).into_bytes();
     let mut value = HeaderValue::from_maybe_shared(bytes).map_err(|_| HeaderProblem::Control)?;
     value.set_sensitive(true);
     Ok(value)
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_body_grows_without_losing_bytes() {
-        let mut body = Body::with_capacity(2);
+        let mut body = SecretBytes::with_capacity(2);
         for chunk in ["a", "bc", "", "defghij"] {
             body.push(chunk.as_bytes());
         }

@@ -14,14 +14,14 @@ use crate::secret::{Secret, header_value};
 /// Names a provider to its users: in errors, and as the prefix of its environment variables.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Profile {
+pub struct ProviderInfo {
     /// The provider's name, lower case.
     pub provider: &'static str,
     /// What its environment variables begin with, such as `ACME`.
     pub env_prefix: &'static str,
 }
 
-impl Profile {
+impl ProviderInfo {
     /// Names a provider.
     #[must_use]
     pub const fn new(provider: &'static str, env_prefix: &'static str) -> Self {
@@ -29,8 +29,8 @@ impl Profile {
     }
 
     /// Starts a check of required settings, which tells all that are missing at once.
-    pub fn required(self) -> Required {
-        Required { profile: self, missing: Vec::new() }
+    pub fn required(self) -> RequiredSettings {
+        RequiredSettings { profile: self, missing: Vec::new() }
     }
 
     /// Reads a settings struct from the environment: its field `base_url` from `ACME_BASE_URL`, and so on. Empty
@@ -48,7 +48,7 @@ impl Profile {
             let Some(value) = lookup(&self.variable(field)).filter(|value| !value.is_empty()) else {
                 return Ok(None);
             };
-            let text = value.into_string().map_err(|_| self.fault(field, "is not Unicode text"))?;
+            let text = value.into_string().map_err(|_| self.invalid_setting(field, "is not Unicode text"))?;
             Ok(Some(text.into()))
         })
     }
@@ -71,7 +71,7 @@ impl Profile {
             let (field, problem) = found.iter().find_map(wrong).unwrap_or_default();
             // Any other of serde's texts may quote the value.
             let problem = if problem.starts_with(ONE_OF) { &problem } else { "has a value that it cannot have" };
-            self.fault(field, problem)
+            self.invalid_setting(field, problem)
         })
     }
 
@@ -79,7 +79,7 @@ impl Profile {
     /// `path_field` names the path's setting.
     ///
     /// ```
-    /// let profile = auth_core::Profile::new("acme", "ACME");
+    /// let profile = auth_core::ProviderInfo::new("acme", "ACME");
     /// let login = profile.endpoint("https://api.example.com/v2/", "login_path", "/login")?;
     /// assert_eq!(login.uri(), "https://api.example.com/v2/login");
     /// # Ok::<(), auth_core::Error>(())
@@ -89,7 +89,7 @@ impl Profile {
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting: not an absolute URL, plain http to
     /// another machine, a user name, a query or a fragment.
     pub fn endpoint(self, base_url: &str, path_field: &'static str, path: &str) -> Result<Endpoint, Error> {
-        Endpoint::new(base_url, path_field, path, |field, problem| self.fault(field, problem))
+        Endpoint::new(base_url, path_field, path, |field, problem| self.invalid_setting(field, problem))
     }
 
     /// Turns a credential into a header value that is marked sensitive.
@@ -99,12 +99,12 @@ impl Profile {
     /// character, a character outside ASCII, a space at either end.
     pub fn header(self, field: &str, value: &Secret) -> Result<HeaderValue, Error> {
         header_value(value.expose())
-            .map_err(|problem| self.fault(field, &format!("{problem}, which no header may hold")))
+            .map_err(|problem| self.invalid_setting(field, &format!("{problem}, which no header may hold")))
     }
 
     /// Says that a setting is wrong; `problem` completes "the setting X …" and never holds the value.
     #[must_use]
-    pub fn fault(self, field: &str, problem: &str) -> Error {
+    pub fn invalid_setting(self, field: &str, problem: &str) -> Error {
         let problem = format!("(environment: {}) {problem}", self.variable(field));
         Error::misconfigured(field.to_owned(), &problem).with_provider(self.provider)
     }
@@ -209,12 +209,12 @@ impl<'de> Deserializer<'de> for Text<'_> {
 /// Collects the required settings that are missing.
 #[derive(Debug)]
 #[must_use]
-pub struct Required {
-    profile: Profile,
+pub struct RequiredSettings {
+    profile: ProviderInfo,
     missing: Vec<&'static str>,
 }
 
-impl Required {
+impl RequiredSettings {
     /// Takes a setting that must be there and not be empty.
     pub fn text(&mut self, field: &'static str, value: Option<String>) -> String {
         self.take(field, value, String::is_empty)
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    const PROFILE: Profile = Profile::new("test", "TEST");
+    const INFO: ProviderInfo = ProviderInfo::new("test", "TEST");
 
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
@@ -269,7 +269,7 @@ mod tests {
     }
 
     fn read(variables: &'static [(&'static str, &'static str)]) -> Result<Settings, Error> {
-        PROFILE.read_variables(|name| {
+        INFO.read_variables(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.into())
         })
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn all_missing_settings_are_told_at_once() {
-        let mut required = PROFILE.required();
+        let mut required = INFO.required();
         required.text("base_url", Some(String::new()));
         required.secret("api_key", None);
         required.text("client_id", Some("id".into()));

@@ -6,11 +6,11 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use auth_core::testing::{Answer, Script};
+//! use auth_core::testing::{ScriptedResponse, Script};
 //! use auth_core::{ErrorKind, TokenManager, TokenSource};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
-//! let script = Script::new([Answer::token("first", 60)]).then_always(Answer::status(503));
+//! let script = Script::new([ScriptedResponse::token("first", 60)]).then_always(ScriptedResponse::status(503));
 //! let tokens = TokenManager::new(script.login());
 //! assert_eq!(tokens.token().await?.expose(), "first");
 //!
@@ -38,7 +38,7 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::login::Login;
 use crate::message::{Request, Response};
-use crate::secret::Body;
+use crate::secret::SecretBytes;
 use crate::transport::Transport;
 
 pub use clock::VirtualClock;
@@ -49,9 +49,9 @@ pub use store::{MemoryStore, StoreFault};
 /// Answers requests from a list, and remembers them. Clones share both.
 ///
 /// ```
-/// use auth_core::testing::{Answer, Script};
+/// use auth_core::testing::{ScriptedResponse, Script};
 ///
-/// let script = Script::new([Answer::json(503, ""), Answer::json(200, r#"{"token":"t"}"#)]);
+/// let script = Script::new([ScriptedResponse::json(503, ""), ScriptedResponse::json(200, r#"{"token":"t"}"#)]);
 /// assert_eq!(script.requests().len(), 0);
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -59,19 +59,19 @@ pub struct Script(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    answers: VecDeque<Answer>,
-    always: Option<Answer>,
+    answers: VecDeque<ScriptedResponse>,
+    always: Option<ScriptedResponse>,
     requests: Vec<(Instant, Request)>,
 }
 
 /// One answer of a [`Script`].
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct ScriptedResponse {
     result: Result<Response, Error>,
     delay: Duration,
 }
 
-impl Answer {
+impl ScriptedResponse {
     /// An answer with a JSON body.
     ///
     /// # Panics
@@ -82,7 +82,7 @@ impl Answer {
             panic!("{status} is no HTTP status");
         };
         Self {
-            result: Ok(Response::new(status, HeaderMap::new(), Body::from(body.as_bytes().to_vec()))),
+            result: Ok(Response::new(status, HeaderMap::new(), SecretBytes::from(body.as_bytes().to_vec()))),
             delay: Duration::ZERO,
         }
     }
@@ -136,20 +136,20 @@ impl Answer {
 
 impl Script {
     /// Answers in this order; a request too many is answered as if no server were there.
-    pub fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub fn new(answers: impl IntoIterator<Item = ScriptedResponse>) -> Self {
         let answers = answers.into_iter().collect();
         Self(Arc::new(Mutex::new(State { answers, always: None, requests: Vec::new() })))
     }
 
     /// Answers so when the list has ended.
     #[must_use]
-    pub fn then_always(self, answer: Answer) -> Self {
+    pub fn then_always(self, answer: ScriptedResponse) -> Self {
         self.state().always = Some(answer);
         self
     }
 
     /// Adds an answer to the list.
-    pub fn push(&self, answer: Answer) {
+    pub fn push(&self, answer: ScriptedResponse) {
         self.state().answers.push_back(answer);
     }
 
@@ -184,7 +184,7 @@ impl Transport for Script {
             state.requests.push((Instant::now(), request));
             state.answers.pop_front().or_else(|| state.always.clone())
         };
-        let Some(Answer { result, delay }) = next else {
+        let Some(ScriptedResponse { result, delay }) = next else {
             return Err(Error::unreachable("the script has ended"));
         };
         tokio::time::sleep(delay).await;

@@ -16,7 +16,7 @@ use crate::expiry::Expiry;
 use crate::freshness::Term;
 use crate::jwt;
 use crate::policy::Policy;
-use crate::provider::Grant;
+use crate::provider::TokenResponse;
 use crate::secret::{Secret, header_value};
 
 const SCHEME: &str = "Bearer ";
@@ -58,8 +58,8 @@ impl AccessToken {
     /// # Errors
     /// [`Malformed`](crate::ErrorKind::Malformed) where no header may hold it, or it has no life.
     pub fn new(token: Secret, lifetime: Duration) -> Result<Self, Error> {
-        let grant = Grant::new(token, Expiry::After(lifetime));
-        let token = Token::new(grant, Vec::new(), SystemClock.now(), None, None, &Policy::default());
+        let grant = TokenResponse::new(token, Expiry::After(lifetime));
+        let token = TokenSet::new(grant, Vec::new(), SystemClock.now(), None, None, &Policy::default());
         token.map(|token| token.access).map_err(Error::malformed)
     }
 
@@ -115,7 +115,7 @@ impl AccessToken {
 
     /// How much of the lifetime is left at `now`, by whichever clock says less.
     #[must_use]
-    pub fn remaining(&self, now: &Moment) -> Duration {
+    pub fn remaining_at(&self, now: &Moment) -> Duration {
         self.inner().lifetime.saturating_sub(now.since(&self.inner().issued))
     }
 
@@ -175,7 +175,7 @@ impl AccessToken {
 
     /// Tells whether both are the same login's token, not merely equal text.
     #[must_use]
-    pub fn same(&self, other: &Self) -> bool {
+    pub fn ptr_eq(&self, other: &Self) -> bool {
         std::ptr::eq(self.authorization().as_bytes(), other.authorization().as_bytes())
     }
 }
@@ -263,19 +263,19 @@ impl RefreshToken {
 /// Holds what one login or refresh gave.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Token {
+pub struct TokenSet {
     /// The token for requests.
     pub access: AccessToken,
     /// The token for the next refresh, where the provider gave one.
     pub refresh: Option<RefreshToken>,
 }
 
-impl Token {
+impl TokenSet {
     /// Turns what was granted into a token, or says why it cannot be used.
     ///
     /// `used` is the refresh token that this grant was asked with; it is kept where the answer has none.
     pub(crate) fn new(
-        grant: Grant,
+        grant: TokenResponse,
         mut api_headers: Vec<(HeaderName, HeaderValue)>,
         issued: Moment,
         date: Option<SystemTime>,

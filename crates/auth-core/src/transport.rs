@@ -20,7 +20,7 @@ pub(crate) mod reqwest;
 /// The body of a 408, 425, 429 or 5xx is never read, so it need not be fetched.
 ///
 /// ```
-/// use auth_core::{Body, Error, Request, Response, Transport, async_trait};
+/// use auth_core::{SecretBytes, Error, Request, Response, Transport, async_trait};
 ///
 /// #[derive(Debug)]
 /// struct Canned;
@@ -29,7 +29,7 @@ pub(crate) mod reqwest;
 /// impl Transport for Canned {
 ///     async fn send(&self, request: Request) -> Result<Response, Error> {
 ///         let _ = request.into_http(); // method, URI, headers, body
-///         let body = Body::from(br#"{"token":"t"}"#.to_vec());
+///         let body = SecretBytes::from(br#"{"token":"t"}"#.to_vec());
 ///         Ok(Response::new(http::StatusCode::OK, http::HeaderMap::new(), body))
 ///     }
 /// }

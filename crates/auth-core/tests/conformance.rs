@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use auth_core::conformance;
 use auth_core::http::{HeaderName, HeaderValue, StatusCode};
-use auth_core::store::{Change, EntryName, Fence, Lease, Sealing, Snapshot, TokenStore};
+use auth_core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Sealing, Snapshot, TokenStore};
 use auth_core::testing::{MemoryStore, TestProvider};
 use auth_core::{
-    Body, Error, Failure, Grant, Provider, RefreshToken, Request, Response, Secret, Transport, async_trait,
+    Error, ErrorResponse, Provider, RefreshToken, Request, Response, Secret, SecretBytes, TokenResponse, Transport,
+    async_trait,
 };
 
 /// One fault of a provider.
@@ -48,8 +49,8 @@ impl Provider for Flawed {
         "flawed"
     }
 
-    fn login(&self) -> Request {
-        let login = self.inner.login();
+    fn login_request(&self) -> Request {
+        let login = self.inner.login_request();
         match self.fault {
             Fault::PlainHeader => {
                 login.with_header(HeaderName::from_static("x-key"), HeaderValue::from_str(&self.secret).unwrap())
@@ -59,28 +60,28 @@ impl Provider for Flawed {
         }
     }
 
-    fn refresh(&self, token: &RefreshToken) -> Option<Request> {
+    fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
         if self.fault != Fault::PlainRefresh {
-            return Some(self.inner.login().with_form(&[("refresh_token", token.expose())]));
+            return Some(self.inner.login_request().with_form(&[("refresh_token", token.expose())]));
         }
         let header = HeaderValue::from_str(token.expose()).ok()?;
-        Some(self.inner.login().with_header(HeaderName::from_static("x-refresh"), header))
+        Some(self.inner.login_request().with_header(HeaderName::from_static("x-refresh"), header))
     }
 
     fn identity(&self) -> Option<Request> {
         Some(match self.fault {
-            Fault::RandomIdentity => self.login(),
-            Fault::OneIdentity => TestProvider::new("anybody").login(),
-            _ => self.inner.login(),
+            Fault::RandomIdentity => self.login_request(),
+            Fault::OneIdentity => TestProvider::new("anybody").login_request(),
+            _ => self.inner.login_request(),
         })
     }
 
-    fn read(&self, response: &Response) -> Result<Grant, Failure> {
-        let grant = || Ok(self.inner.read(response)?.with_refresh_token("fake-refresh".into(), None));
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
+        let grant = || Ok(self.inner.read_response(response)?.with_refresh_token("fake-refresh".into(), None));
         match self.fault {
             Fault::ShowsServersText => {
                 let text: &'static str = String::from_utf8_lossy(response.body()).into_owned().leak();
-                self.inner.read(response).map_err(|_| Failure::malformed(text))
+                self.inner.read_response(response).map_err(|_| ErrorResponse::malformed(text))
             }
             _ => grant(),
         }
@@ -164,7 +165,7 @@ enum Flaw {
 impl Transport for Flaw {
     async fn send(&self, _: Request) -> Result<Response, Error> {
         match self {
-            Self::Fakes => Ok(Response::new(StatusCode::OK, Default::default(), Body::from(b"{}".to_vec()))),
+            Self::Fakes => Ok(Response::new(StatusCode::OK, Default::default(), SecretBytes::from(b"{}".to_vec()))),
             Self::NeverSent => Err(Error::unreachable("no connection")),
         }
     }
@@ -201,7 +202,7 @@ mod over_http {
             let answer = self.0.execute(request).await.map_err(|_| Error::malformed("no answer"))?;
             let (status, headers) = (answer.status(), answer.headers().clone());
             let body = answer.bytes().await.map_err(|_| Error::malformed("no body"))?;
-            Ok(Response::new(status, headers, Body::from(body.to_vec())))
+            Ok(Response::new(status, headers, SecretBytes::from(body.to_vec())))
         }
     }
 
@@ -269,14 +270,22 @@ impl TokenStore for Leaky {
         self.inner.load(name).await
     }
 
-    async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
+    async fn lease(
+        &self,
+        name: &EntryName,
+        known: LeaseNumber,
+        ttl: Duration,
+    ) -> Result<(LeaseOutcome, Snapshot), Error> {
         let (lease, snapshot) = self.inner.lease(name, known, ttl).await?;
-        let granted =
-            if let (Lease::Held(_), Leak::Leases) = (lease, self.leak) { Lease::Granted(Fence(1)) } else { lease };
+        let granted = if let (LeaseOutcome::Held(_), Leak::Leases) = (lease, self.leak) {
+            LeaseOutcome::Granted(LeaseNumber(1))
+        } else {
+            lease
+        };
         Ok((granted, snapshot))
     }
 
-    async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
+    async fn claim_refresh(&self, name: &EntryName, lease: LeaseNumber) -> Result<Option<Secret>, Error> {
         if self.leak == Leak::Refreshes {
             let entries = self.inner.entries();
             let entry = entries.into_iter().find(|(known, _)| known == name);
@@ -285,7 +294,7 @@ impl TokenStore for Leaky {
         self.inner.claim_refresh(name, lease).await
     }
 
-    async fn save(&self, name: &EntryName, lease: Fence, mut change: Change) -> Result<bool, Error> {
+    async fn save(&self, name: &EntryName, lease: LeaseNumber, mut change: EntryUpdate) -> Result<bool, Error> {
         if self.leak == Leak::Life {
             change.ttl *= 1000;
         }
@@ -293,11 +302,11 @@ impl TokenStore for Leaky {
         Ok(is_saved || self.leak == Leak::LateSaves)
     }
 
-    async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error> {
+    async fn release(&self, name: &EntryName, lease: LeaseNumber) -> Result<(), Error> {
         self.inner.release(name, lease).await
     }
 
-    async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
+    async fn forget(&self, name: &EntryName, saved: LeaseNumber) -> Result<(), Error> {
         if self.leak == Leak::Rejected { Ok(()) } else { self.inner.forget(name, saved).await }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth_core::testing::{Answer, MemoryStore, Script, StoreFault};
+use auth_core::testing::{MemoryStore, Script, ScriptedResponse, StoreFault};
 use auth_core::{TokenManager, TokenSource};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
@@ -42,7 +42,8 @@ fn o2_requests_flights_and_waits_are_counted_without_a_secret() {
 }
 
 async fn scenario(snapshotter: &Snapshotter) {
-    let script = Script::new([Answer::token("SENTINEL", 100), Answer::refusal()]).then_always(Answer::status(503));
+    let script = Script::new([ScriptedResponse::token("SENTINEL", 100), ScriptedResponse::refusal()])
+        .then_always(ScriptedResponse::status(503));
     let tokens = TokenManager::new(script.login());
 
     tokens.token().await.unwrap();
@@ -109,7 +110,7 @@ async fn shared(snapshotter: &Snapshotter) {
         let lines = counted.into_iter().map(|(line, count)| (line.replace("provider=test,", ""), count));
         lines.map(|(line, count)| format!("{} {count}", &line["auth_store_calls_total".len()..])).collect::<Vec<_>>()
     };
-    let grant = Answer::json(200, r#"{"token":"SENTINEL","life":100,"refresh":"SENTINEL"}"#);
+    let grant = ScriptedResponse::json(200, r#"{"token":"SENTINEL","life":100,"refresh":"SENTINEL"}"#);
     let (script, store) = (Script::default().then_always(grant), MemoryStore::new());
     let process = || TokenManager::with_store(script.login(), store.shared());
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use auth_core::http::header::RETRY_AFTER;
-use auth_core::testing::{Answer, Script, TestProvider, VirtualClock};
+use auth_core::testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 use auth_core::{ErrorKind, TokenManager, TokenSource};
 use tokio::time::{Instant, sleep_until};
 
@@ -14,13 +14,17 @@ fn seconds(word: &str) -> Duration {
     Duration::from_secs(word.parse().unwrap())
 }
 
-fn answer(words: &[&str]) -> Answer {
+fn answer(words: &[&str]) -> ScriptedResponse {
     match words {
-        ["token", name, life] => Answer::token(name, life.parse().unwrap()),
-        ["token", name, life, "after", wait] => Answer::token(name, life.parse().unwrap()).after(seconds(wait)),
-        ["status", code] => Answer::status(code.parse().unwrap()),
-        ["status", code, "retry-after", wait] => Answer::status(code.parse().unwrap()).with_header(RETRY_AFTER, wait),
-        ["refusal"] => Answer::refusal(),
+        ["token", name, life] => ScriptedResponse::token(name, life.parse().unwrap()),
+        ["token", name, life, "after", wait] => {
+            ScriptedResponse::token(name, life.parse().unwrap()).after(seconds(wait))
+        }
+        ["status", code] => ScriptedResponse::status(code.parse().unwrap()),
+        ["status", code, "retry-after", wait] => {
+            ScriptedResponse::status(code.parse().unwrap()).with_header(RETRY_AFTER, wait)
+        }
+        ["refusal"] => ScriptedResponse::refusal(),
         _ => panic!("what does the server say? {words:?}"),
     }
 }

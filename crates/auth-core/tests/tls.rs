@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
-use auth_core::{Error, ErrorKind, Profile, Request, ReqwestTransport, Response, Transport};
+use auth_core::{Error, ErrorKind, ProviderInfo, Request, ReqwestTransport, Response, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
@@ -52,7 +52,7 @@ async fn send(address: SocketAddr, trusted: &Issuer) -> Result<Response, Error> 
     let root = reqwest::Certificate::from_der(trusted.der()).unwrap();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]);
     let transport = ReqwestTransport::from_client_builder(client).unwrap();
-    let endpoint = Profile::new("test", "TEST")
+    let endpoint = ProviderInfo::new("test", "TEST")
         .endpoint(&format!("https://localhost:{}", address.port()), "login_path", "/login")
         .unwrap();
     transport.send(Request::post(&endpoint)).await

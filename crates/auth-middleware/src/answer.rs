@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 
 pin_project_lite::pin_project! {
     /// Gives an answer's body as the service gave it, trailers and all.
-    pub struct AnswerBody<R: Body> {
+    pub struct ResponseBody<R: Body> {
         // What was read to look for a rejection.
         read: VecDeque<Frame<R::Data>>,
         is_read_to_its_end: bool,
@@ -21,20 +21,20 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<R: Body> AnswerBody<R> {
+impl<R: Body> ResponseBody<R> {
     pub(crate) fn new(body: R) -> Self {
         Self { read: VecDeque::new(), is_read_to_its_end: false, rest: body }
     }
 }
 
-impl<R: Body> fmt::Debug for AnswerBody<R> {
+impl<R: Body> fmt::Debug for ResponseBody<R> {
     /// Without what was read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnswerBody").finish_non_exhaustive()
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
 }
 
-impl<R: Body> Body for AnswerBody<R> {
+impl<R: Body> Body for ResponseBody<R> {
     type Data = R::Data;
     type Error = R::Error;
 
@@ -65,10 +65,10 @@ impl<R: Body> Body for AnswerBody<R> {
 
 /// Tells whether the body of an answer rejects the token, by a rule; the body is still there after.
 pub(crate) async fn ask<R>(
-    mut answer: Response<AnswerBody<R>>,
+    mut answer: Response<ResponseBody<R>>,
     rule: fn(&[u8]) -> bool,
     limit: usize,
-) -> Result<(Response<AnswerBody<R>>, bool), R::Error>
+) -> Result<(Response<ResponseBody<R>>, bool), R::Error>
 where
     R: Body + Unpin,
 {

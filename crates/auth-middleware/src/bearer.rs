@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use auth_core::{AccessToken, Error, Origin, TokenFuture, TokenSource};
+use auth_core::{AccessToken, Error, Origin, TokenFuture, TokenSource, targets};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 
@@ -100,16 +100,16 @@ impl Bearer {
         self.0.source.reject(token);
         let next = match copy {
             Ok(copy) => match self.0.source.token().await {
-                Ok(next) if next.same(token) => Ok(Err(NotReplayed::SameToken)),
+                Ok(next) if next.ptr_eq(token) => Ok(Err(NotReplayed::SameToken)),
                 Ok(next) => Ok(Ok((next, copy))),
                 Err(error) => Err(error),
             },
             Err(why) => Ok(Err(why)),
         };
         match &next {
-            Ok(Ok(_)) => tracing::debug!("token rejected, request sent again"),
-            Ok(Err(why)) => tracing::warn!(?why, "token rejected, request not sent again"),
-            Err(error) => tracing::warn!(%error, "token rejected, request not sent again"),
+            Ok(Ok(_)) => tracing::debug!(target: targets::MIDDLEWARE, "token rejected, request sent again"),
+            Ok(Err(why)) => tracing::warn!(target: targets::MIDDLEWARE, ?why, "token rejected, request not sent again"),
+            Err(error) => tracing::warn!(target: targets::MIDDLEWARE, %error, "token rejected, request not sent again"),
         }
         #[cfg(feature = "metrics")]
         {

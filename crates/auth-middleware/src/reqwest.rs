@@ -14,7 +14,7 @@ use http::{Extensions, Method, Version};
 use reqwest_middleware::{ClientWithMiddleware, Error, Middleware, Next, Result};
 
 use crate::BoxError;
-use crate::answer::{AnswerBody, ask};
+use crate::answer::{ResponseBody, ask};
 use crate::bearer::{Bearer, Verdict, attach};
 use crate::copy::{Head, keep_body};
 use crate::outcome::{NoReplay, NotReplayed, Outcome};
@@ -74,7 +74,7 @@ impl AuthMiddleware {
             Verdict::Rejected => Ok((answer, true)),
             Verdict::Body(rule) => {
                 let url = answer.url().clone();
-                let answer = http::Response::<Body>::from(answer).map(AnswerBody::new);
+                let answer = http::Response::<Body>::from(answer).map(ResponseBody::new);
                 let (mut answer, is_rejected) = ask(answer, rule, self.0.body_limit()).await?;
                 http::response::Builder::new()
                     .url(url)

@@ -25,7 +25,7 @@ use crate::copy::{Head, keep_body};
 use crate::outcome::{NoReplay, NotReplayed, Outcome};
 
 use crate::BoxError;
-pub use crate::answer::AnswerBody;
+pub use crate::answer::ResponseBody;
 
 /// Makes an [`AuthService`] of a service.
 ///
@@ -71,7 +71,7 @@ where
     B: Body<Data: Send, Error: Into<BoxError>> + From<Bytes> + Send + Unpin + 'static,
     R: Body<Data: Send, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    type Response = Response<AnswerBody<R>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -97,7 +97,7 @@ fn exchange<S, B, R>(
     mut service: S,
     mut head: Parts,
     body: B,
-) -> impl Future<Output = Result<Response<AnswerBody<R>>, BoxError>>
+) -> impl Future<Output = Result<Response<ResponseBody<R>>, BoxError>>
 where
     S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>,
     B: Body<Error: Into<BoxError>> + From<Bytes> + Unpin,
@@ -108,7 +108,7 @@ where
         let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
         if let Some(outcome) = bearer.leaves(scheme, host, uri.port_u16(), &head.headers) {
             let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?;
-            return Ok(with(outcome, answer.map(AnswerBody::new)));
+            return Ok(with(outcome, answer.map(ResponseBody::new)));
         }
         let token = bearer.token().await?;
         let (body, copy) = if head.extensions.get::<NoReplay>().is_some() {
@@ -118,7 +118,7 @@ where
             (body, bytes.ok_or(NotReplayed::Body).map(|body| Copy::of(&head, body)))
         };
         attach(&token, &mut head.headers);
-        let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?.map(AnswerBody::new);
+        let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?.map(ResponseBody::new);
         let (answer, is_rejected) = match bearer.judge(answer.status(), answer.headers()) {
             Verdict::Taken => (answer, false),
             Verdict::Rejected => (answer, true),
@@ -137,8 +137,8 @@ async fn replay<S, B, R>(
     mut service: S,
     token: AccessToken,
     copy: Result<Copy, NotReplayed>,
-    answer: Response<AnswerBody<R>>,
-) -> Result<Response<AnswerBody<R>>, BoxError>
+    answer: Response<ResponseBody<R>>,
+) -> Result<Response<ResponseBody<R>>, BoxError>
 where
     S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>,
     B: From<Bytes>,
@@ -153,7 +153,7 @@ where
     attach(&next, request.headers_mut());
     poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
     let answer = service.call(request).await.map_err(Into::into)?;
-    Ok(with(Outcome::Replayed, answer.map(AnswerBody::new)))
+    Ok(with(Outcome::Replayed, answer.map(ResponseBody::new)))
 }
 
 fn with<R>(outcome: Outcome, mut answer: Response<R>) -> Response<R> {

@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_core::testing::{Answer, Script};
+use auth_core::testing::{Script, ScriptedResponse};
 use auth_core::{ErrorKind, Login, ReqwestTransport, TokenManager, TokenSource};
 use auth_middleware::{Bearer, NoReplay, NotReplayed, Outcome};
 use auth_sandbox::Sandbox;
@@ -209,7 +209,8 @@ async fn a6_without_a_token_nothing_is_sent() {
 #[tokio::test]
 async fn a6_a_rejected_request_fails_where_there_is_no_next_token() {
     let api = Api::taking(&[]).await;
-    let tokens = manager(&Script::new([Answer::token("first", 3600)]).then_always(Answer::refusal()));
+    let tokens =
+        manager(&Script::new([ScriptedResponse::token("first", 3600)]).then_always(ScriptedResponse::refusal()));
     let error = client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap_err();
     let reqwest_middleware::Error::Middleware(error) = error else { panic!("{error}") };
     assert_eq!(error.downcast_ref::<auth_core::Error>().unwrap().kind(), ErrorKind::Refused);
@@ -219,7 +220,7 @@ async fn a6_a_rejected_request_fails_where_there_is_no_next_token() {
 #[tokio::test]
 async fn a_dropped_caller_leaves_the_login_to_the_others() {
     let api = Api::taking(&["first"]).await;
-    let script = Script::new([Answer::token("first", 3600).after(Duration::from_millis(200))]);
+    let script = Script::new([ScriptedResponse::token("first", 3600).after(Duration::from_millis(200))]);
     let client = client(manager(&script), &[api.origin()]);
     let impatient = tokio::time::timeout(Duration::from_millis(50), client.get(api.url("/")).send()).await;
     assert!(impatient.is_err());

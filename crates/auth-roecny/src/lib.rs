@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-use auth_core::Profile;
+use auth_core::ProviderInfo;
 use auth_core::key_login::{self, Brand, KeyLogin};
 
 pub use auth_core;
@@ -19,7 +19,7 @@ pub type Builder = key_login::Builder<RoecnyBrand>;
 pub struct RoecnyBrand;
 
 impl Brand for RoecnyBrand {
-    const PROFILE: Profile = Profile::new("roecny", "ROECNY");
+    const INFO: ProviderInfo = ProviderInfo::new("roecny", "ROECNY");
     const REVISION: Revision = Revision::Headers;
 }
 
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn the_login_is_the_documents() {
-        let request = builder().build().unwrap().login();
+        let request = builder().build().unwrap().login_request();
         assert_eq!(request.uri(), "https://api.example.com/api/v1/authentication/login");
         let mut names: Vec<_> = request.headers().keys().map(|name| name.as_str()).collect();
         names.sort_unstable();

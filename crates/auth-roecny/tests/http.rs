@@ -1,7 +1,7 @@
 //! The login over real HTTP, as Roecny's document has it. What it shares with Zoqq is tested there.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use auth_core::{Error, Login, ReqwestTransport, Token};
+use auth_core::{Error, Login, ReqwestTransport, TokenSet};
 use auth_roecny::{Builder, Roecny};
 use serde_json::json;
 use wiremock::matchers::{body_string, header, method, path};
@@ -23,7 +23,7 @@ fn granted() -> ResponseTemplate {
         .insert_header("date", "Fri, 25 Apr 2025 06:57:04 GMT")
 }
 
-async fn login(builder: Builder) -> Result<Token, Error> {
+async fn login(builder: Builder) -> Result<TokenSet, Error> {
     Login::new(builder.build()?, ReqwestTransport::new()?).login().await
 }
 

@@ -5,7 +5,7 @@ use auth_core::store::{Sealing, SealingKeys};
 use auth_core::{Error, Secret};
 use serde::Deserialize;
 
-use crate::{FileStore, PROFILE};
+use crate::{FileStore, INFO};
 
 /// Collects the settings of a [`FileStore`].
 #[derive(Clone, Default, Deserialize)]
@@ -23,10 +23,10 @@ impl Builder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.read_env()
+        INFO.read_env()
     }
 
-    /// Sets the directory, which is made where it is missing. Required.
+    /// Sets the directory, which is made where it is missing. RequiredSettings.
     pub fn with_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
@@ -51,13 +51,13 @@ impl Builder {
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the setting that is missing or wrong: a directory
     /// that others can read, for one.
     pub fn build(self) -> Result<FileStore, Error> {
-        let mut required = PROFILE.required();
+        let mut required = INFO.required();
         let dir = self.dir.unwrap_or_default();
         if dir.as_os_str().is_empty() {
             required.text("dir", None);
         }
         required.check()?;
-        let keys = SealingKeys::from_settings(PROFILE, self.keys.as_ref(), self.keys_file.as_deref())?;
+        let keys = SealingKeys::from_settings(INFO, self.keys.as_ref(), self.keys_file.as_deref())?;
         FileStore::new(&dir, keys.map_or_else(Sealing::plain, Sealing::with_keys))
     }
 }

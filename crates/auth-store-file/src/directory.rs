@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use auth_core::Body;
-use auth_core::store::{EntryName, Fence};
+use auth_core::store::{EntryName, FORMAT_VERSION, LeaseNumber};
+use auth_core::{SecretBytes, targets};
 
 use crate::entry::Entry;
 
@@ -144,7 +144,7 @@ impl Locked<'_> {
     pub(crate) fn read(&self, name: &EntryName, now: SystemTime) -> Result<Entry, Fault> {
         let entry = self.parse(&file_of(name))?;
         // A number of a clock that was wrong would never be passed.
-        let is_real = |entry: &Entry| entry.until >= now && time_of(entry.record.fence) < now + FAR;
+        let is_real = |entry: &Entry| entry.until >= now && time_of(entry.record.lease_number) < now + FAR;
         Ok(entry.filter(is_real).unwrap_or_else(Entry::empty))
     }
 
@@ -189,8 +189,8 @@ impl Locked<'_> {
     /// Whose the lease was last.
     pub(crate) fn lease_note(&self, name: &EntryName, now: SystemTime) -> Result<LeaseNote, Fault> {
         let mut note = LeaseNote::read(self.open_lease(name)?)?;
-        if time_of(note.fence) > now + FAR {
-            note.fence = Fence(0);
+        if time_of(note.lease_number) > now + FAR {
+            note.lease_number = LeaseNumber(0);
         }
         Ok(note)
     }
@@ -233,7 +233,7 @@ impl Locked<'_> {
         let mut first = Ok(());
         for found in fs::read_dir(&self.directory.0)? {
             let file = PathBuf::from(found?.file_name());
-            let Some(name) = file.file_stem().and_then(OsStr::to_str).and_then(EntryName::parse) else { continue };
+            let Some(name) = name_of(&file) else { continue };
             first = first.and(act(&file, &name));
         }
         first
@@ -263,12 +263,12 @@ impl Locked<'_> {
             // With room to spare, so that no other buffer is needed: this one is wiped.
             let mut bytes = Vec::with_capacity(length as usize + 64);
             let read = opened.take(LARGEST).read_to_end(&mut bytes);
-            let bytes = Body::from(bytes);
+            let bytes = SecretBytes::from(bytes);
             read?;
             Entry::parse(bytes.as_ref())
         };
         if entry.is_none() {
-            tracing::warn!(file, "a file of the store is no entry, and counts as absent");
+            tracing::warn!(target: targets::STORE, file, "a file of the store is no entry, and counts as absent");
         }
         Ok(entry)
     }
@@ -277,7 +277,7 @@ impl Locked<'_> {
 /// What is written in the file of a lease.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LeaseNote {
-    pub(crate) fence: Fence,
+    pub(crate) lease_number: LeaseNumber,
     pub(crate) until: SystemTime,
 }
 
@@ -287,33 +287,43 @@ impl LeaseNote {
         let mut text = String::new();
         file.take(LARGEST).read_to_string(&mut text)?;
         let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or(0));
-        let mut number = || Fence(numbers.next().unwrap_or(0));
-        Ok(Self { fence: number(), until: time_of(number()) })
+        let mut number = || LeaseNumber(numbers.next().unwrap_or(0));
+        Ok(Self { lease_number: number(), until: time_of(number()) })
     }
 
     pub(crate) fn write(&self, file: &mut File) -> Result<(), Fault> {
         let until = self.until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         file.set_len(0)?;
         file.rewind()?;
-        Ok(writeln!(file, "{} {}", self.fence.0, until.as_micros())?)
+        Ok(writeln!(file, "{} {}", self.lease_number.0, until.as_micros())?)
     }
 }
 
 /// Numbers are microseconds, like those of `Record`.
-fn time_of(number: Fence) -> SystemTime {
+fn time_of(number: LeaseNumber) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(number.0)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn lease_of(name: &EntryName) -> String {
-    format!("{}.lease", name.as_str())
+    versioned(name, "lease")
 }
 
 fn new_of(name: &EntryName) -> String {
-    format!("{}.new", name.as_str())
+    versioned(name, "new")
 }
 
 fn file_of(name: &EntryName) -> String {
-    format!("{}.json", name.as_str())
+    versioned(name, "json")
+}
+
+fn versioned(name: &EntryName, extension: &str) -> String {
+    format!("{}.v{FORMAT_VERSION}.{extension}", name.as_str())
+}
+
+/// The entry that a file belongs to; `None` for a file of another format or of somebody else.
+fn name_of(file: &Path) -> Option<EntryName> {
+    let stem = file.file_stem().and_then(OsStr::to_str)?;
+    EntryName::parse(stem.strip_suffix(&format!(".v{FORMAT_VERSION}"))?)
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {

@@ -2,12 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use auth_core::store::{Fence, Record};
-use auth_core::{Body, Secret};
+use auth_core::store::{LeaseNumber, Record};
+use auth_core::{Secret, SecretBytes};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-
-const VERSION: u32 = 1;
 
 /// What a file holds.
 #[derive(Debug, Clone)]
@@ -22,9 +20,8 @@ pub(crate) struct Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {
-    version: u32,
     until_ms: u64,
-    fence: u64,
+    lease_number: u64,
     revision: u64,
     saved: u64,
     #[serde(borrow)]
@@ -32,7 +29,7 @@ struct Wire<'a> {
     #[serde(borrow)]
     refresh: Option<&'a RawValue>,
     #[serde(borrow)]
-    setback: Option<&'a RawValue>,
+    cooldown: Option<&'a RawValue>,
 }
 
 /// The part as the store's user gave it.
@@ -59,34 +56,32 @@ impl Entry {
     /// None where it is none of ours, or broken.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let wire: Wire<'_> = serde_json::from_slice(bytes).ok()?;
-        if wire.version != VERSION {
-            return None;
-        }
         let mut record = Record::default();
-        (record.fence, record.revision, record.saved) = (Fence(wire.fence), Fence(wire.revision), Fence(wire.saved));
+        record.lease_number = LeaseNumber(wire.lease_number);
+        record.revision = LeaseNumber(wire.revision);
+        record.saved = LeaseNumber(wire.saved);
         record.access = wire.access.map(part);
         record.refresh = wire.refresh.map(part);
-        record.setback = wire.setback.map(part);
+        record.cooldown = wire.cooldown.map(part);
         let until = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(wire.until_ms))?;
         Some(Self { record, until })
     }
 
-    pub(crate) fn write(&self) -> serde_json::Result<Body> {
+    pub(crate) fn write(&self) -> serde_json::Result<SecretBytes> {
         let until = self.until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let record = &self.record;
-        let parts = [&record.access, &record.refresh, &record.setback];
-        let [access, refresh, setback] = parts.map(|part| part.as_ref().map(quoted));
+        let parts = [&record.access, &record.refresh, &record.cooldown];
+        let [access, refresh, cooldown] = parts.map(|part| part.as_ref().map(quoted));
         let wire = Wire {
-            version: VERSION,
             until_ms: until.as_millis().try_into().unwrap_or(u64::MAX),
-            fence: record.fence.0,
+            lease_number: record.lease_number.0,
             revision: record.revision.0,
             saved: record.saved.0,
             access: raw(access.as_ref())?,
             refresh: raw(refresh.as_ref())?,
-            setback: raw(setback.as_ref())?,
+            cooldown: raw(cooldown.as_ref())?,
         };
-        let mut body = Body::with_capacity(4096);
+        let mut body = SecretBytes::with_capacity(4096);
         serde_json::to_writer_pretty(&mut body, &wire)?;
         Ok(body)
     }

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use auth_core::store::{Change, EntryName, Fence, Lease, Sealing, Snapshot, TokenStore};
-use auth_core::{Error, Profile, Secret};
+use auth_core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Sealing, Snapshot, TokenStore};
+use auth_core::{Error, ProviderInfo, Secret};
 
 use directory::{Directory, Fault, LONGEST_WAIT, LeaseNote, Locked};
 use entry::Entry;
@@ -25,7 +25,7 @@ use entry::Entry;
 pub use auth_core;
 pub use builder::Builder;
 
-const PROFILE: Profile = Profile::new("file", "AUTH_CACHE");
+const INFO: ProviderInfo = ProviderInfo::new("file", "AUTH_CACHE");
 
 /// A longer stay is cut, and costs a login.
 const LONGEST_STAY: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -40,7 +40,7 @@ struct Shared {
     directory: Directory,
     sealing: Sealing,
     /// The locked files of the leases that this process holds.
-    leases: Mutex<HashMap<EntryName, (Fence, File)>>,
+    leases: Mutex<HashMap<EntryName, (LeaseNumber, File)>>,
 }
 
 impl FileStore {
@@ -59,7 +59,7 @@ impl FileStore {
 
     fn new(dir: &Path, sealing: Sealing) -> Result<Self, Error> {
         let directory = Directory::new(dir);
-        directory.ready().map_err(|fault| PROFILE.fault("dir", fault.advice()).with_cause(&fault))?;
+        directory.ready().map_err(|fault| INFO.invalid_setting("dir", fault.advice()).with_cause(&fault))?;
         Ok(Self(Arc::new(Shared { directory, sealing, leases: Mutex::default() })))
     }
 
@@ -133,17 +133,23 @@ async fn on_a_thread<R: Send + 'static>(work: impl FnOnce() -> Result<R, Fault> 
 }
 
 impl Shared {
-    fn leases(&self) -> MutexGuard<'_, HashMap<EntryName, (Fence, File)>> {
+    fn leases(&self) -> MutexGuard<'_, HashMap<EntryName, (LeaseNumber, File)>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a lease is this process's still: its time may have been over, and another may have it.
-    fn holds(&self, directory: &Locked<'_>, name: &EntryName, lease: Fence, now: SystemTime) -> Result<bool, Fault> {
+    fn holds(
+        &self,
+        directory: &Locked<'_>,
+        name: &EntryName,
+        lease: LeaseNumber,
+        now: SystemTime,
+    ) -> Result<bool, Fault> {
         let is_own = self.leases().get(name).is_some_and(|(held, _)| *held == lease);
-        Ok(is_own && directory.lease_note(name, now)?.fence == lease)
+        Ok(is_own && directory.lease_note(name, now)?.lease_number == lease)
     }
 
-    fn release(&self, name: &EntryName, lease: Fence) {
+    fn release(&self, name: &EntryName, lease: LeaseNumber) {
         let mut leases = self.leases();
         if leases.get(name).is_some_and(|(held, _)| *held == lease) {
             leases.remove(name);
@@ -158,7 +164,7 @@ fn unavailable(fault: Fault) -> Error {
 #[async_trait]
 impl TokenStore for FileStore {
     fn name(&self) -> &'static str {
-        PROFILE.provider
+        INFO.provider
     }
 
     fn sealing(&self) -> &Sealing {
@@ -166,7 +172,7 @@ impl TokenStore for FileStore {
     }
 
     /// Longer than for a server: a lock is waited for in turn, and so is the disk.
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         LONGEST_WAIT + Duration::from_secs(2)
     }
 
@@ -174,7 +180,12 @@ impl TokenStore for FileStore {
         self.with_entry(name, |_, _, entry, now| Ok(entry.record.snapshot(now))).await
     }
 
-    async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
+    async fn lease(
+        &self,
+        name: &EntryName,
+        known: LeaseNumber,
+        ttl: Duration,
+    ) -> Result<(LeaseOutcome, Snapshot), Error> {
         let own = name.clone();
         self.with_entry(name, move |shared, directory, mut entry, now| {
             let last = directory.lease_note(&own, now)?;
@@ -184,25 +195,25 @@ impl TokenStore for FileStore {
                 None => Some(last.until.duration_since(now).unwrap_or_default()),
             };
             // One that was given out, and perhaps never saved under.
-            entry.record.fence = entry.record.fence.max(last.fence);
+            entry.record.lease_number = entry.record.lease_number.max(last.lease_number);
             let (lease, snapshot) = entry.record.lease(known, now, held);
-            if let (Lease::Granted(fence), Some(mut lock)) = (lease, lock) {
-                LeaseNote { fence, until: now + ttl }.write(&mut lock)?;
-                shared.leases().insert(own, (fence, lock));
+            if let (LeaseOutcome::Granted(lease_number), Some(mut lock)) = (lease, lock) {
+                LeaseNote { lease_number, until: now + ttl }.write(&mut lock)?;
+                shared.leases().insert(own, (lease_number, lock));
             }
             Ok((lease, snapshot))
         })
         .await
     }
 
-    async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
+    async fn claim_refresh(&self, name: &EntryName, lease: LeaseNumber) -> Result<Option<Secret>, Error> {
         let own = name.clone();
         self.with_entry(name, move |shared, directory, mut entry, now| {
             if !shared.holds(directory, &own, lease, now)? {
                 return Ok(None);
             }
             // It was given out, and not written.
-            entry.record.fence = lease;
+            entry.record.lease_number = lease;
             let refresh = entry.record.claim_refresh(lease);
             if refresh.is_some() {
                 directory.write(&own, &entry)?;
@@ -212,7 +223,7 @@ impl TokenStore for FileStore {
         .await
     }
 
-    async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
+    async fn save(&self, name: &EntryName, lease: LeaseNumber, change: EntryUpdate) -> Result<bool, Error> {
         let own = name.clone();
         let saved = self
             .with_entry(name, move |shared, directory, mut entry, now| {
@@ -233,12 +244,12 @@ impl TokenStore for FileStore {
         saved
     }
 
-    async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error> {
+    async fn release(&self, name: &EntryName, lease: LeaseNumber) -> Result<(), Error> {
         self.0.release(name, lease);
         Ok(())
     }
 
-    async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
+    async fn forget(&self, name: &EntryName, saved: LeaseNumber) -> Result<(), Error> {
         let own = name.clone();
         self.with_entry(
             name,

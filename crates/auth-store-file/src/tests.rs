@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use auth_core::testing::{Answer, Script, TestProvider};
+use auth_core::testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{ErrorKind, Login, TokenManager, TokenSource};
 use tempfile::TempDir;
 
@@ -28,10 +28,10 @@ fn process(script: &Script, dir: &str) -> TokenManager<TestProvider, Script> {
 
 async fn name(dir: &str) -> EntryName {
     // The store is asked for the name that a manager gives.
-    let script = Script::new([Answer::token("t", 1000)]);
+    let script = Script::new([ScriptedResponse::token("t", 1000)]);
     process(&script, dir).token().await.unwrap();
     let files = files(dir);
-    let name = files.iter().find_map(|file| file.strip_suffix(".json")).unwrap();
+    let name = files.iter().find_map(|file| file.strip_suffix(".v2.json")).unwrap();
     EntryName::parse(name).unwrap()
 }
 
@@ -46,15 +46,16 @@ fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o777
 }
 
-fn change(access: Option<&str>, refresh: Option<&str>) -> Change {
-    let mut change = Change::lasting(TTL);
-    (change.access, change.refresh) = (access.map(Secret::from), refresh.map(Secret::from));
+fn change(access: Option<&str>, refresh: Option<&str>) -> EntryUpdate {
+    let mut change = EntryUpdate::lasting(TTL);
+    change.access = access.map(Secret::from);
+    change.refresh = refresh.map(Secret::from);
     change
 }
 
-async fn granted(store: &FileStore, name: &EntryName, known: Fence) -> Fence {
+async fn granted(store: &FileStore, name: &EntryName, known: LeaseNumber) -> LeaseNumber {
     match store.lease(name, known, TTL).await.unwrap().0 {
-        Lease::Granted(fence) => fence,
+        LeaseOutcome::Granted(lease_number) => lease_number,
         other => panic!("{other:?}"),
     }
 }
@@ -75,7 +76,7 @@ async fn p9_what_others_can_read_is_refused() {
     let (_home, dir) = place();
     let name = name(&dir).await;
     let store = open(&dir);
-    let entry = Path::new(&dir).join(format!("{}.json", name.as_str()));
+    let entry = Path::new(&dir).join(format!("{}.v2.json", name.as_str()));
     fs::set_permissions(&entry, fs::Permissions::from_mode(0o640)).unwrap();
     let error = store.load(&name).await.unwrap_err();
     assert!(format!("{error:?}").contains("chmod 600"), "{error:?}");
@@ -96,19 +97,19 @@ async fn p9_symbolic_links_are_refused() {
     FileStore::builder().with_dir(&link).build().unwrap_err();
     FileStore::builder().with_dir(link.join("")).build().unwrap_err();
 
-    for file in [format!("{}.json", name.as_str()), "lock".to_owned(), format!("{}.lease", name.as_str())] {
+    for file in [format!("{}.v2.json", name.as_str()), "lock".to_owned(), format!("{}.lease", name.as_str())] {
         let (file, elsewhere) = (Path::new(&dir).join(file), home.path().join("elsewhere"));
         fs::rename(&file, &elsewhere).unwrap();
         symlink(&elsewhere, &file).unwrap();
         let store = open(&dir);
-        assert!(store.lease(&name, Fence(0), TTL).await.is_err(), "{file:?}");
+        assert!(store.lease(&name, LeaseNumber(0), TTL).await.is_err(), "{file:?}");
         fs::rename(&elsewhere, &file).unwrap();
     }
 
     // One that waits where the next entry is written is removed, not followed.
     let target = home.path().join("target");
     fs::write(&target, "untouched").unwrap();
-    symlink(&target, Path::new(&dir).join(format!("{}.new", name.as_str()))).unwrap();
+    symlink(&target, Path::new(&dir).join(format!("{}.v2.new", name.as_str()))).unwrap();
     let store = open(&dir);
     let known = store.load(&name).await.unwrap().revision;
     let lease = granted(&store, &name, known).await;
@@ -120,12 +121,12 @@ async fn p9_symbolic_links_are_refused() {
 async fn p9_a_broken_file_is_a_miss_and_is_mended() {
     let (_home, dir) = place();
     let name = name(&dir).await;
-    let entry = Path::new(&dir).join(format!("{}.json", name.as_str()));
+    let entry = Path::new(&dir).join(format!("{}.v2.json", name.as_str()));
     let whole = fs::read_to_string(&entry).unwrap();
-    let later = whole.replace("\"version\": 1", "\"version\": 2");
+    let later = whole.replace("\"saved\"", "\"unknown\"");
     for broken in ["", "{", "null", "[]", &whole[..whole.len() / 2], &later, &" ".repeat(2 << 20)] {
         fs::write(&entry, broken).unwrap();
-        let script = Script::new([Answer::token("again", 1000)]);
+        let script = Script::new([ScriptedResponse::token("again", 1000)]);
         assert_eq!(process(&script, &dir).token().await.unwrap().expose(), "again");
         assert_eq!(process(&script, &dir).token().await.unwrap().expose(), "again", "from the file");
     }
@@ -138,14 +139,14 @@ async fn p3_a_lease_is_its_owners_and_dies_with_it() {
     let (first, second) = (open(&dir), open(&dir));
     let known = first.load(&name).await.unwrap().revision;
     let lease = granted(&first, &name, known).await;
-    assert!(matches!(second.lease(&name, known, TTL).await.unwrap().0, Lease::Held(_)));
+    assert!(matches!(second.lease(&name, known, TTL).await.unwrap().0, LeaseOutcome::Held(_)));
     assert!(
-        matches!(first.lease(&name, known, TTL).await.unwrap().0, Lease::Held(_)),
+        matches!(first.lease(&name, known, TTL).await.unwrap().0, LeaseOutcome::Held(_)),
         "one flight's, not the process's"
     );
     second.release(&name, lease).await.unwrap();
-    first.release(&name, Fence(lease.0 + 1)).await.unwrap();
-    assert!(matches!(second.lease(&name, known, TTL).await.unwrap().0, Lease::Held(_)));
+    first.release(&name, LeaseNumber(lease.0 + 1)).await.unwrap();
+    assert!(matches!(second.lease(&name, known, TTL).await.unwrap().0, LeaseOutcome::Held(_)));
     drop(first);
     granted(&second, &name, known).await;
 }
@@ -186,7 +187,7 @@ async fn p8_a_late_forget_removes_nothing() {
 #[tokio::test]
 async fn p6_with_a_key_the_files_tell_nothing() {
     let (_home, dir) = place();
-    let script = Script::new([Answer::token("sentinel-token", 1000)]);
+    let script = Script::new([ScriptedResponse::token("sentinel-token", 1000)]);
     let sealed = || Arc::new(FileStore::builder().with_dir(&dir).with_keys(KEY).build().unwrap());
     let process =
         || TokenManager::with_store(Login::new(TestProvider::new("sentinel-password"), script.clone()), sealed());
@@ -205,8 +206,8 @@ async fn entries_that_are_over_are_removed_once_an_hour() {
     let (name, store) = (name(&dir).await, open(&dir));
     let known = store.load(&name).await.unwrap().revision;
     let over = EntryName::parse(&"0".repeat(32)).unwrap();
-    let lease = granted(&store, &over, Fence(0)).await;
-    store.save(&over, lease, Change::lasting(Duration::ZERO)).await.unwrap();
+    let lease = granted(&store, &over, LeaseNumber(0)).await;
+    store.save(&over, lease, EntryUpdate::lasting(Duration::ZERO)).await.unwrap();
     std::thread::sleep(Duration::from_millis(5));
     let lock = File::options().write(true).open(Path::new(&dir).join("lock")).unwrap();
     lock.set_modified(SystemTime::now() - Duration::from_secs(3601)).unwrap();
@@ -217,7 +218,7 @@ async fn entries_that_are_over_are_removed_once_an_hour() {
     store.clear().unwrap();
     assert_eq!(files(&dir), ["lock"]);
     fs::remove_dir_all(&dir).unwrap();
-    granted(&store, &name, Fence(0)).await;
+    granted(&store, &name, LeaseNumber(0)).await;
 }
 
 #[test]
@@ -251,15 +252,15 @@ async fn p3_a_holder_that_does_not_go_on_delays_by_its_lease_at_most() {
     let (stopped, other) = (open(&dir), open(&dir));
     let known = stopped.load(&name).await.unwrap().revision;
     let short = Duration::from_millis(300);
-    let Lease::Granted(late) = stopped.lease(&name, known, short).await.unwrap().0 else { panic!("free") };
-    let Lease::Held(left) = other.lease(&name, known, TTL).await.unwrap().0 else { panic!("held") };
+    let LeaseOutcome::Granted(late) = stopped.lease(&name, known, short).await.unwrap().0 else { panic!("free") };
+    let LeaseOutcome::Held(left) = other.lease(&name, known, TTL).await.unwrap().0 else { panic!("held") };
     assert!(left <= short);
     tokio::time::sleep(left + Duration::from_millis(20)).await;
     let lease = granted(&other, &name, known).await;
     assert!(lease > late);
     assert!(!stopped.save(&name, late, change(Some("old"), None)).await.unwrap());
     assert!(
-        matches!(stopped.lease(&name, known, TTL).await.unwrap().0, Lease::Held(_)),
+        matches!(stopped.lease(&name, known, TTL).await.unwrap().0, LeaseOutcome::Held(_)),
         "the other's is not given away"
     );
     assert!(other.save(&name, lease, change(Some("new"), Some("refresh"))).await.unwrap());
@@ -272,16 +273,19 @@ async fn numbers_of_a_clock_that_was_wrong_are_mended() {
     let (_home, dir) = place();
     let name = name(&dir).await;
     // As a machine writes it whose clock is two days ahead; then the clock is set right.
-    let path = Path::new(&dir).join(format!("{}.json", name.as_str()));
+    let path = Path::new(&dir).join(format!("{}.v2.json", name.as_str()));
     let mut json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    for (field, day) in
-        [("fence", 86_400_000_000), ("revision", 86_400_000_000), ("saved", 86_400_000_000), ("until_ms", 86_400_000)]
-    {
+    for (field, day) in [
+        ("lease_number", 86_400_000_000),
+        ("revision", 86_400_000_000),
+        ("saved", 86_400_000_000),
+        ("until_ms", 86_400_000),
+    ] {
         json[field] = (json[field].as_u64().unwrap() + 2 * day).into();
     }
     json["access"] = serde_json::Value::Null;
     fs::write(&path, json.to_string()).unwrap();
-    let script = Script::default().then_always(Answer::token("one", 1000));
+    let script = Script::default().then_always(ScriptedResponse::token("one", 1000));
     for _ in 0..5 {
         process(&script, &dir).token().await.unwrap();
     }
@@ -292,7 +296,7 @@ async fn numbers_of_a_clock_that_was_wrong_are_mended() {
 async fn p9_clear_takes_what_a_killed_writer_left() {
     let (_home, dir) = place();
     let name = name(&dir).await;
-    let file = |extension: &str| Path::new(&dir).join(format!("{}.{extension}", name.as_str()));
+    let file = |extension: &str| Path::new(&dir).join(format!("{}.v2.{extension}", name.as_str()));
     fs::copy(file("json"), file("new")).unwrap();
     open(&dir).clear().unwrap();
     assert_eq!(files(&dir), ["lock"]);
@@ -302,7 +306,7 @@ async fn p9_clear_takes_what_a_killed_writer_left() {
 async fn p9_clear_takes_what_cannot_be_read() {
     let (_home, dir) = place();
     let name = name(&dir).await;
-    let file = |extension: &str| Path::new(&dir).join(format!("{}.{extension}", name.as_str()));
+    let file = |extension: &str| Path::new(&dir).join(format!("{}.v2.{extension}", name.as_str()));
     fs::set_permissions(file("json"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(file("lease"), fs::Permissions::from_mode(0o644)).unwrap();
     assert!(open(&dir).load(&name).await.is_err());
@@ -316,7 +320,7 @@ async fn p9_clear_takes_what_cannot_be_read() {
 async fn one_entry_is_removed_alone() {
     let (_home, dir) = place();
     let (first, store) = (name(&dir).await, open(&dir));
-    let script = Script::new([Answer::token("other", 1000)]);
+    let script = Script::new([ScriptedResponse::token("other", 1000)]);
     let login = Login::new(TestProvider::new("another password"), script.clone());
     TokenManager::with_store(login, Arc::new(open(&dir))).token().await.unwrap();
     let sealing = store.sealing();
@@ -353,7 +357,7 @@ async fn one_bad_file_of_another_entry_spoils_nothing() {
 async fn what_is_no_file_is_refused_and_not_waited_for() {
     let (_home, dir) = place();
     let name = name(&dir).await;
-    let path = Path::new(&dir).join(format!("{}.json", name.as_str()));
+    let path = Path::new(&dir).join(format!("{}.v2.json", name.as_str()));
     fs::remove_file(&path).unwrap();
     assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status().unwrap().success());
     open(&dir).load(&name).await.unwrap_err();
@@ -364,5 +368,5 @@ async fn an_absurd_life_is_cut() {
     let (_home, dir) = place();
     let (name, store) = (name(&dir).await, open(&dir));
     let lease = granted(&store, &name, store.load(&name).await.unwrap().revision).await;
-    assert!(store.save(&name, lease, Change::lasting(Duration::from_secs(u64::MAX))).await.unwrap());
+    assert!(store.save(&name, lease, EntryUpdate::lasting(Duration::from_secs(u64::MAX))).await.unwrap());
 }

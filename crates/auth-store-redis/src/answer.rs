@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use auth_core::Secret;
-use auth_core::store::{Fence, Lease, Snapshot};
+use auth_core::store::{LeaseNumber, LeaseOutcome, Snapshot};
 use redis::{FromRedisValue, ParsingError, Value};
 
 pub(crate) struct Loaded {
@@ -11,7 +11,7 @@ pub(crate) struct Loaded {
     revision: u64,
     saved: u64,
     access: Vec<u8>,
-    setback: Vec<u8>,
+    cooldown: Vec<u8>,
     has_refresh: Vec<u8>,
 }
 
@@ -23,11 +23,11 @@ pub(crate) struct Leased {
 
 impl Leased {
     /// None where the question came too late.
-    pub(crate) fn lease(&self) -> Option<Lease> {
+    pub(crate) fn lease(&self) -> Option<LeaseOutcome> {
         match self.outcome.as_slice() {
-            b"granted" => Some(Lease::Granted(Fence(self.number))),
-            b"held" => Some(Lease::Held(Duration::from_millis(self.number))),
-            b"changed" => Some(Lease::Changed),
+            b"granted" => Some(LeaseOutcome::Granted(LeaseNumber(self.number))),
+            b"held" => Some(LeaseOutcome::Held(Duration::from_millis(self.number))),
+            b"changed" => Some(LeaseOutcome::Changed),
             _ => None,
         }
     }
@@ -36,16 +36,16 @@ impl Leased {
 impl FromRedisValue for Loaded {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         type Parts = (u64, u64, u64, Vec<u8>, Vec<u8>, Vec<u8>);
-        let (now, revision, saved, access, setback, has_refresh) = Parts::from_redis_value(value)?;
-        Ok(Self { now, revision, saved, access, setback, has_refresh })
+        let (now, revision, saved, access, cooldown, has_refresh) = Parts::from_redis_value(value)?;
+        Ok(Self { now, revision, saved, access, cooldown, has_refresh })
     }
 }
 
 impl FromRedisValue for Leased {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         type Parts = (u64, u64, u64, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, u64);
-        let (now, revision, saved, access, setback, has_refresh, outcome, number) = Parts::from_redis_value(value)?;
-        Ok(Self { loaded: Loaded { now, revision, saved, access, setback, has_refresh }, outcome, number })
+        let (now, revision, saved, access, cooldown, has_refresh, outcome, number) = Parts::from_redis_value(value)?;
+        Ok(Self { loaded: Loaded { now, revision, saved, access, cooldown, has_refresh }, outcome, number })
     }
 }
 
@@ -53,8 +53,10 @@ impl From<Loaded> for Snapshot {
     fn from(loaded: Loaded) -> Self {
         let now = SystemTime::UNIX_EPOCH + Duration::from_micros(loaded.now);
         let mut snapshot = Self::empty(now);
-        (snapshot.revision, snapshot.saved) = (Fence(loaded.revision), Fence(loaded.saved));
-        (snapshot.access, snapshot.setback) = (part(loaded.access), part(loaded.setback));
+        snapshot.revision = LeaseNumber(loaded.revision);
+        snapshot.saved = LeaseNumber(loaded.saved);
+        snapshot.access = part(loaded.access);
+        snapshot.cooldown = part(loaded.cooldown);
         snapshot.has_refresh = !loaded.has_refresh.is_empty();
         snapshot
     }

@@ -3,16 +3,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_core::store::{Sealing, SealingKeys};
-use auth_core::{Error, NumberOrText, Secret};
+use auth_core::{Error, NumberOrString, Secret};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 use serde::Deserialize;
 
 use crate::link::Link;
 use crate::target::{GIVEN_UP, Target};
-use crate::{PROFILE, RedisStore};
+use crate::{INFO, RedisStore};
 
 const PREFIX: &str = "auth";
-const PATIENCE: Duration = Duration::from_millis(50);
+const TIMEOUT: Duration = Duration::from_millis(50);
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(10);
 
 /// Collects the settings of a [`RedisStore`].
@@ -27,7 +27,7 @@ pub struct Builder {
     keys: Option<Secret>,
     keys_file: Option<PathBuf>,
     prefix: Option<String>,
-    patience_ms: Option<NumberOrText>,
+    timeout_ms: Option<NumberOrString>,
     #[cfg(feature = "sentinel")]
     sentinel_master: Option<String>,
     #[cfg(feature = "cluster")]
@@ -43,11 +43,11 @@ impl Builder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.read_env()
+        INFO.read_env()
     }
 
     /// Sets where Redis is: `redis://`, `rediss://` (TLS) or `redis+unix://`, with an optional user, password and
-    /// database: `rediss://user:password@redis.example.com:6379/0`. Required.
+    /// database: `rediss://user:password@redis.example.com:6379/0`. RequiredSettings.
     pub fn with_url(mut self, url: impl Into<Secret>) -> Self {
         self.url = Some(url.into());
         self
@@ -71,7 +71,7 @@ impl Builder {
         self
     }
 
-    /// Sets the keys that entries are sealed with, as [`SealingKeys::parse`] reads them. Required, here or in a file.
+    /// Sets the keys that entries are sealed with, as [`SealingKeys::parse`] reads them. RequiredSettings, here or in a file.
     pub fn with_keys(mut self, keys: impl Into<Secret>) -> Self {
         self.keys = Some(keys.into());
         self
@@ -91,8 +91,8 @@ impl Builder {
 
     /// Sets how long a login waits for one answer of Redis, from 10 ms to 2 s. Default is 50 ms: raise it where Redis is
     /// farther away than 10 ms.
-    pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience_ms = Some(NumberOrText::Number(patience.as_secs_f64() * 1000.0));
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout_ms = Some(NumberOrString::Number(timeout.as_secs_f64() * 1000.0));
         self
     }
 
@@ -125,46 +125,46 @@ impl Builder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the setting that is missing or wrong.
     pub fn build(self) -> Result<RedisStore, Error> {
-        let mut required = PROFILE.required();
+        let mut required = INFO.required();
         let url = required.secret("url", self.url.clone());
         required.check()?;
         let sealing = self.sealing()?;
         let info = Self::connection_info(&url)?;
         let target = self.target(info)?;
-        let patience = self.patience()?;
+        let timeout = self.timeout()?;
         let prefix = self.prefix.unwrap_or_else(|| PREFIX.to_owned());
         // Of a cluster, the first braces say where a key belongs.
         if prefix.contains(['{', '}']) {
-            return Err(PROFILE.fault("prefix", "must hold no braces"));
+            return Err(INFO.invalid_setting("prefix", "must hold no braces"));
         }
-        Ok(RedisStore::new(Link::new(target), sealing, prefix, patience))
+        Ok(RedisStore::new(Link::new(target), sealing, prefix, timeout))
     }
 
     fn sealing(&self) -> Result<Sealing, Error> {
-        match (SealingKeys::from_settings(PROFILE, self.keys.as_ref(), self.keys_file.as_deref())?, self.is_unsealed) {
+        match (SealingKeys::from_settings(INFO, self.keys.as_ref(), self.keys_file.as_deref())?, self.is_unsealed) {
             (Some(keys), false) => Ok(Sealing::with_keys(keys)),
             (None, true) => Ok(Sealing::plain()),
             (None, false) => {
                 let problem = "is missing: tokens are not stored unsealed, unless `dangerously_unsealed` says so";
-                Err(PROFILE.fault("keys", problem))
+                Err(INFO.invalid_setting("keys", problem))
             }
-            (Some(_), true) => Err(PROFILE.fault("keys", "is set although `dangerously_unsealed` is called")),
+            (Some(_), true) => Err(INFO.invalid_setting("keys", "is set although `dangerously_unsealed` is called")),
         }
     }
 
-    fn patience(&self) -> Result<Duration, Error> {
-        let Some(stated) = &self.patience_ms else {
-            return Ok(PATIENCE);
+    fn timeout(&self) -> Result<Duration, Error> {
+        let Some(stated) = &self.timeout_ms else {
+            return Ok(TIMEOUT);
         };
-        let patience = stated.number().and_then(|number| Duration::try_from_secs_f64(number / 1000.0).ok());
-        let patience = patience.filter(|patience| (SHORTEST_PATIENCE..=GIVEN_UP).contains(patience));
-        patience.ok_or_else(|| PROFILE.fault("patience_ms", "must be between 10 and 2000"))
+        let timeout = stated.number().and_then(|number| Duration::try_from_secs_f64(number / 1000.0).ok());
+        let timeout = timeout.filter(|timeout| (SHORTEST_PATIENCE..=GIVEN_UP).contains(timeout));
+        timeout.ok_or_else(|| INFO.invalid_setting("timeout_ms", "must be between 10 and 2000"))
     }
 
     fn connection_info(url: &Secret) -> Result<ConnectionInfo, Error> {
         // The parser's own words may repeat a part of it.
         let expected = "must be like `redis://host:6379/0`, `rediss://…` for TLS (feature `tls`) or `redis+unix:///…`";
-        let info = url.expose().into_connection_info().map_err(|_| PROFILE.fault("url", expected))?;
+        let info = url.expose().into_connection_info().map_err(|_| INFO.invalid_setting("url", expected))?;
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         Ok(info.set_tcp_settings(tcp))
     }
@@ -175,10 +175,10 @@ impl Builder {
             return Ok(None);
         };
         if !is_tls {
-            return Err(PROFILE.fault("ca_file", "is of use with a `url` of `rediss://` only"));
+            return Err(INFO.invalid_setting("ca_file", "is of use with a `url` of `rediss://` only"));
         }
         let read = std::fs::read(path);
-        read.map(Some).map_err(|error| PROFILE.fault("ca_file", "cannot be read").with_cause(&error))
+        read.map(Some).map_err(|error| INFO.invalid_setting("ca_file", "cannot be read").with_cause(&error))
     }
 
     fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
@@ -191,13 +191,13 @@ impl Builder {
         let ca = self.ca(is_tls)?;
         #[cfg(all(feature = "cluster", feature = "sentinel"))]
         if self.is_cluster && self.sentinel_master.is_some() {
-            return Err(PROFILE.fault("sentinel_master", "does not go with a cluster"));
+            return Err(INFO.invalid_setting("sentinel_master", "does not go with a cluster"));
         }
         #[cfg(feature = "sentinel")]
         if let Some(master) = &self.sentinel_master {
             if ca.is_some() {
                 return Err(
-                    PROFILE.fault("ca_file", "does not go with a sentinel: add the certificate to the system's")
+                    INFO.invalid_setting("ca_file", "does not go with a sentinel: add the certificate to the system's")
                 );
             }
             let servers = self.settings(RedisConnectionInfo::default().set_db(info.redis_settings().db()));
@@ -209,7 +209,9 @@ impl Builder {
         let target = if self.is_cluster { Target::cluster(info, ca) } else { Target::single(info, ca) };
         #[cfg(not(feature = "cluster"))]
         let target = Target::single(info, ca);
-        target.map_err(|_| if has_ca { PROFILE.fault("ca_file", "must hold a certificate in PEM") } else { unusable() })
+        target.map_err(|_| {
+            if has_ca { INFO.invalid_setting("ca_file", "must hold a certificate in PEM") } else { unusable() }
+        })
     }
 
     fn settings(&self, mut settings: RedisConnectionInfo) -> RedisConnectionInfo {
@@ -224,14 +226,14 @@ impl Builder {
 }
 
 fn unusable() -> Error {
-    PROFILE.fault("url", "cannot be used for a connection")
+    INFO.invalid_setting("url", "cannot be used for a connection")
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("prefix", &self.prefix)
-            .field("patience_ms", &self.patience_ms)
+            .field("timeout_ms", &self.timeout_ms)
             .finish_non_exhaustive()
     }
 }

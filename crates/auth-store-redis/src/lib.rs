@@ -13,8 +13,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use auth_core::store::{Change, EntryName, Fence, Lease, Sealing, Snapshot, TokenStore};
-use auth_core::{Error, Profile, Secret};
+use auth_core::store::{
+    EntryName, EntryUpdate, FORMAT_VERSION, LeaseNumber, LeaseOutcome, Sealing, Snapshot, TokenStore,
+};
+use auth_core::{Error, ProviderInfo, Secret};
 use redis::{Script, ScriptInvocation};
 
 use answer::{Leased, Loaded};
@@ -26,14 +28,14 @@ pub use builder::Builder;
 /// How often a question may come too late before it is given up.
 const MOST_LATE: u32 = 10;
 
-const PROFILE: Profile = Profile::new("redis", "AUTH_REDIS");
+const INFO: ProviderInfo = ProviderInfo::new("redis", "AUTH_REDIS");
 
 /// Shares tokens through Redis; see the [crate's page](crate).
 pub struct RedisStore {
     link: Link,
     sealing: Sealing,
     prefix: String,
-    patience: Duration,
+    timeout: Duration,
     /// What Redis's clock showed in microseconds, and when that was.
     time: Mutex<Option<(u64, Instant)>>,
 }
@@ -53,13 +55,13 @@ impl RedisStore {
         Builder::from_env()?.build()
     }
 
-    fn new(link: Link, sealing: Sealing, prefix: String, patience: Duration) -> Self {
-        Self { link, sealing, prefix, patience, time: Mutex::default() }
+    fn new(link: Link, sealing: Sealing, prefix: String, timeout: Duration) -> Self {
+        Self { link, sealing, prefix, timeout, time: Mutex::default() }
     }
 
     fn invoke<'a>(&self, script: &'a Script, name: &EntryName) -> ScriptInvocation<'a> {
         // The braces put both keys into one slot of a cluster.
-        let entry = format!("{}:{{{}}}", self.prefix, name.as_str());
+        let entry = format!("{}:v{FORMAT_VERSION}:{{{}}}", self.prefix, name.as_str());
         let mut invocation = script.prepare_invoke();
         invocation.key(&entry).key(format!("{entry}:lease"));
         invocation
@@ -73,8 +75,8 @@ impl RedisStore {
             Some((shown, at)) => (shown, at.elapsed()),
             None => (self.link.time().await?, Duration::ZERO),
         };
-        // Twice the patience: half of it may be gone before the question leaves.
-        let until = since + 2 * self.patience;
+        // Twice the timeout: half of it may be gone before the question leaves.
+        let until = since + 2 * self.timeout;
         Ok(shown.saturating_add(u64::try_from(until.as_micros()).unwrap_or(u64::MAX)))
     }
 
@@ -86,15 +88,15 @@ impl RedisStore {
 #[async_trait]
 impl TokenStore for RedisStore {
     fn name(&self) -> &'static str {
-        PROFILE.provider
+        INFO.provider
     }
 
     fn sealing(&self) -> &Sealing {
         &self.sealing
     }
 
-    fn patience(&self) -> Duration {
-        self.patience
+    fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
@@ -103,7 +105,12 @@ impl TokenStore for RedisStore {
         Ok(loaded.into())
     }
 
-    async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
+    async fn lease(
+        &self,
+        name: &EntryName,
+        known: LeaseNumber,
+        ttl: Duration,
+    ) -> Result<(LeaseOutcome, Snapshot), Error> {
         let asker = fastrand::u64(..);
         for _ in 0..MOST_LATE {
             let deadline = self.deadline().await?;
@@ -119,26 +126,26 @@ impl TokenStore for RedisStore {
         Err(Error::unavailable("redis was too busy to give a lease"))
     }
 
-    async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
+    async fn claim_refresh(&self, name: &EntryName, lease: LeaseNumber) -> Result<Option<Secret>, Error> {
         let refresh: Vec<u8> = self.link.run(self.invoke(&script::CLAIM, name).arg(lease.0)).await?;
         Ok(answer::part(refresh))
     }
 
-    async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
+    async fn save(&self, name: &EntryName, lease: LeaseNumber, change: EntryUpdate) -> Result<bool, Error> {
         let mut script = self.invoke(&script::SAVE, name);
         script.arg(lease.0).arg(milliseconds(change.ttl));
-        for part in [&change.access, &change.refresh, &change.setback] {
+        for part in [&change.access, &change.refresh, &change.cooldown] {
             script.arg(part.as_ref().map_or("", Secret::expose));
         }
         // Not a second time: where the first was done and its answer lost, the refresh token may be another's by now.
         self.link.run_once(&script).await
     }
 
-    async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error> {
+    async fn release(&self, name: &EntryName, lease: LeaseNumber) -> Result<(), Error> {
         self.link.run(self.invoke(&script::RELEASE, name).arg(lease.0)).await
     }
 
-    async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
+    async fn forget(&self, name: &EntryName, saved: LeaseNumber) -> Result<(), Error> {
         self.link.run(self.invoke(&script::FORGET, name).arg(saved.0)).await
     }
 }
@@ -151,6 +158,6 @@ fn milliseconds(duration: Duration) -> u64 {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut store = f.debug_struct("RedisStore");
-        store.field("prefix", &self.prefix).field("patience", &self.patience).finish_non_exhaustive()
+        store.field("prefix", &self.prefix).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }

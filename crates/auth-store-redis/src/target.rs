@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, ConnectionInfo, Pipeline, RedisFuture, RedisResult, Value};
 
-/// How long a connection attempt, or an answer, may take before the connection is given up; no patience is longer.
+/// How long a connection attempt, or an answer, may take before the connection is given up; no timeout is longer.
 pub(crate) const GIVEN_UP: Duration = Duration::from_secs(2);
 
 pub(crate) enum Target {

@@ -1,7 +1,7 @@
 use auth_core::{Error, Request, Secret};
 use serde::Deserialize;
 
-use crate::{BASE_URL, PROFILE, Voipex};
+use crate::{BASE_URL, INFO, Voipex};
 
 const LOGIN_PATH: &str = "/token";
 const CLIENT_ID: &str = "api";
@@ -25,7 +25,7 @@ impl Builder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.read_env()
+        INFO.read_env()
     }
 
     /// Reads the settings from wherever `lookup` finds the value of a field, such as `base_url`.
@@ -33,16 +33,16 @@ impl Builder {
     /// # Errors
     /// As [`from_env`](Self::from_env), and that of `lookup`.
     pub fn from_settings(lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>) -> Result<Self, Error> {
-        PROFILE.read_settings(lookup)
+        INFO.read_settings(lookup)
     }
 
-    /// Sets the user name, an e-mail address. Required.
+    /// Sets the user name, an e-mail address. RequiredSettings.
     pub fn with_username(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());
         self
     }
 
-    /// Sets the password; any characters. Required.
+    /// Sets the password; any characters. RequiredSettings.
     pub fn with_password(mut self, password: impl Into<Secret>) -> Self {
         self.password = Some(password.into());
         self
@@ -78,13 +78,13 @@ impl Builder {
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) that names every missing setting and its variable, or the
     /// first wrong one: a URL that is not https.
     pub fn build(self) -> Result<Voipex, Error> {
-        let mut required = PROFILE.required();
+        let mut required = INFO.required();
         let username = required.text("username", self.username);
         let password = required.secret("password", self.password);
         required.check()?;
 
         let base_url = self.base_url.as_deref().unwrap_or(BASE_URL);
-        let endpoint = PROFILE.endpoint(base_url, "login_path", self.login_path.as_deref().unwrap_or(LOGIN_PATH))?;
+        let endpoint = INFO.endpoint(base_url, "login_path", self.login_path.as_deref().unwrap_or(LOGIN_PATH))?;
         let client_id = self.client_id.unwrap_or_else(|| CLIENT_ID.into());
         let mut form = vec![
             ("client_id", &*client_id),

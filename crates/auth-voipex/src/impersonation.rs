@@ -4,12 +4,12 @@ use std::time::Duration;
 use auth_core::http::StatusCode;
 use auth_core::http::header::AUTHORIZATION;
 use auth_core::{
-    Error, Expiry, Failure, Grant, Login, NumberOrText, Provider, Request, Response, Secret, TokenSource, Transport,
-    async_trait,
+    Error, ErrorResponse, Expiry, Login, NumberOrString, Provider, Request, Response, Secret, TokenResponse,
+    TokenSource, Transport, async_trait,
 };
 use serde::Deserialize;
 
-use crate::{BASE_URL, PROFILE, answer};
+use crate::{BASE_URL, INFO, answer};
 
 const EXCHANGE_PATH: &str = "/token-exchange";
 const EMAIL_FIELD: &str = "email";
@@ -64,10 +64,10 @@ impl ImpersonationBuilder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        PROFILE.read_env()
+        INFO.read_env()
     }
 
-    /// Sets whose token to ask for. Required.
+    /// Sets whose token to ask for. RequiredSettings.
     pub fn with_impersonate_email(mut self, email: impl Into<String>) -> Self {
         self.impersonate_email = Some(email.into());
         self
@@ -100,12 +100,12 @@ impl ImpersonationBuilder {
         account: Arc<dyn TokenSource>,
         transport: T,
     ) -> Result<Login<Impersonation, impl Transport + use<T>>, Error> {
-        let mut required = PROFILE.required();
+        let mut required = INFO.required();
         let email = required.text("impersonate_email", self.impersonate_email);
         required.check()?;
         let base_url = self.base_url.as_deref().unwrap_or(BASE_URL);
         let path = self.exchange_path.as_deref().unwrap_or(EXCHANGE_PATH);
-        let exchange = Request::post(&PROFILE.endpoint(base_url, "exchange_path", path)?)
+        let exchange = Request::post(&INFO.endpoint(base_url, "exchange_path", path)?)
             .with_json(&[(self.email_field.as_deref().unwrap_or(EMAIL_FIELD), &email)]);
         Ok(Login::new(Impersonation { exchange }, OnBehalf { account, transport }))
     }
@@ -119,21 +119,21 @@ struct Answer {
     access_token_camel: Option<Secret>,
     token: Option<Secret>,
     token_type: Option<String>,
-    expires_in: Option<NumberOrText>,
+    expires_in: Option<NumberOrString>,
     #[serde(rename = "expiresIn")]
-    expires_in_camel: Option<NumberOrText>,
-    expires_at: Option<NumberOrText>,
+    expires_in_camel: Option<NumberOrString>,
+    expires_at: Option<NumberOrString>,
     #[serde(rename = "expiresAt")]
-    expires_at_camel: Option<NumberOrText>,
-    scope: Option<NumberOrText>,
+    expires_at_camel: Option<NumberOrString>,
+    scope: Option<NumberOrString>,
 }
 
 impl Provider for Impersonation {
     fn name(&self) -> &'static str {
-        PROFILE.provider
+        INFO.provider
     }
 
-    fn login(&self) -> Request {
+    fn login_request(&self) -> Request {
         self.exchange.clone()
     }
 
@@ -142,19 +142,19 @@ impl Provider for Impersonation {
         None
     }
 
-    fn read(&self, response: &Response) -> Result<Grant, Failure> {
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         // Whether a code repeats the account's token cannot be told here, where that token is not known.
-        answer::check(response).map_err(Failure::without_code)?;
+        answer::check(response).map_err(ErrorResponse::without_code)?;
         let answer: Answer = response.json()?;
         let token = answer.access_token.or(answer.access_token_camel).or(answer.token);
-        let token = token.ok_or(Failure::malformed("the answer holds no `access_token`"))?;
+        let token = token.ok_or(ErrorResponse::malformed("the answer holds no `access_token`"))?;
         let life = answer.expires_in.or(answer.expires_in_camel);
         let expiry = match life {
             Some(life) => Expiry::from_expires_in(Some(&life), FALLBACK_LIFE)?,
             None => Expiry::from_expires_at(answer.expires_at.or(answer.expires_at_camel).as_ref(), FALLBACK_LIFE),
         };
         let scope = answer.scope.and_then(|scope| scope.text().map(str::to_owned));
-        Ok(Grant::new(token, expiry).with_token_type(answer.token_type).with_scope(scope))
+        Ok(TokenResponse::new(token, expiry).with_token_type(answer.token_type).with_scope(scope))
     }
 }
 

@@ -5,14 +5,16 @@ mod answer;
 mod builder;
 mod impersonation;
 
-use auth_core::{Endpoint, Error, Failure, Grant, Profile, Provider, RefreshToken, Request, Response};
+use auth_core::{
+    Endpoint, Error, ErrorResponse, Provider, ProviderInfo, RefreshToken, Request, Response, TokenResponse,
+};
 
 pub use answer::is_rejection;
 pub use auth_core;
 pub use builder::Builder;
 pub use impersonation::{Impersonation, ImpersonationBuilder};
 
-const PROFILE: Profile = Profile::new("voipex", "VOIPEX");
+const INFO: ProviderInfo = ProviderInfo::new("voipex", "VOIPEX");
 const BASE_URL: &str = "https://auth.voipex.io";
 
 /// Logs in to Voipex; see the [crate's page](crate) for the wire and the settings.
@@ -42,14 +44,14 @@ impl Voipex {
 
 impl Provider for Voipex {
     fn name(&self) -> &'static str {
-        PROFILE.provider
+        INFO.provider
     }
 
-    fn login(&self) -> Request {
+    fn login_request(&self) -> Request {
         self.login.clone()
     }
 
-    fn refresh(&self, token: &RefreshToken) -> Option<Request> {
+    fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
         Some(Request::post(&self.endpoint).with_form(&[
             ("client_id", &self.client_id),
             ("refresh_token", token.expose()),
@@ -57,7 +59,7 @@ impl Provider for Voipex {
         ]))
     }
 
-    fn read(&self, response: &Response) -> Result<Grant, Failure> {
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         answer::read(response)
     }
 }

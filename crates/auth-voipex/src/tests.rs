@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::http::{HeaderMap, StatusCode};
-use auth_core::testing::{Answer, Script, VirtualClock};
-use auth_core::{Body, Error, ErrorKind, Login, Provider, Response, Token, TokenManager, TokenSource};
+use auth_core::testing::{Script, ScriptedResponse, VirtualClock};
+use auth_core::{Error, ErrorKind, Login, Provider, Response, SecretBytes, TokenManager, TokenSet, TokenSource};
 use proptest::prelude::*;
 
 use crate::{Builder, Impersonation, Voipex, is_rejection};
@@ -16,8 +16,8 @@ fn builder() -> Builder {
     Voipex::builder().with_username("me@example.com").with_password("fake-password")
 }
 
-async fn login(status: u16, body: &str) -> Result<Token, Error> {
-    let script = Script::new(vec![Answer::json(status, body); 3]);
+async fn login(status: u16, body: &str) -> Result<TokenSet, Error> {
+    let script = Script::new(vec![ScriptedResponse::json(status, body); 3]);
     Login::new(builder().build().unwrap(), script).login().await
 }
 
@@ -27,13 +27,13 @@ fn text(bytes: &[u8]) -> &str {
 
 #[test]
 fn the_login_is_the_documents() {
-    let request = builder().build().unwrap().login();
+    let request = builder().build().unwrap().login_request();
     assert_eq!(request.uri(), "https://auth.voipex.io/token");
     assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
     let expected = "client_id=api&username=me%40example.com&password=fake-password&grant_type=password";
     assert_eq!(text(request.body()), expected);
 
-    let request = builder().with_scope("openid profile").with_client_id("own").build().unwrap().login();
+    let request = builder().with_scope("openid profile").with_client_id("own").build().unwrap().login_request();
     let expected =
         "client_id=own&username=me%40example.com&password=fake-password&grant_type=password&scope=openid+profile";
     assert_eq!(text(request.body()), expected);
@@ -41,7 +41,7 @@ fn the_login_is_the_documents() {
 
 #[test]
 fn t6_every_character_of_a_password_arrives() {
-    let request = builder().with_password("p&+%=#?;:@/\\ ů\n").build().unwrap().login();
+    let request = builder().with_password("p&+%=#?;:@/\\ ů\n").build().unwrap().login_request();
     let body = text(request.body());
     assert!(body.contains("password=p%26%2B%25%3D%23%3F%3B%3A%40%2F%5C+%C5%AF%0A&"), "{body}");
 }
@@ -71,7 +71,7 @@ async fn the_answer_is_read_in_full() {
 async fn r8_a_refresh_without_a_stated_end_is_tried() {
     for end in ["0", "null", "-1", "\"\""] {
         let body = format!(r#"{{"access_token":"a","refresh_token":"fake-refresh","refresh_expires_in":{end}}}"#);
-        let script = Script::new([Answer::json(200, &body), Answer::json(200, GRANTED)]);
+        let script = Script::new([ScriptedResponse::json(200, &body), ScriptedResponse::json(200, GRANTED)]);
         let login = Login::new(builder().build().unwrap(), script.clone()).with_clock(VirtualClock::new());
         let mut refresh = login.login().await.unwrap().refresh;
         tokio::time::advance(Duration::from_secs(100 * 24 * 3600)).await;
@@ -122,7 +122,7 @@ async fn other_error_bodies_are_understood() {
 }
 
 /// An account with a token, and what its impersonation answers.
-fn exchange(account: [Answer; 2], answers: Vec<Answer>) -> (Script, Script, impl TokenSource) {
+fn exchange(account: [ScriptedResponse; 2], answers: Vec<ScriptedResponse>) -> (Script, Script, impl TokenSource) {
     let account_script = Script::new(account);
     let account = Arc::new(TokenManager::new(Login::new(builder().build().unwrap(), account_script.clone())));
     let script = Script::new(answers);
@@ -133,8 +133,8 @@ fn exchange(account: [Answer; 2], answers: Vec<Answer>) -> (Script, Script, impl
     (account_script, script, TokenManager::new(login))
 }
 
-fn account() -> [Answer; 2] {
-    [Answer::json(200, GRANTED), Answer::json(200, r#"{"access_token":"fake-next"}"#)]
+fn account() -> [ScriptedResponse; 2] {
+    [ScriptedResponse::json(200, GRANTED), ScriptedResponse::json(200, r#"{"access_token":"fake-next"}"#)]
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,7 +144,7 @@ async fn impersonation_carries_the_accounts_token() {
         r#"{"accessToken":"theirs","expiresIn":"600"}"#,
         r#"{"token":"theirs","expires_in":600.0,"anything":[]}"#,
     ] {
-        let (_, script, source) = exchange(account(), vec![Answer::json(200, body)]);
+        let (_, script, source) = exchange(account(), vec![ScriptedResponse::json(200, body)]);
         let token = source.token().await.unwrap();
         assert_eq!((token.expose(), token.lifetime().as_secs()), ("theirs", 600), "{body}");
         let sent = &script.requests()[0];
@@ -152,33 +152,33 @@ async fn impersonation_carries_the_accounts_token() {
         assert_eq!(sent.headers()["authorization"], "Bearer fake-access");
         assert_eq!(text(sent.body()), r#"{"email":"colleague@example.com"}"#);
     }
-    let (_, _, source) = exchange(account(), vec![Answer::json(200, r#"{"token":"theirs"}"#)]);
+    let (_, _, source) = exchange(account(), vec![ScriptedResponse::json(200, r#"{"token":"theirs"}"#)]);
     assert_eq!(source.token().await.unwrap().lifetime(), Duration::from_secs(300));
 }
 
 #[tokio::test(start_paused = true)]
 async fn impersonation_replaces_a_rejected_account_token_once() {
-    let answers = vec![Answer::json(401, ""), Answer::json(200, r#"{"access_token":"theirs"}"#)];
+    let answers = vec![ScriptedResponse::json(401, ""), ScriptedResponse::json(200, r#"{"access_token":"theirs"}"#)];
     let (account_script, script, source) = exchange(account(), answers);
     assert_eq!(source.token().await.unwrap().expose(), "theirs");
     assert_eq!(account_script.requests().len(), 2);
     assert_eq!(script.requests()[1].headers()["authorization"], "Bearer fake-next");
 
-    let (_, script, source) = exchange(account(), vec![Answer::json(401, ""); 3]);
+    let (_, script, source) = exchange(account(), vec![ScriptedResponse::json(401, ""); 3]);
     assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(script.requests().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn impersonation_that_is_not_permitted_is_refused_without_a_login() {
-    let (account_script, script, source) = exchange(account(), vec![Answer::json(403, "")]);
+    let (account_script, script, source) = exchange(account(), vec![ScriptedResponse::json(403, "")]);
     assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!((account_script.requests().len(), script.requests().len()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn r7_impersonation_does_not_multiply_the_accounts_attempts() {
-    let down = || Answer::json(503, "");
+    let down = || ScriptedResponse::json(503, "");
     let (account_script, script, source) = exchange([down(), down()], vec![]);
     assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!((account_script.requests().len(), script.requests().len()), (3, 0));
@@ -186,14 +186,14 @@ async fn r7_impersonation_does_not_multiply_the_accounts_attempts() {
 
 #[tokio::test(start_paused = true)]
 async fn k1_an_exchange_that_echoes_the_accounts_token_is_not_quoted() {
-    let (_, _, source) = exchange(account(), vec![Answer::json(400, r#"{"error":"fake-access"}"#)]);
+    let (_, _, source) = exchange(account(), vec![ScriptedResponse::json(400, r#"{"error":"fake-access"}"#)]);
     let error = source.token().await.unwrap_err();
     assert!(!error.to_string().contains("fake-access") && error.code().is_none(), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn impersonation_tells_the_accounts_own_error() {
-    let refused = Answer::json(400, r#"{"error":"invalid_grant"}"#);
+    let refused = ScriptedResponse::json(400, r#"{"error":"invalid_grant"}"#);
     let (_, script, source) = exchange([refused.clone(), refused], vec![]);
     assert_eq!(source.token().await.unwrap_err().code(), Some("invalid_grant"));
     assert!(script.requests().is_empty());
@@ -205,8 +205,8 @@ proptest! {
         let status = StatusCode::from_u16(status).unwrap();
         let json = serde_json::json!({ "access_token": "a", "refresh_token": error, "refresh_expires_in": end });
         for body in [body, json.to_string(), serde_json::json!({ "error": error, "statusCode": end }).to_string()] {
-            let response = Response::new(status, HeaderMap::new(), Body::from(body.into_bytes()));
-            let _ = builder().build().unwrap().read(&response);
+            let response = Response::new(status, HeaderMap::new(), SecretBytes::from(body.into_bytes()));
+            let _ = builder().build().unwrap().read_response(&response);
         }
     }
 }

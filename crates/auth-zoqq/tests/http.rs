@@ -1,7 +1,7 @@
 //! The login over real HTTP: what is sent, to the letter, and what is made of the answers.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use auth_core::{Error, ErrorKind, Login, ReqwestTransport, Token};
+use auth_core::{Error, ErrorKind, Login, ReqwestTransport, TokenSet};
 use auth_zoqq::{Builder, Revision, Zoqq};
 use serde_json::json;
 use wiremock::matchers::{body_json, body_string, header, method, path};
@@ -23,7 +23,7 @@ fn granted() -> ResponseTemplate {
         .insert_header("date", "Fri, 25 Apr 2025 06:57:04 GMT")
 }
 
-async fn login(builder: Builder) -> Result<Token, Error> {
+async fn login(builder: Builder) -> Result<TokenSet, Error> {
     Login::new(builder.build()?, ReqwestTransport::new()?).login().await
 }
 

@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use auth_core::Secret;
-use auth_core::store::{Change, Fence, Lease, Record};
+use auth_core::store::{EntryUpdate, LeaseNumber, LeaseOutcome, Record};
 use stateright::{Model, Property};
 
 /// How much may happen.
@@ -45,7 +45,7 @@ pub struct State {
 /// A `Record`, in a form that can be compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Entry {
-    fence: u64,
+    lease_number: u64,
     revision: u64,
     saved: u64,
     access: Option<Number>,
@@ -129,12 +129,15 @@ impl Entry {
     fn with<R>(&mut self, act: impl FnOnce(&mut Record) -> R) -> R {
         let text = |number: Option<Number>| number.map(|number| Secret::from(number.to_string()));
         let mut record = Record::default();
-        (record.fence, record.revision, record.saved) = (Fence(self.fence), Fence(self.revision), Fence(self.saved));
-        (record.access, record.refresh) = (text(self.access), text(self.refresh));
+        record.lease_number = LeaseNumber(self.lease_number);
+        record.revision = LeaseNumber(self.revision);
+        record.saved = LeaseNumber(self.saved);
+        record.access = text(self.access);
+        record.refresh = text(self.refresh);
         let result = act(&mut record);
         let number = |text: Option<Secret>| text.and_then(|text| text.expose().parse().ok());
         *self = Self {
-            fence: record.fence.0,
+            lease_number: record.lease_number.0,
             revision: record.revision.0,
             saved: record.saved.0,
             access: number(record.access),
@@ -146,26 +149,28 @@ impl Entry {
 
 impl State {
     /// What the lease call gives; a clock that stands still leaves it to the numbers to rise.
-    fn lease(&mut self, known: u64) -> (Lease, Option<Number>, u64, bool) {
+    fn lease(&mut self, known: u64) -> (LeaseOutcome, Option<Number>, u64, bool) {
         let held = self.lease.map(|_| Duration::from_secs(1));
-        let (lease, snapshot) = self.entry.with(|record| record.lease(Fence(known), SystemTime::UNIX_EPOCH, held));
-        if let Lease::Granted(fence) = lease {
-            self.lease = Some(fence.0);
+        let (lease, snapshot) =
+            self.entry.with(|record| record.lease(LeaseNumber(known), SystemTime::UNIX_EPOCH, held));
+        if let LeaseOutcome::Granted(lease_number) = lease {
+            self.lease = Some(lease_number.0);
         }
         let access = snapshot.access.and_then(|text| text.expose().parse().ok());
         (lease, access, snapshot.revision.0, snapshot.has_refresh)
     }
 
     fn claim(&mut self, lease: u64) -> Option<Number> {
-        let refresh = self.entry.with(|record| record.claim_refresh(Fence(lease)));
+        let refresh = self.entry.with(|record| record.claim_refresh(LeaseNumber(lease)));
         refresh.and_then(|text| text.expose().parse().ok())
     }
 
     fn save(&mut self, lease: u64, token: Number) -> bool {
         let text = || Some(Secret::from(token.to_string()));
-        let mut change = Change::lasting(Duration::ZERO);
-        (change.access, change.refresh) = (text(), text());
-        let is_saved = self.entry.with(|record| record.save(Fence(lease), change));
+        let mut change = EntryUpdate::lasting(Duration::ZERO);
+        change.access = text();
+        change.refresh = text();
+        let is_saved = self.entry.with(|record| record.save(LeaseNumber(lease), change));
         if is_saved {
             self.highest = self.highest.max(lease);
             self.release(lease);
@@ -202,14 +207,14 @@ impl State {
         match call {
             Call::Lease { known } => {
                 // Whoever finds that nobody waits for it gives it back; it may not live to do so.
-                if let (Lease::Granted(fence), ..) = self.lease(known) {
-                    self.late.push(Call::Release { lease: fence.0 });
+                if let (LeaseOutcome::Granted(lease_number), ..) = self.lease(known) {
+                    self.late.push(Call::Release { lease: lease_number.0 });
                 }
             }
             Call::Claim { lease } => drop(self.claim(lease)),
             Call::Save { lease, token } => drop(self.save(lease, token)),
             Call::Release { lease } => self.release(lease),
-            Call::Forget { saved } => drop(self.entry.with(|record| record.forget(Fence(saved)))),
+            Call::Forget { saved } => drop(self.entry.with(|record| record.forget(LeaseNumber(saved)))),
         }
     }
 
@@ -221,8 +226,8 @@ impl State {
                 let found = access.filter(|token| self.is_good(*token));
                 let at = match (found, lease) {
                     (Some(token), _) => At::Holding { token, saved: self.entry.saved },
-                    (None, Lease::Granted(fence)) if has_refresh => At::Claiming(fence.0),
-                    (None, Lease::Granted(fence)) => At::LoggingIn(Some(fence.0)),
+                    (None, LeaseOutcome::Granted(lease_number)) if has_refresh => At::Claiming(lease_number.0),
+                    (None, LeaseOutcome::Granted(lease_number)) => At::LoggingIn(Some(lease_number.0)),
                     _ => At::Looking,
                 };
                 Process { at, known: revision, own }
@@ -396,7 +401,8 @@ impl Model for Bounds {
                 state.is_quiet && state.processes.iter().filter(holding).count() > 1
             }),
             Property::sometimes("a late save is refused", |_, state: &State| {
-                let is_stale = |call: &Call| matches!(call, Call::Save { lease, .. } if *lease < state.entry.fence);
+                let is_stale =
+                    |call: &Call| matches!(call, Call::Save { lease, .. } if *lease < state.entry.lease_number);
                 state.late.iter().any(is_stale)
             }),
             Property::sometimes("another logs in after a kill", |bounds: &Self, state: &State| {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use anstyle::{AnsiColor, Style};
-use auth_all::core::{Profile, Request, Response, Transport};
+use auth_all::core::{ProviderInfo, Request, Response, Transport};
 use auth_all::store_file::FileStore;
 use http::{StatusCode, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
@@ -20,7 +20,7 @@ use crate::output;
 use crate::session::{Session, cache};
 
 /// Of each step on the network.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server tells its clock in whole seconds, some time before that is read.
 const SKEW: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ async fn check(account: Account, cache: &FileStore) -> Result<()> {
     let settings = describe(&account);
     let session = told("settings", Session::new(account, Some(cache)))?;
     tell(Mark::Ok, "settings", &settings)?;
-    let uri = session.provider.login().uri().clone();
+    let uri = session.provider.login_request().uri().clone();
     tell(Mark::Ok, "login", &uri.to_string())?;
 
     let is_https = uri.scheme_str() == Some("https");
@@ -111,21 +111,21 @@ async fn connect(uri: &Uri, addresses: &[SocketAddr]) -> Result<()> {
 }
 
 async fn within<R>(step: impl Future<Output = std::io::Result<R>>) -> std::result::Result<R, String> {
-    match timeout(PATIENCE, step).await {
+    match timeout(TIMEOUT, step).await {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("nothing within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("nothing within {} s", TIMEOUT.as_secs())),
     }
 }
 
 /// Sends a login without credentials.
 async fn ask(session: &Session, uri: &Uri) -> Result<Response> {
     let origin = format!("{}://{}", uri.scheme_str().unwrap_or_default(), host_and_port(uri));
-    let profile = Profile::new(session.account.provider, session.account.provider);
+    let profile = ProviderInfo::new(session.account.provider, session.account.provider);
     let endpoint = profile.endpoint(&origin, "login_path", uri.path())?;
     let transport = session.transport.build()?;
-    match timeout(PATIENCE, transport.send(Request::post(&endpoint))).await {
+    match timeout(TIMEOUT, transport.send(Request::post(&endpoint))).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(Failure::temporary(format!("no answer within {} s: is it a web server?", PATIENCE.as_secs()))),
+        Err(_) => Err(Failure::temporary(format!("no answer within {} s: is it a web server?", TIMEOUT.as_secs()))),
     }
 }
 

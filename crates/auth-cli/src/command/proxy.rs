@@ -31,6 +31,9 @@ use crate::session::{Manager, Session, cache};
 use crate::signal::stopped;
 use crate::transport;
 
+/// The target of this command's `tracing` events.
+const PROXY_TARGET: &str = "auth::proxy";
+
 /// For requests under way when the proxy is stopped.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -59,7 +62,7 @@ async fn serve(listener: TcpListener, address: SocketAddr, gateway: Gateway) -> 
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => connect(stream, address, gateway.clone(), &connections),
                 Err(error) => {
-                    tracing::warn!(%error, "connection not accepted");
+                    tracing::warn!(target: PROXY_TARGET, %error, "connection not accepted");
                     tokio::time::sleep(PAUSE).await;
                 }
             },
@@ -83,7 +86,7 @@ fn connect(stream: TcpStream, address: SocketAddr, gateway: Arc<Gateway>, connec
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection broken");
+            tracing::debug!(target: PROXY_TARGET, %error, "connection broken");
         }
     });
 }
@@ -118,7 +121,8 @@ impl Gateway {
             return plain(StatusCode::BAD_REQUEST, "a request has a path");
         };
         head::forwarded(&mut head.headers);
-        (head.uri, head.version) = (uri, Version::HTTP_11);
+        head.uri = uri;
+        head.version = Version::HTTP_11;
         let asked = head.uri.clone();
         // A body that is there and empty would be one of unknown length.
         let sent = if body.is_end_stream() { None } else { Some(Body::wrap(body)) };
@@ -154,7 +158,7 @@ fn failed(error: reqwest_middleware::Error) -> Response<Body> {
     if is_of_the_client(&error) {
         return plain(StatusCode::BAD_REQUEST, "the body of the request broke off");
     }
-    tracing::warn!(error = with_causes(&error), "no answer of the API");
+    tracing::warn!(target: PROXY_TARGET, error = with_causes(&error), "no answer of the API");
     let status = if error.is_timeout() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
     plain(status, &format!("no answer of the API: {}", with_causes(&error)))
 }
@@ -173,7 +177,7 @@ fn is_of_the_client(error: &reqwest::Error) -> bool {
 
 /// Nothing was sent; or a request was, its token was rejected, and there is no next one to send it with.
 fn without_token(error: &Error) -> Response<Body> {
-    tracing::warn!(error = with_causes(error), "no token");
+    tracing::warn!(target: PROXY_TARGET, error = with_causes(error), "no token");
     let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
     let mut answer = plain(status, &with_causes(error));
     if let Some(wait) = error.retry_after() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::SystemTime;
 
-use auth_all::core::Body;
+use auth_all::core::SecretBytes;
 use auth_all::store_file::FileStore;
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: StatusArgs) -> Result<()> {
 fn print(lines: &[Line], format: StatusFormat) -> Result<()> {
     match format {
         StatusFormat::Json => {
-            let mut out = Body::with_capacity(4096);
+            let mut out = SecretBytes::with_capacity(4096);
             serde_json::to_writer_pretty(&mut out, lines).map_err(io::Error::from)?;
             out.push(b"\n");
             output::write(out.as_ref())

@@ -14,7 +14,7 @@ use auth_sandbox::Sandbox;
 use tempfile::TempDir;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Home {
     dir: TempDir,
@@ -203,7 +203,7 @@ pub fn kill(pid: u32, signal: &str) {
 pub fn ended(child: &mut Child) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
+    while start.elapsed() < TIMEOUT {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code().unwrap_or_else(|| -status.signal().unwrap());
         }

@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::login::Login;
 use crate::message::Request;
 use crate::provider::Provider;
-use crate::testing::{Answer, Script};
-use crate::token::{RefreshToken, Token};
+use crate::testing::{Script, ScriptedResponse};
+use crate::token::{RefreshToken, TokenSet};
 
 const SECRET: &str = "conformance-Secret-of-32-letters";
 /// As long, and different in the last letter, the first, or the case of one.
@@ -75,7 +75,7 @@ fn parts(request: &Request) -> impl PartialEq + use<> {
 fn k1_k3_secrets<P: Provider>(build: &impl Fn(&str) -> P) {
     let shown = |secret: &str| {
         let provider = build(secret);
-        let text = format!("{provider:?} {provider:#?} {:?}", provider.login());
+        let text = format!("{provider:?} {provider:#?} {:?}", provider.login_request());
         // How long a body is may hang on the secret.
         let parts = text.split('[').map(|part| part.split_once(" bytes, redacted]").map_or(part, |(_, rest)| rest));
         parts.collect::<String>()
@@ -86,14 +86,14 @@ fn k1_k3_secrets<P: Provider>(build: &impl Fn(&str) -> P) {
             !is_steady || shown(SECRET) == shown(other),
             "K1: `Debug` of the provider or its login shows the secret"
         );
-        let [login, again, others] = [SECRET, SECRET, other].map(|secret| build(secret).login());
+        let [login, again, others] = [SECRET, SECRET, other].map(|secret| build(secret).login_request());
         for (name, value) in login.headers().iter().filter(|(_, value)| !value.is_sensitive()) {
             let hangs = again.headers().get(name) == Some(value) && others.headers().get(name) != Some(value);
             assert!(!hangs, "K3: the header `{name}` hangs on the secret and is not marked sensitive");
         }
     }
     assert!(!shown(SECRET).contains(SECRET), "K1: `Debug` of the provider or its login shows the secret");
-    k1_k3_request(&build(SECRET).login(), SECRET);
+    k1_k3_request(&build(SECRET).login_request(), SECRET);
 }
 
 fn k1_k3_request(request: &Request, secret: &str) {
@@ -112,8 +112,8 @@ struct Subject<'a, B, G> {
 
 impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, G> {
     /// Logs in where a server answers so, however often; tells how many requests were made.
-    async fn answered(&self, status: u16, body: &str) -> (Result<Token, Error>, usize) {
-        let script = Script::default().then_always(Answer::json(status, body));
+    async fn answered(&self, status: u16, body: &str) -> (Result<TokenSet, Error>, usize) {
+        let script = Script::default().then_always(ScriptedResponse::json(status, body));
         let result = Login::new((self.provider)(), script.clone()).login().await;
         (result, script.requests().len())
     }
@@ -137,7 +137,7 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
     async fn r6_statuses(&self) {
         let token = self.granting("fake-token");
         let (status, refusal) = self.refusal;
-        let told = |result: Result<Token, Error>| result.err().map(|error| error.kind());
+        let told = |result: Result<TokenSet, Error>| result.err().map(|error| error.kind());
         let (result, requests) = self.answered(status, refusal).await;
         assert_eq!(
             (told(result), requests),
@@ -182,7 +182,7 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         );
         assert!(!format!("{token:?}").contains("fake-token"), "K1: a token is shown");
         let long = LETTERS.repeat(400);
-        let script = Script::default().then_always(Answer::json(200, &self.granting(&long)));
+        let script = Script::default().then_always(ScriptedResponse::json(200, &self.granting(&long)));
         let login = Login::new((self.provider)(), script);
         for _ in 0..2 {
             let token = login.login().await.ok().filter(|token| token.access.expose() == long);
@@ -201,7 +201,7 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         let (status, refusal) = self.refusal;
         let granted = self.answered(200, &grant).await.0.ok().and_then(|token| token.refresh);
         let Some((refresh, request)) =
-            granted.and_then(|refresh| Some((refresh.clone(), (self.provider)().refresh(&refresh)?)))
+            granted.and_then(|refresh| Some((refresh.clone(), (self.provider)().refresh_request(&refresh)?)))
         else {
             return;
         };
@@ -209,9 +209,10 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         k1_k3_request(&request, SECRET);
         // It comes from a server, so it may hold anything: no request, or one that holds it encoded, but no panic.
         let hostile = RefreshToken::new("a\r\nX-Evil: 1 \u{e9}".into(), SystemClock.now(), None, HOUR);
-        let _ = (self.provider)().refresh(&hostile);
+        let _ = (self.provider)().refresh_request(&hostile);
 
-        let script = Script::new([Answer::json(status, refusal)]).then_always(Answer::json(200, &grant));
+        let script =
+            Script::new([ScriptedResponse::json(status, refusal)]).then_always(ScriptedResponse::json(200, &grant));
         let result = Login::new((self.provider)(), script.clone()).renew(&mut Some(refresh)).await;
         let requests = script.requests().len();
         assert!(
@@ -222,7 +223,7 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
 
     /// A server that repeats the request, or writes what no terminal should see.
     async fn k1_k4_texts(&self) {
-        let login = (self.provider)().login();
+        let login = (self.provider)().login_request();
         let request = String::from_utf8_lossy(login.body()).into_owned();
         let long = format!("\u{1b}[31m\r\n{}", "x".repeat(5000));
         let mut bodies = vec![request, self.refusal_saying(&long), long];

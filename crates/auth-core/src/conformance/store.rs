@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::manager::TokenManager;
 use crate::secret::Secret;
 use crate::source::TokenSource;
-use crate::store::{Change, EntryName, Fence, Lease, Record, Snapshot, TokenStore};
-use crate::testing::{Answer, Script, TestProvider};
+use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Snapshot, TokenStore};
+use crate::testing::{Script, ScriptedResponse, TestProvider};
 use crate::token::AccessToken;
 
 const TTL: Duration = Duration::from_secs(60);
@@ -57,17 +57,18 @@ fn named(digits: &str) -> EntryName {
 }
 
 /// A lease of an entry that nobody else has, and of which so much is known.
-async fn leased(store: &Store, name: &EntryName, known: Fence, ttl: Duration) -> Fence {
+async fn leased(store: &Store, name: &EntryName, known: LeaseNumber, ttl: Duration) -> LeaseNumber {
     match answered(store.lease(name, known, ttl)).await.0 {
-        Lease::Granted(lease) => lease,
+        LeaseOutcome::Granted(lease) => lease,
         held => panic!("P3: a lease that is free is given to who asks: {held:?}"),
     }
 }
 
 /// What is saved under a lease.
-async fn saves(store: &Store, name: &EntryName, lease: Fence, text: &str, ttl: Duration) -> bool {
-    let mut change = Change::lasting(ttl);
-    (change.access, change.refresh) = (Some(text.into()), Some("refresh".into()));
+async fn saves(store: &Store, name: &EntryName, lease: LeaseNumber, text: &str, ttl: Duration) -> bool {
+    let mut change = EntryUpdate::lasting(ttl);
+    change.access = Some(text.into());
+    change.refresh = Some("refresh".into());
     answered(store.save(name, lease, change)).await
 }
 
@@ -84,7 +85,7 @@ async fn p1_one_data_for_all(first: Store, second: Store) {
         [(format!("{digits}0"), format!("{digits}1")), (format!("2{digits}"), format!("3{digits}"))]
     {
         let (name, neighbour) = (named(&name), named(&neighbour));
-        let lease = leased(&first, &name, Fence(0), TTL).await;
+        let lease = leased(&first, &name, LeaseNumber(0), TTL).await;
         assert!(saves(&first, &name, lease, &long, TTL).await, "P5: who holds the lease saves");
         let text = found(&second, &name).await;
         assert!(text.as_ref() == Some(&long), "P1: what one has saved, {} bytes, another process finds", long.len());
@@ -97,15 +98,15 @@ async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
     let mut random = fastrand::Rng::new();
     let (name, mut record) = (any_name(), Record::default());
     // The lease and the process that has it.
-    let (mut held, mut given) = (None::<(Fence, usize)>, vec![Fence(0)]);
+    let (mut held, mut given) = (None::<(LeaseNumber, usize)>, vec![LeaseNumber(0)]);
     for step in 0..1000 {
         let at = format!("at step {step}");
         let any = random.usize(..2);
         let late = given[given.len() - 1 - random.usize(..given.len().min(4))];
-        let fence = if random.bool() { late } else { record.revision };
-        let holder = held.filter(|(lease, _)| *lease == fence).map(|(_, holder)| holder);
+        let lease_number = if random.bool() { late } else { record.revision };
+        let holder = held.filter(|(lease, _)| *lease == lease_number).map(|(_, holder)| holder);
         // Whether a lease that has ended, and that none has followed, still counts is the store's affair.
-        let is_settled = holder.is_some() || fence < record.fence;
+        let is_settled = holder.is_some() || lease_number < record.lease_number;
         let store = &stores[holder.unwrap_or(any)];
         match random.u8(..8) {
             0 => {
@@ -113,16 +114,17 @@ async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
                 assert_eq!(shown(&snapshot), shown(&record.snapshot(SystemTime::now())), "load {at}");
             }
             1 | 2 => {
-                let (lease, snapshot) = answered(stores[any].lease(&name, fence, TTL)).await;
+                let (lease, snapshot) = answered(stores[any].lease(&name, lease_number, TTL)).await;
                 let mut model = record.clone();
-                let (expected, looked) = model.lease(fence, snapshot.now, held.map(|_| TTL));
+                let (expected, looked) = model.lease(lease_number, snapshot.now, held.map(|_| TTL));
                 match (lease, expected) {
-                    (Lease::Granted(number), Lease::Granted(_)) => {
-                        assert!(number > record.fence, "P5: numbers rise, {at}");
-                        (record.fence, held) = (number, Some((number, any)));
+                    (LeaseOutcome::Granted(number), LeaseOutcome::Granted(_)) => {
+                        assert!(number > record.lease_number, "P5: numbers rise, {at}");
+                        record.lease_number = number;
+                        held = Some((number, any));
                         given.push(number);
                     }
-                    (Lease::Held(left), Lease::Held(_)) => {
+                    (LeaseOutcome::Held(left), LeaseOutcome::Held(_)) => {
                         assert!(left <= TTL + ROUNDING, "P3: held for {left:?} {at}")
                     }
                     (lease, expected) => assert_eq!(lease, expected, "lease {at}"),
@@ -130,24 +132,26 @@ async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
                 assert_eq!(shown(&snapshot), shown(&looked), "lease {at}");
             }
             3 if is_settled => {
-                let refresh = answered(store.claim_refresh(&name, fence)).await;
-                assert_eq!(exposed(&refresh), exposed(&record.claim_refresh(fence)), "P5: claim {at}");
+                let refresh = answered(store.claim_refresh(&name, lease_number)).await;
+                assert_eq!(exposed(&refresh), exposed(&record.claim_refresh(lease_number)), "P5: claim {at}");
             }
             4 | 5 if is_settled => {
                 let mut text = |what: &str| random.bool().then(|| Secret::from(format!("{what}{step}")));
-                let mut change = Change::lasting(TTL);
-                (change.access, change.refresh, change.setback) = (text("access"), text("refresh"), text("setback"));
-                let is_saved = answered(store.save(&name, fence, change.clone())).await;
-                assert_eq!(is_saved, record.save(fence, change), "P5: save {at}");
-                held.take_if(|(lease, _)| *lease == fence);
+                let mut change = EntryUpdate::lasting(TTL);
+                change.access = text("access");
+                change.refresh = text("refresh");
+                change.cooldown = text("cooldown");
+                let is_saved = answered(store.save(&name, lease_number, change.clone())).await;
+                assert_eq!(is_saved, record.save(lease_number, change), "P5: save {at}");
+                held.take_if(|(lease, _)| *lease == lease_number);
             }
             6 => {
-                answered(store.forget(&name, fence)).await;
-                record.forget(fence);
+                answered(store.forget(&name, lease_number)).await;
+                record.forget(lease_number);
             }
             7 => {
-                answered(store.release(&name, fence)).await;
-                held.take_if(|(lease, _)| *lease == fence);
+                answered(store.release(&name, lease_number)).await;
+                held.take_if(|(lease, _)| *lease == lease_number);
             }
             _ => {}
         }
@@ -158,18 +162,18 @@ async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
 /// A lease is its owner's, lasts as long as was asked, and ends by itself.
 async fn p3_a_lease(first: Store, second: Store) {
     let name = any_name();
-    let lease = leased(&first, &name, Fence(0), SHORT).await;
-    answered(second.release(&name, Fence(lease.0 + 1))).await;
-    let (Lease::Held(left), _) = answered(second.lease(&name, Fence(0), SHORT)).await else {
+    let lease = leased(&first, &name, LeaseNumber(0), SHORT).await;
+    answered(second.release(&name, LeaseNumber(lease.0 + 1))).await;
+    let (LeaseOutcome::Held(left), _) = answered(second.lease(&name, LeaseNumber(0), SHORT)).await else {
         panic!("P3: a lease is one process's")
     };
     assert!(left <= SHORT + ROUNDING, "P3: it lasts {left:?}");
     tokio::time::sleep(left + Duration::from_millis(50)).await;
-    let next = leased(&second, &name, Fence(0), TTL).await;
+    let next = leased(&second, &name, LeaseNumber(0), TTL).await;
     assert!(next > lease, "P5: numbers rise");
     assert!(!saves(&first, &name, lease, "late", TTL).await, "P5: who comes late saves nothing");
     answered(first.release(&name, lease)).await;
-    let (Lease::Held(left), _) = answered(first.lease(&name, Fence(0), TTL)).await else {
+    let (LeaseOutcome::Held(left), _) = answered(first.lease(&name, LeaseNumber(0), TTL)).await else {
         panic!("P3: who comes late ends no other's lease")
     };
     assert!(left + SOON > TTL, "P3: of a lease of {TTL:?}, only {left:?} are left");
@@ -179,9 +183,9 @@ async fn p3_a_lease(first: Store, second: Store) {
 /// An entry stays for its time, whatever happens to it meanwhile, and then it ends.
 async fn p6_an_entry_ends(store: Store) {
     let (lasting, ending) = (any_name(), any_name());
-    let saved = leased(&store, &lasting, Fence(0), LEASE).await;
+    let saved = leased(&store, &lasting, LeaseNumber(0), LEASE).await;
     assert!(saves(&store, &lasting, saved, "text", TTL).await, "P5: who holds the lease saves");
-    let lease = leased(&store, &ending, Fence(0), LEASE).await;
+    let lease = leased(&store, &ending, LeaseNumber(0), LEASE).await;
     assert!(saves(&store, &ending, lease, "text", SHORT).await, "P5: who holds the lease saves");
     let lease = leased(&store, &lasting, saved, SHORT).await;
     answered(store.release(&lasting, lease)).await;
@@ -206,7 +210,7 @@ async fn p5_at_once(open: &impl Fn() -> Store) {
     let stores: [Store; 4] = std::array::from_fn(|_| open());
     for _ in 0..20 {
         let name = any_name();
-        let old = leased(&stores[0], &name, Fence(0), TTL).await;
+        let old = leased(&stores[0], &name, LeaseNumber(0), TTL).await;
         assert!(saves(&stores[0], &name, old, "old", TTL).await, "P5: who holds the lease saves");
         let lease = leased(&stores[0], &name, old, TTL).await;
 
@@ -259,10 +263,10 @@ async fn p1_one_of_many(open: &impl Fn() -> Store) {
         let name = any_name();
         let leases = all(&stores, |store| {
             let name = name.clone();
-            async move { answered(store.lease(&name, Fence(0), TTL)).await.0 }
+            async move { answered(store.lease(&name, LeaseNumber(0), TTL)).await.0 }
         });
         let leases = leases.await;
-        let granted = leases.iter().filter(|lease| matches!(lease, Lease::Granted(_)));
+        let granted = leases.iter().filter(|lease| matches!(lease, LeaseOutcome::Granted(_)));
         assert_eq!(granted.count(), 1, "P1: of fifty who ask at once, one has the lease");
     }
 }
@@ -271,7 +275,8 @@ async fn p1_one_of_many(open: &impl Fn() -> Store) {
 async fn p1_p7_p8_managers(open: &impl Fn() -> Store) {
     // Others may use the same store.
     let password = any_name();
-    let script = Script::new([Answer::token("one", 600), Answer::token("two", 600)]).then_always(Answer::refusal());
+    let script = Script::new([ScriptedResponse::token("one", 600), ScriptedResponse::token("two", 600)])
+        .then_always(ScriptedResponse::refusal());
     let process = || {
         let login = script.login().with_provider(TestProvider::new(password.as_str()));
         TokenManager::with_store(login, open())
@@ -322,6 +327,6 @@ fn exposed(secret: &Option<Secret>) -> Option<&str> {
 }
 
 fn shown(snapshot: &Snapshot) -> String {
-    let Snapshot { revision, saved, access, setback, has_refresh, .. } = snapshot;
-    format!("{revision:?} {saved:?} {:?} {:?} {has_refresh}", exposed(access), exposed(setback))
+    let Snapshot { revision, saved, access, cooldown, has_refresh, .. } = snapshot;
+    format!("{revision:?} {saved:?} {:?} {:?} {has_refresh}", exposed(access), exposed(cooldown))
 }

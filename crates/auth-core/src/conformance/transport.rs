@@ -13,11 +13,11 @@ use tokio::time::{Instant, timeout};
 use super::run;
 use crate::error::{Error, ErrorKind};
 use crate::message::{Request, Response};
-use crate::settings::Profile;
+use crate::settings::ProviderInfo;
 use crate::transport::Transport;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What of an endless answer may be on its way when the transport has had enough.
 const MOST_TAKEN: usize = 16 << 20;
@@ -174,8 +174,8 @@ async fn s9_side_by_side(transport: &impl Transport) {
 }
 
 async fn sent(transport: &impl Transport, request: Request) -> Result<Response, Error> {
-    let result = timeout(PATIENCE, transport.send(request)).await;
-    result.unwrap_or_else(|_| panic!("the transport does not come back within {} s", PATIENCE.as_secs()))
+    let result = timeout(TIMEOUT, transport.send(request)).await;
+    result.unwrap_or_else(|_| panic!("the transport does not come back within {} s", TIMEOUT.as_secs()))
 }
 
 /// Answers each request with the same bytes, and remembers what it was asked.
@@ -256,7 +256,7 @@ fn address(listener: &TcpListener) -> SocketAddr {
 }
 
 fn request_to(address: SocketAddr) -> Request {
-    let endpoint = Profile::new("test", "TEST").endpoint(&format!("http://{address}"), "login_path", "/login");
+    let endpoint = ProviderInfo::new("test", "TEST").endpoint(&format!("http://{address}"), "login_path", "/login");
     Request::post(&endpoint.unwrap_or_else(|error| panic!("a good URL: {error}")))
 }
 

@@ -8,26 +8,26 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::expiry::{Expiry, NumberOrText};
-use crate::failure::Failure;
+use crate::error_response::ErrorResponse;
+use crate::expiry::{Expiry, NumberOrString};
 use crate::message::Response;
-use crate::provider::Grant;
+use crate::provider::TokenResponse;
 use crate::secret::Secret;
 
 /// What the documents promise where an answer states no expiry.
 pub(super) const DOCUMENTED_LIFE: Duration = Duration::from_secs(30 * 60);
 
 /// Reads either shape of answer in any revision; an envelope that says error is an error, whatever the HTTP status.
-pub(super) fn read(response: &Response) -> Result<Grant, Failure> {
+pub(super) fn read(response: &Response) -> Result<TokenResponse, ErrorResponse> {
     let envelope: Envelope = response.json()?;
     if let Some(failure) = envelope.failure(response.status()) {
         return Err(failure);
     }
     let answer: Answer = response.json()?;
     let granted = answer.data.0.unwrap_or_default();
-    let token = answer.token.or(granted.access_token).ok_or(Failure::malformed("the answer holds no token"))?;
+    let token = answer.token.or(granted.access_token).ok_or(ErrorResponse::malformed("the answer holds no token"))?;
     let expiry = answer.expires_at.or(granted.expiry_time);
-    Ok(Grant::new(token, Expiry::from_expires_at(expiry.as_ref(), DOCUMENTED_LIFE)))
+    Ok(TokenResponse::new(token, Expiry::from_expires_at(expiry.as_ref(), DOCUMENTED_LIFE)))
 }
 
 /// Tells whether the body of an API's answer says that the token is rejected, whatever the HTTP status:
@@ -36,7 +36,7 @@ pub(super) fn read(response: &Response) -> Result<Grant, Failure> {
 pub fn is_rejection(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Said {
-        code: NumberOrText,
+        code: NumberOrString,
     }
 
     let is_so = |said: Said| said.code.text() == Some("unauthorized") || said.code.number() == Some(401.0);
@@ -46,25 +46,26 @@ pub fn is_rejection(body: &[u8]) -> bool {
 /// What an answer says of itself. Read before the rest, which may have any form in an error.
 #[derive(Deserialize)]
 struct Envelope {
-    code: Option<NumberOrText>,
-    status: Option<NumberOrText>,
+    code: Option<NumberOrString>,
+    status: Option<NumberOrString>,
     token: Option<IgnoredAny>,
 }
 
 impl Envelope {
-    fn failure(self, http: StatusCode) -> Option<Failure> {
-        let number = self.code.as_ref().and_then(NumberOrText::number);
+    fn failure(self, http: StatusCode) -> Option<ErrorResponse> {
+        let number = self.code.as_ref().and_then(NumberOrString::number);
         let own = number.filter(|number| *number >= 400.0);
         // A word is an error's code; beside a token it says nothing.
-        let word = self.code.as_ref().and_then(NumberOrText::text).filter(|word| number.is_none() && !word.is_empty());
+        let word =
+            self.code.as_ref().and_then(NumberOrString::text).filter(|word| number.is_none() && !word.is_empty());
         let word = word.filter(|_| self.token.is_none());
         if own.is_none() && word.is_none() && !self.status.is_some_and(|status| says_error(&status)) {
             return None;
         }
         let failure = match own {
-            _ if !http.is_success() => Failure::status(http),
-            Some(number) => StatusCode::from_u16(number as u16).map_or(Failure::refused(), Failure::status),
-            None => Failure::refused(),
+            _ if !http.is_success() => ErrorResponse::status(http),
+            Some(number) => StatusCode::from_u16(number as u16).map_or(ErrorResponse::refused(), ErrorResponse::status),
+            None => ErrorResponse::refused(),
         };
         Some(match word {
             Some(word) => failure.with_code(word),
@@ -73,7 +74,7 @@ impl Envelope {
     }
 }
 
-fn says_error(status: &NumberOrText) -> bool {
+fn says_error(status: &NumberOrString) -> bool {
     match status.number() {
         Some(number) => number >= 400.0,
         None => !status.text().is_some_and(|text| text.eq_ignore_ascii_case("success")),
@@ -84,7 +85,7 @@ fn says_error(status: &NumberOrText) -> bool {
 #[derive(Deserialize)]
 struct Answer {
     token: Option<Secret>,
-    expires_at: Option<NumberOrText>,
+    expires_at: Option<NumberOrString>,
     #[serde(default)]
     data: Data,
 }
@@ -92,7 +93,7 @@ struct Answer {
 #[derive(Default, Deserialize)]
 struct Granted {
     access_token: Option<Secret>,
-    expiry_time: Option<NumberOrText>,
+    expiry_time: Option<NumberOrString>,
 }
 
 /// `data` is documented as an array of one; an object is read too, and anything else is no grant.

@@ -20,7 +20,7 @@ impl<B: Brand> Builder<B> {
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
-        B::PROFILE.read_env().map(Self::new)
+        B::INFO.read_env().map(Self::new)
     }
 
     /// Reads the settings from wherever `lookup` finds the value of a field, such as `base_url`.
@@ -28,14 +28,14 @@ impl<B: Brand> Builder<B> {
     /// # Errors
     /// As [`from_env`](Self::from_env), and that of `lookup`.
     pub fn from_settings(lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>) -> Result<Self, Error> {
-        B::PROFILE.read_settings(lookup).map(Self::new)
+        B::INFO.read_settings(lookup).map(Self::new)
     }
 
     fn new(settings: Settings) -> Self {
         Self { settings, brand: PhantomData }
     }
 
-    /// Sets scheme, host and an optional path prefix: the address that the provider shared with you. Required.
+    /// Sets scheme, host and an optional path prefix: the address that the provider shared with you. RequiredSettings.
     pub fn with_base_url(mut self, base_url: impl Into<String>) -> Self {
         self.settings.base_url = Some(base_url.into());
         self
@@ -53,32 +53,32 @@ impl<B: Brand> Builder<B> {
         self
     }
 
-    /// Sets the client id: the header `x-client-id`, or `client_key` in a body. Required.
+    /// Sets the client id: the header `x-client-id`, or `client_key` in a body. RequiredSettings.
     pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
         self.settings.client_id = Some(client_id.into());
         self
     }
 
-    /// Sets the API key, the header `x-api-key`. Required.
+    /// Sets the API key, the header `x-api-key`. RequiredSettings.
     pub fn with_api_key(mut self, api_key: impl Into<Secret>) -> Self {
         self.settings.api_key = Some(api_key.into());
         self
     }
 
     /// Sets the permissions to ask for, space-separated, such as `r:accounts w:payments`; sent as they are.
-    /// Required by [`Revision::HeadersAndScope`], optional in [`Revision::Headers`].
+    /// RequiredSettings by [`Revision::HeadersAndScope`], optional in [`Revision::Headers`].
     pub fn with_scope(mut self, scope: impl Into<String>) -> Self {
         self.settings.scope = Some(scope.into());
         self
     }
 
-    /// Sets `client_secret`. Required by the two revisions with a body.
+    /// Sets `client_secret`. RequiredSettings by the two revisions with a body.
     pub fn with_client_secret(mut self, client_secret: impl Into<Secret>) -> Self {
         self.settings.client_secret = Some(client_secret.into());
         self
     }
 
-    /// Sets `email`. Required by [`Revision::Body`], optional in [`Revision::BodyAndClientId`].
+    /// Sets `email`. RequiredSettings by [`Revision::Body`], optional in [`Revision::BodyAndClientId`].
     pub fn with_email(mut self, email: impl Into<String>) -> Self {
         self.settings.email = Some(email.into());
         self
@@ -91,7 +91,7 @@ impl<B: Brand> Builder<B> {
     /// first wrong one: a URL that is not https, a key that no header may hold, a setting that the revision has no place
     /// for.
     pub fn build(self) -> Result<KeyLogin<B>, Error> {
-        let login = self.settings.into_login(B::PROFILE, B::REVISION)?;
+        let login = self.settings.into_login(B::INFO, B::REVISION)?;
         Ok(KeyLogin { login, brand: PhantomData })
     }
 }

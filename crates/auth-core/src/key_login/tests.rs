@@ -5,11 +5,11 @@ use proptest::prelude::*;
 
 use super::answer::{DOCUMENTED_LIFE, read};
 use super::*;
+use crate::error_response::ErrorClass;
 use crate::expiry::Expiry;
-use crate::failure::FailureClass;
-use crate::secret::Body;
+use crate::secret::SecretBytes;
 
-const PROFILE: Profile = Profile::new("test", "TEST");
+const INFO: ProviderInfo = ProviderInfo::new("test", "TEST");
 
 fn settings(revision: Revision) -> Settings {
     let body = revision.has_body();
@@ -26,7 +26,7 @@ fn settings(revision: Revision) -> Settings {
 }
 
 fn login(settings: Settings) -> Result<Request, Error> {
-    settings.into_login(PROFILE, Revision::HeadersAndScope)
+    settings.into_login(INFO, Revision::HeadersAndScope)
 }
 
 fn names(request: &Request) -> Vec<&str> {
@@ -35,9 +35,9 @@ fn names(request: &Request) -> Vec<&str> {
     names
 }
 
-fn answer(status: u16, body: &str) -> Result<Grant, Failure> {
+fn answer(status: u16, body: &str) -> Result<TokenResponse, ErrorResponse> {
     let status = StatusCode::from_u16(status).unwrap();
-    read(&Response::new(status, HeaderMap::new(), Body::from(body.as_bytes().to_vec())))
+    read(&Response::new(status, HeaderMap::new(), SecretBytes::from(body.as_bytes().to_vec())))
 }
 
 #[test]
@@ -117,34 +117,34 @@ fn an_envelope_that_says_error_is_an_error() {
     let cases = [
         (
             r#"{"code":400,"status":"Error","message":"Something went wrong"}"#,
-            FailureClass::Status(StatusCode::BAD_REQUEST),
+            ErrorClass::Status(StatusCode::BAD_REQUEST),
         ),
-        (r#"{"code":"503","status":"error"}"#, FailureClass::Status(StatusCode::SERVICE_UNAVAILABLE)),
-        (r#"{"status":"error","token":"t"}"#, FailureClass::Refused),
-        (r#"{"code":"unauthorized","message":"Access denied"}"#, FailureClass::Refused),
-        (r#"{"code":40101,"data":[{"access_token":"t"}]}"#, FailureClass::Refused),
-        (r#"{"status":false,"token":"t"}"#, FailureClass::Refused),
-        (r#"{"code":401,"status":"error","data":["x is missing"]}"#, FailureClass::Status(StatusCode::UNAUTHORIZED)),
-        (r#"{"code":200,"status":"failed","data":"none"}"#, FailureClass::Refused),
-        (r#"{"code":200,"status":"success","data":[]}"#, FailureClass::Malformed("the answer holds no token")),
-        (r#"{"code":200,"status":"success","data":null}"#, FailureClass::Malformed("the answer holds no token")),
-        (r#"{"token":null}"#, FailureClass::Malformed("the answer holds no token")),
-        ("{}", FailureClass::Malformed("the answer holds no token")),
-        (r#"{"token":7}"#, FailureClass::Malformed("the answer is JSON of another form")),
-        ("[]", FailureClass::Malformed("the answer is JSON of another form")),
-        ("", FailureClass::Unreadable),
-        ("<html>", FailureClass::Unreadable),
-        (r#"{"token":"t""#, FailureClass::Unreadable),
+        (r#"{"code":"503","status":"error"}"#, ErrorClass::Status(StatusCode::SERVICE_UNAVAILABLE)),
+        (r#"{"status":"error","token":"t"}"#, ErrorClass::Refused),
+        (r#"{"code":"unauthorized","message":"Access denied"}"#, ErrorClass::Refused),
+        (r#"{"code":40101,"data":[{"access_token":"t"}]}"#, ErrorClass::Refused),
+        (r#"{"status":false,"token":"t"}"#, ErrorClass::Refused),
+        (r#"{"code":401,"status":"error","data":["x is missing"]}"#, ErrorClass::Status(StatusCode::UNAUTHORIZED)),
+        (r#"{"code":200,"status":"failed","data":"none"}"#, ErrorClass::Refused),
+        (r#"{"code":200,"status":"success","data":[]}"#, ErrorClass::Malformed("the answer holds no token")),
+        (r#"{"code":200,"status":"success","data":null}"#, ErrorClass::Malformed("the answer holds no token")),
+        (r#"{"token":null}"#, ErrorClass::Malformed("the answer holds no token")),
+        ("{}", ErrorClass::Malformed("the answer holds no token")),
+        (r#"{"token":7}"#, ErrorClass::Malformed("the answer is JSON of another form")),
+        ("[]", ErrorClass::Malformed("the answer is JSON of another form")),
+        ("", ErrorClass::Unreadable),
+        ("<html>", ErrorClass::Unreadable),
+        (r#"{"token":"t""#, ErrorClass::Unreadable),
     ];
     for (body, class) in cases {
         assert_eq!(answer(200, body).unwrap_err().class, class, "{body}");
     }
     for body in [r#"{"code":503,"status":"error"}"#, r#"{"code":999}"#] {
         let class = answer(401, body).unwrap_err().class;
-        assert_eq!(class, FailureClass::Status(StatusCode::UNAUTHORIZED), "HTTP's own refusal stands: {body}");
+        assert_eq!(class, ErrorClass::Status(StatusCode::UNAUTHORIZED), "HTTP's own refusal stands: {body}");
     }
     let refused = answer(401, r#"{"code":"unauthorized","message":"Access denied"}"#).unwrap_err();
-    assert_eq!(refused.class, FailureClass::Status(StatusCode::UNAUTHORIZED));
+    assert_eq!(refused.class, ErrorClass::Status(StatusCode::UNAUTHORIZED));
     assert_eq!(refused.code.as_deref(), Some("unauthorized"));
 }
 
@@ -180,7 +180,7 @@ fn the_apis_later_calls_get_the_key_beside_the_token() {
     struct Test;
 
     impl Brand for Test {
-        const PROFILE: Profile = PROFILE;
+        const INFO: ProviderInfo = INFO;
         const REVISION: Revision = Revision::Headers;
     }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 use http::header::{DATE, RETRY_AFTER};
 
 use crate::freshness::{Freshness, Term};
-use crate::testing::{Answer, Script, TestProvider, VirtualClock};
+use crate::testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 
 const LOGIN: &str = r#"{"token":"first","life":3000,"refresh":"r1"}"#;
 const ROTATED: &str = r#"{"token":"second","life":3000,"refresh":"r2"}"#;
@@ -15,8 +15,8 @@ fn login(script: &Script) -> Login<TestProvider, Script> {
     script.login()
 }
 
-fn ok(body: &str) -> Answer {
-    Answer::json(200, body)
+fn ok(body: &str) -> ScriptedResponse {
+    ScriptedResponse::json(200, body)
 }
 
 fn bodies(script: &Script) -> Vec<String> {
@@ -25,7 +25,7 @@ fn bodies(script: &Script) -> Vec<String> {
 }
 
 /// Logs in and renews once: what came out, which refresh token is left, and what was sent after the login.
-async fn renewal(answers: Vec<Answer>) -> (Result<AccessToken, Error>, Option<RefreshToken>, Vec<String>) {
+async fn renewal(answers: Vec<ScriptedResponse>) -> (Result<AccessToken, Error>, Option<RefreshToken>, Vec<String>) {
     let script = Script::new([vec![ok(LOGIN)], answers].concat());
     let login = login(&script);
     let mut refresh = login.login().await.unwrap().refresh;
@@ -50,11 +50,12 @@ async fn r8_the_old_refresh_token_stays_where_none_came() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_a_refused_refresh_means_one_login() {
-    let (renewed, _, sent) = renewal(vec![Answer::json(400, r#"{"error":"invalid_grant"}"#), ok(LOGIN)]).await;
+    let (renewed, _, sent) =
+        renewal(vec![ScriptedResponse::json(400, r#"{"error":"invalid_grant"}"#), ok(LOGIN)]).await;
     assert_eq!(renewed.unwrap().expose(), "first");
     assert_eq!(sent, ["by=r1", "by=password"]);
 
-    let refused = || Answer::json(400, r#"{"error":"invalid_grant"}"#);
+    let refused = || ScriptedResponse::json(400, r#"{"error":"invalid_grant"}"#);
     let (renewed, left, sent) = renewal(vec![refused(), refused()]).await;
     assert_eq!(renewed.unwrap_err().kind(), ErrorKind::Refused);
     assert!(left.is_none());
@@ -64,9 +65,9 @@ async fn r8_a_refused_refresh_means_one_login() {
 #[tokio::test(start_paused = true)]
 async fn r8_a_refresh_is_never_repeated_after_a_lost_answer() {
     for lost in [
-        Answer::error(Error::unavailable("lost")),
-        Answer::json(504, ""),
-        Answer::json(408, ""),
+        ScriptedResponse::error(Error::unavailable("lost")),
+        ScriptedResponse::json(504, ""),
+        ScriptedResponse::json(408, ""),
         ok(""),
         ok("{\"token\":\"sec"),
     ] {
@@ -78,7 +79,7 @@ async fn r8_a_refresh_is_never_repeated_after_a_lost_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn k1_a_login_that_echoes_the_refresh_token_before_it_is_not_quoted() {
-    let echo = || Answer::json(401, r#"{"error":"secret-refresh-token"}"#);
+    let echo = || ScriptedResponse::json(401, r#"{"error":"secret-refresh-token"}"#);
     let granted = r#"{"token":"first","life":3000,"refresh":"secret-refresh-token"}"#;
     let script = Script::new([ok(granted), echo(), echo()]);
     let login = login(&script);
@@ -105,7 +106,11 @@ async fn r8_a_refresh_that_outlives_the_deadline_is_not_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_a_refresh_that_was_not_processed_may_be_repeated() {
-    for unprocessed in [Answer::error(Error::unreachable("down")), Answer::json(429, ""), Answer::json(425, "")] {
+    for unprocessed in [
+        ScriptedResponse::error(Error::unreachable("down")),
+        ScriptedResponse::json(429, ""),
+        ScriptedResponse::json(425, ""),
+    ] {
         let (renewed, _, sent) = renewal(vec![unprocessed, ok(ROTATED)]).await;
         assert_eq!(renewed.unwrap().expose(), "second");
         assert_eq!(sent, ["by=r1", "by=r1"]);
@@ -163,12 +168,12 @@ async fn f4_the_life_counts_from_before_the_request() {
 
 #[tokio::test(start_paused = true)]
 async fn r7_at_most_three_attempts_inside_one_deadline() {
-    let script = Script::new(vec![Answer::json(503, ""); 9]);
+    let script = Script::new(vec![ScriptedResponse::json(503, ""); 9]);
     let error = login(&script).login().await.unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Unavailable, Some(StatusCode::SERVICE_UNAVAILABLE)));
     assert_eq!(script.requests().len(), 3);
 
-    let slow = Script::new(vec![Answer::json(503, "").after(Duration::from_secs(14)); 9]);
+    let slow = Script::new(vec![ScriptedResponse::json(503, "").after(Duration::from_secs(14)); 9]);
     let start = tokio::time::Instant::now();
     login(&slow).login().await.unwrap_err();
     assert!(start.elapsed() <= Duration::from_secs(30));
@@ -178,7 +183,7 @@ async fn r7_at_most_three_attempts_inside_one_deadline() {
 async fn r7_the_attempts_and_the_deadline_are_settings() {
     let policy = Policy::default().with_deadline(Duration::from_secs(600));
     for attempts in [2, 5] {
-        let script = Script::new(vec![Answer::json(503, ""); 9]);
+        let script = Script::new(vec![ScriptedResponse::json(503, ""); 9]);
         login(&script).with_policy(policy.clone().with_attempts(attempts)).login().await.unwrap_err();
         assert_eq!(script.requests().len(), attempts as usize);
     }
@@ -188,7 +193,7 @@ async fn r7_the_attempts_and_the_deadline_are_settings() {
 
 #[tokio::test(start_paused = true)]
 async fn r5_a_wait_beyond_the_deadline_is_the_callers() {
-    let answer = Answer::json(429, "").with_header(RETRY_AFTER, "60");
+    let answer = ScriptedResponse::json(429, "").with_header(RETRY_AFTER, "60");
     let script = Script::new([answer, ok(LOGIN)]);
     let error = login(&script).login().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
@@ -196,7 +201,7 @@ async fn r5_a_wait_beyond_the_deadline_is_the_callers() {
     assert_eq!(error.retry_at(), Some(VirtualClock::new().now().wall + Duration::from_secs(60)));
     assert_eq!(script.requests().len(), 1);
 
-    let short = Script::new([Answer::json(429, "").with_header(RETRY_AFTER, "5"), ok(LOGIN)]);
+    let short = Script::new([ScriptedResponse::json(429, "").with_header(RETRY_AFTER, "5"), ok(LOGIN)]);
     let start = tokio::time::Instant::now();
     login(&short).login().await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(5));

@@ -8,11 +8,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::brief::{Brief, Need, Spent};
+use super::renewal::{Need, RenewalContext, Superseded};
 use super::{Shared, State};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::provider::Provider;
+use crate::targets;
 use crate::token::AccessToken;
 use crate::transport::Transport;
 
@@ -52,17 +53,17 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     /// Waits for a token, by the flight that is under way or a new one, unless the current token meets the need.
     pub(super) async fn renewed(self: Arc<Self>, need: Need, reason: Reason) -> Outcome {
         let start = Instant::now();
-        let outcome = self.flown(need, reason).await;
+        let outcome = self.finished(need, reason).await;
         self.meter.waited(&outcome, start.elapsed());
         outcome
     }
 
-    async fn flown(self: &Arc<Self>, need: Need, reason: Reason) -> Outcome {
+    async fn finished(self: &Arc<Self>, need: Need, reason: Reason) -> Outcome {
         let mut lost = 0;
         while lost < MOST_LOST {
-            let (mut flight, is_own) = match self.board(need, reason)? {
-                Boarding::Needless(token) => return Ok(token),
-                Boarding::Flight { flight, is_own } => (flight, is_own),
+            let (mut flight, is_own) = match self.join_or_start(need, reason)? {
+                Joined::Needless(token) => return Ok(token),
+                Joined::Flight { flight, is_own } => (flight, is_own),
             };
             let landed = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
             match landed {
@@ -78,17 +79,17 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     /// Begins a flight that nobody waits for, where none is under way and nothing stops it.
     pub(super) fn renew_behind(self: &Arc<Self>, now: &Moment) {
         // Asked first, because every caller comes here while an outage lasts.
-        if self.lock().setback.left(now).is_some() {
+        if self.lock().cooldown.left(now).is_some() {
             self.meter.suppressed();
             return;
         }
         // Whatever stops it, the caller has a usable token.
-        let _ = self.board(Need::Fresh, Reason::Stale);
+        let _ = self.join_or_start(Need::Fresh, Reason::Stale);
     }
 
     /// Takes a token for the current one.
     pub(super) fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> AccessToken {
-        state.setback.succeeded(self.current.load().is_none());
+        state.cooldown.succeeded(self.current.load().is_none());
         state.generation += 1;
         let token = token.with(state.generation, token.term());
         state.rejected = None;
@@ -96,19 +97,19 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         token
     }
 
-    fn board(self: &Arc<Self>, need: Need, reason: Reason) -> Result<Boarding, Error> {
+    fn join_or_start(self: &Arc<Self>, need: Need, reason: Reason) -> Result<Joined, Error> {
         let mut state = self.lock();
         // Another flight may have landed since the caller looked.
         let now = self.clock.now();
         if let Some(token) = self.current.load()
             && need.is_met(&token, &now)
         {
-            return Ok(Boarding::Needless(token));
+            return Ok(Joined::Needless(token));
         }
         if let Some(flight) = &state.flight {
-            return Ok(Boarding::Flight { flight: flight.clone(), is_own: false });
+            return Ok(Joined::Flight { flight: flight.clone(), is_own: false });
         }
-        if let Some(error) = state.setback.stops(&now) {
+        if let Some(error) = state.cooldown.stops(&now) {
             self.meter.suppressed();
             return Err(error);
         }
@@ -116,18 +117,18 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         let (sender, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
         let reason = if reason == Reason::Cold && state.generation > 0 { Reason::Rejected } else { reason };
-        let span = tracing::debug_span!("flight", provider = state.login.name(), reason = reason.name());
+        let span = tracing::debug_span!(target: targets::FLIGHT, "flight", provider = state.login.name(), reason = reason.name());
         // A runtime that is going down drops at once what it is given, and the end of a pilot takes the lock.
         drop(state);
-        runtime.spawn(Pilot { shared: self.clone(), sender, need, reason }.fly().instrument(span));
-        Ok(Boarding::Flight { flight, is_own: true })
+        runtime.spawn(RenewalTask { shared: self.clone(), sender, need, reason }.run().instrument(span));
+        Ok(Joined::Flight { flight, is_own: true })
     }
 }
 
 /// How many runtimes may go down under a caller before it gives up; its own may be one of them.
 const MOST_LOST: u32 = 3;
 
-enum Boarding {
+enum Joined {
     /// The current token is enough.
     Needless(AccessToken),
     Flight {
@@ -138,25 +139,25 @@ enum Boarding {
 
 /// Waits and timers need tokio.
 pub(super) fn no_runtime(provider: &'static str) -> Error {
-    Error::misconfigured("runtime", "is missing: call this inside a tokio runtime").with_provider(provider)
+    Error::misuse("there is no tokio runtime here: call this inside one").with_provider(provider)
 }
 
 /// Flies one flight; whatever ends it, the next caller can begin another.
-struct Pilot<P: Provider, T: Transport> {
+struct RenewalTask<P: Provider, T: Transport> {
     shared: Arc<Shared<P, T>>,
     sender: watch::Sender<Option<Outcome>>,
     need: Need,
     reason: Reason,
 }
 
-impl<P: Provider, T: Transport> Pilot<P, T> {
-    async fn fly(self) {
-        tracing::debug!("flight started");
+impl<P: Provider, T: Transport> RenewalTask<P, T> {
+    async fn run(self) {
+        tracing::debug!(target: targets::FLIGHT, "flight started");
         let start = Instant::now();
         loop {
-            let mut brief = self.brief();
-            let (attempts, result) = self.shared.share.fly(&mut brief, self.need, &self.shared.meter).await;
-            if let Some(outcome) = self.land(brief, result) {
+            let mut context = self.context();
+            let (attempts, result) = self.shared.share.run(&mut context, self.need, &self.shared.meter).await;
+            if let Some(outcome) = self.commit(context, result) {
                 self.sender.send_replace(Some(outcome.clone()));
                 self.report(&outcome, attempts, start.elapsed());
                 return;
@@ -164,42 +165,47 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
         }
     }
 
-    fn brief(&self) -> Brief<P, T> {
+    fn context(&self) -> RenewalContext<P, T> {
         let mut state = self.shared.lock();
-        Brief {
+        RenewalContext {
             login: state.login.clone(),
             epoch: state.epoch,
             refresh: state.refresh.take(),
-            setback: state.setback.clone(),
-            spent: Spent { current: self.shared.current.load(), rejected: state.rejected.take() },
-            seen: state.seen.clone(),
+            cooldown: state.cooldown.clone(),
+            superseded: Superseded { current: self.shared.current.load(), rejected: state.rejected.take() },
+            cursor: state.cursor.clone(),
         }
     }
 
     fn report(&self, outcome: &Outcome, attempts: u32, took: Duration) {
-        self.shared.meter.flown(self.reason, outcome.as_ref().map_or_else(|error| error.kind().name(), |_| "ok"), took);
+        self.shared.meter.finished(
+            self.reason,
+            outcome.as_ref().map_or_else(|error| error.kind().name(), |_| "ok"),
+            took,
+        );
         let duration_ms = took.as_millis() as u64;
         match outcome {
             Ok(token) => {
                 let lifetime_s = token.lifetime().as_secs();
-                tracing::debug!(outcome = "ok", attempts, duration_ms, lifetime_s, "flight ended");
+                tracing::debug!(target: targets::FLIGHT, outcome = "ok", attempts, duration_ms, lifetime_s, "flight ended");
             }
             Err(error) => {
-                let left = self.shared.lock().setback.left(&self.shared.clock.now());
+                let left = self.shared.lock().cooldown.left(&self.shared.clock.now());
                 let next_attempt_ms = left.unwrap_or_default().as_millis() as u64;
                 let outcome = error.kind().name();
-                tracing::warn!(outcome, attempts, duration_ms, next_attempt_ms, %error, "flight ended");
+                tracing::warn!(target: targets::FLIGHT, outcome, attempts, duration_ms, next_attempt_ms, %error, "flight ended");
             }
         }
     }
 
     /// Keeps what the login gave; nothing where it must be done again.
-    fn land(&self, brief: Brief<P, T>, result: Result<AccessToken, Error>) -> Option<Outcome> {
+    fn commit(&self, context: RenewalContext<P, T>, result: Result<AccessToken, Error>) -> Option<Outcome> {
         let mut state = self.shared.lock();
-        if state.epoch != brief.epoch {
+        if state.epoch != context.epoch {
             return None;
         }
-        (state.refresh, state.seen) = (brief.refresh, brief.seen);
+        state.refresh = context.refresh;
+        state.cursor = context.cursor;
         if let (Ok(token), Some(rejected)) = (&result, &state.rejected)
             && token.expose() == rejected.expose()
         {
@@ -207,15 +213,15 @@ impl<P: Provider, T: Transport> Pilot<P, T> {
         }
         let outcome = result.map(|token| self.shared.keep(&mut state, token));
         if outcome.is_err() {
-            state.rejected = state.rejected.take().or(brief.spent.rejected);
-            state.setback.learn(&brief.setback, &self.shared.clock.now());
+            state.rejected = state.rejected.take().or(context.superseded.rejected);
+            state.cooldown.learn(&context.cooldown, &self.shared.clock.now());
         }
         state.flight = None;
         Some(outcome)
     }
 }
 
-impl<P: Provider, T: Transport> Drop for Pilot<P, T> {
+impl<P: Provider, T: Transport> Drop for RenewalTask<P, T> {
     /// A panic is an error to those who wait; a runtime that is gone lets them begin anew.
     fn drop(&mut self) {
         if self.sender.borrow().is_some() {

@@ -40,7 +40,7 @@ impl Meter {
     pub(super) fn served(&self, token: &AccessToken, freshness: Freshness, now: &Moment) {
         let counter = if freshness == Freshness::Fresh { &self.hit } else { &self.stale };
         counter.increment(1);
-        self.to_expiry.set(token.remaining(now).as_secs_f64());
+        self.to_expiry.set(token.remaining_at(now).as_secs_f64());
     }
 
     /// A caller had to wait, or got an error.
@@ -63,7 +63,7 @@ impl Meter {
     }
 
     /// A flight has ended.
-    pub(super) fn flown(&self, reason: Reason, outcome: &'static str, took: Duration) {
+    pub(super) fn finished(&self, reason: Reason, outcome: &'static str, took: Duration) {
         let (provider, reason) = (self.provider, reason.name());
         counter!("auth_flights_total", "provider" => provider, "reason" => reason, "outcome" => outcome).increment(1);
         histogram!("auth_flight_seconds", "provider" => provider, "outcome" => outcome).record(took);

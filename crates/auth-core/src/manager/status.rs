@@ -55,8 +55,8 @@ impl<P: Provider, T: Transport> Shared<P, T> {
             refresh_at: token.map(|token| token.term().refresh.wall),
             expires_at: token.map(AccessToken::expires_at),
             is_renewing: state.flight.is_some(),
-            last_error: state.setback.last_error().cloned(),
-            next_attempt_at: state.setback.left(&now).map(|left| now.wall + left),
+            last_error: state.cooldown.last_error().cloned(),
+            next_attempt_at: state.cooldown.left(&now).map(|left| now.wall + left),
         }
     }
 }

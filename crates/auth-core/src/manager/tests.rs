@@ -6,7 +6,7 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::error::ErrorKind;
 use crate::policy::Policy;
-use crate::testing::{Answer, Script, TestProvider, VirtualClock};
+use crate::testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 
 type Manager = TokenManager<TestProvider, Script>;
 
@@ -21,8 +21,8 @@ fn manager(script: &Script) -> Manager {
 }
 
 /// A token whose answer takes two seconds.
-fn slow(token: &str, life: u64) -> Answer {
-    Answer::token(token, life).after(seconds(2.0))
+fn slow(token: &str, life: u64) -> ScriptedResponse {
+    ScriptedResponse::token(token, life).after(seconds(2.0))
 }
 
 /// Calls from so many tasks at once, and gives what each got.
@@ -43,7 +43,7 @@ async fn stampede(tokens: &Manager, callers: usize) -> Vec<Result<AccessToken, E
 #[tokio::test(start_paused = true)]
 async fn f1_a_token_is_fresh_for_the_better_part_of_its_life() {
     for life in LIVES {
-        let script = Script::new([Answer::token("t", life)]);
+        let script = Script::new([ScriptedResponse::token("t", life)]);
         let tokens = manager(&script);
         for _ in 0..100 {
             tokens.token().await.unwrap();
@@ -55,7 +55,7 @@ async fn f1_a_token_is_fresh_for_the_better_part_of_its_life() {
 
 #[tokio::test(start_paused = true)]
 async fn f2_reading_does_not_move_the_refresh_point() {
-    let script = Script::new([Answer::token("t", 1000)]);
+    let script = Script::new([ScriptedResponse::token("t", 1000)]);
     let tokens = manager(&script);
     tokens.token().await.unwrap();
     let refresh_at = tokens.status().refresh_at;
@@ -70,7 +70,7 @@ async fn f2_reading_does_not_move_the_refresh_point() {
 async fn f6_the_first_clock_to_say_expired_wins() {
     for (shift, logins) in [(0, 1), (-3600, 1), (3600, 2), (7200, 2)] {
         let clock = VirtualClock::new();
-        let script = Script::default().then_always(Answer::token("t", 1800));
+        let script = Script::default().then_always(ScriptedResponse::token("t", 1800));
         let tokens = TokenManager::new(script.login().with_clock(clock.clone()));
         tokens.token().await.unwrap();
         clock.shift_wall(shift);
@@ -89,7 +89,7 @@ async fn f6_the_first_clock_to_say_expired_wins() {
 
 #[tokio::test(start_paused = true)]
 async fn f8_a_token_that_is_dead_on_arrival_is_one_error() {
-    let script = Script::default().then_always(Answer::token("t", 5).after(seconds(20.0)));
+    let script = Script::default().then_always(ScriptedResponse::token("t", 5).after(seconds(20.0)));
     let error = manager(&script).token().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
     assert_eq!(script.requests().len(), 1);
@@ -97,21 +97,21 @@ async fn f8_a_token_that_is_dead_on_arrival_is_one_error() {
 
 #[tokio::test(start_paused = true)]
 async fn f9_a_caller_may_ask_for_more_validity() {
-    let script = Script::new(["a", "b", "c"].map(|name| Answer::token(name, 1000)));
+    let script = Script::new(["a", "b", "c"].map(|name| ScriptedResponse::token(name, 1000)));
     let tokens = manager(&script);
-    assert_eq!(tokens.token_with(seconds(900.0)).await.unwrap().expose(), "a");
+    assert_eq!(tokens.token_valid_for(seconds(900.0)).await.unwrap().expose(), "a");
     advance(seconds(50.0)).await;
-    assert_eq!(tokens.token_with(seconds(950.0)).await.unwrap().expose(), "a");
+    assert_eq!(tokens.token_valid_for(seconds(950.0)).await.unwrap().expose(), "a");
     advance(seconds(1.0)).await;
-    assert_eq!(tokens.token_with(seconds(950.0)).await.unwrap().expose(), "b");
-    let error = tokens.token_with(seconds(1001.0)).await.unwrap_err();
+    assert_eq!(tokens.token_valid_for(seconds(950.0)).await.unwrap().expose(), "b");
+    let error = tokens.token_valid_for(seconds(1001.0)).await.unwrap_err();
     assert_eq!((error.kind(), error.setting()), (ErrorKind::Misconfigured, Some("min_validity")));
     assert_eq!(script.requests().len(), 2, "at once");
 }
 
 #[tokio::test(start_paused = true)]
 async fn f10_nothing_runs_while_nobody_asks() {
-    let script = Script::default().then_always(Answer::token("t", 10));
+    let script = Script::default().then_always(ScriptedResponse::token("t", 10));
     let tokens = manager(&script);
     tokens.token().await.unwrap();
     sleep(seconds(100_000.0)).await;
@@ -121,7 +121,7 @@ async fn f10_nothing_runs_while_nobody_asks() {
 
 #[tokio::test(start_paused = true)]
 async fn f10_keep_warm_is_opt_in_and_ends_with_the_last_handle() {
-    let script = Script::new([Answer::token("a", 100)]).then_always(Answer::token("b", 100));
+    let script = Script::new([ScriptedResponse::token("a", 100)]).then_always(ScriptedResponse::token("b", 100));
     let tokens = manager(&script);
     tokens.keep_warm().unwrap();
     for _ in 0..1000 {
@@ -138,7 +138,7 @@ async fn f10_keep_warm_is_opt_in_and_ends_with_the_last_handle() {
 
 #[tokio::test(start_paused = true)]
 async fn f10_keep_warm_does_not_hammer_a_server_that_is_down() {
-    let script = Script::default().then_always(Answer::status(503));
+    let script = Script::default().then_always(ScriptedResponse::status(503));
     let tokens = manager(&script);
     tokens.keep_warm().unwrap();
     sleep(seconds(600.0)).await;
@@ -152,14 +152,14 @@ async fn s1_a_cold_stampede_makes_one_request() {
         let script = Script::new([slow("one", 1000)]);
         let results = stampede(&manager(&script), callers).await;
         let first = results[0].as_ref().unwrap();
-        assert!(results.iter().all(|result| result.as_ref().unwrap().same(first)));
+        assert!(results.iter().all(|result| result.as_ref().unwrap().ptr_eq(first)));
         assert_eq!((results.len(), script.requests().len()), (callers, 1));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn s2_a_stale_stampede_waits_for_nothing() {
-    let script = Script::new([Answer::token("old", 1000), slow("new", 1000)]);
+    let script = Script::new([ScriptedResponse::token("old", 1000), slow("new", 1000)]);
     let tokens = manager(&script);
     tokens.token().await.unwrap();
     advance(seconds(810.0)).await;
@@ -176,7 +176,10 @@ async fn s2_a_stale_stampede_waits_for_nothing() {
 #[tokio::test(start_paused = true)]
 async fn s3_past_the_margin_nobody_waits_longer_than_the_login() {
     for login in [2.0, 29.0] {
-        let script = Script::new([Answer::token("old", 1000), Answer::token("new", 1000).after(seconds(login))]);
+        let script = Script::new([
+            ScriptedResponse::token("old", 1000),
+            ScriptedResponse::token("new", 1000).after(seconds(login)),
+        ]);
         let tokens = manager(&script);
         tokens.token().await.unwrap();
         advance(seconds(971.0)).await;
@@ -214,14 +217,14 @@ async fn s5_a_callers_own_timeout_ends_its_wait_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn s6_a_failure_is_shared_by_all_who_wait() {
-    let script = Script::default().then_always(Answer::refusal().after(seconds(1.0)));
+    let script = Script::default().then_always(ScriptedResponse::refusal().after(seconds(1.0)));
     let tokens = manager(&script);
     for result in stampede(&tokens, 20).await {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Refused);
     }
     assert_eq!(script.requests().len(), 1);
 
-    let hung = Script::default().then_always(Answer::token("late", 1000).after(seconds(3600.0)));
+    let hung = Script::default().then_always(ScriptedResponse::token("late", 1000).after(seconds(3600.0)));
     let start = Instant::now();
     assert_eq!(manager(&hung).token().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(start.elapsed().as_secs(), 30);
@@ -236,19 +239,19 @@ impl Provider for Clumsy {
         "clumsy"
     }
 
-    fn login(&self) -> crate::Request {
+    fn login_request(&self) -> crate::Request {
         assert!(self.0.fetch_add(1, Ordering::Relaxed) > 0, "clumsy on purpose");
-        TestProvider::new("p").login()
+        TestProvider::new("p").login_request()
     }
 
-    fn read(&self, response: &crate::Response) -> Result<crate::Grant, crate::Failure> {
-        TestProvider::new("p").read(response)
+    fn read_response(&self, response: &crate::Response) -> Result<crate::TokenResponse, crate::ErrorResponse> {
+        TestProvider::new("p").read_response(response)
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn s7_a_panic_is_an_error_and_nothing_is_poisoned() {
-    let script = Script::new([Answer::token("one", 1000)]);
+    let script = Script::new([ScriptedResponse::token("one", 1000)]);
     let tokens = TokenManager::new(Login::new(Clumsy::default(), script.clone()));
     let (first, second) = tokio::join!(tokens.token(), tokens.token());
     assert_eq!(first.unwrap_err().kind(), ErrorKind::Internal);
@@ -259,7 +262,10 @@ async fn s7_a_panic_is_an_error_and_nothing_is_poisoned() {
 
 #[test]
 fn s8_a_runtime_that_is_gone_takes_nothing_with_it() {
-    let script = Script::new([Answer::token("lost", 1000).after(seconds(3600.0)), Answer::token("one", 1000)]);
+    let script = Script::new([
+        ScriptedResponse::token("lost", 1000).after(seconds(3600.0)),
+        ScriptedResponse::token("one", 1000),
+    ]);
     let tokens = manager(&script); // no runtime here
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
@@ -272,7 +278,10 @@ fn s8_a_runtime_that_is_gone_takes_nothing_with_it() {
 
 #[test]
 fn s8_a_waiter_outlives_the_runtime_of_the_flight() {
-    let script = Script::new([Answer::token("lost", 1000).after(seconds(3600.0)), Answer::token("one", 1000)]);
+    let script = Script::new([
+        ScriptedResponse::token("lost", 1000).after(seconds(3600.0)),
+        ScriptedResponse::token("one", 1000),
+    ]);
     let tokens = manager(&script);
     let first = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     first.spawn({
@@ -294,7 +303,7 @@ fn s8_a_waiter_outlives_the_runtime_of_the_flight() {
 
 #[test]
 fn s8_a_runtime_that_is_going_down_neither_blocks_nor_spins() {
-    let tokens = manager(&Script::default().then_always(Answer::token("one", 1000)));
+    let tokens = manager(&Script::default().then_always(ScriptedResponse::token("one", 1000)));
     let gone = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let handle = gone.handle().clone();
     drop(gone);
@@ -326,8 +335,8 @@ fn futures_executor<F: Future>(future: F) -> F::Output {
 
 #[tokio::test(start_paused = true)]
 async fn s9_a_hung_login_delays_no_other() {
-    let hung = manager(&Script::default().then_always(Answer::token("late", 1000).after(seconds(3600.0))));
-    let other = manager(&Script::new([Answer::token("one", 1000)]));
+    let hung = manager(&Script::default().then_always(ScriptedResponse::token("late", 1000).after(seconds(3600.0))));
+    let other = manager(&Script::new([ScriptedResponse::token("one", 1000)]));
     let start = Instant::now();
     tokio::select! {
         _ = hung.token() => panic!("it hangs"),
@@ -354,7 +363,7 @@ async fn s10_other_credentials_share_neither_token_nor_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn r1_a_stale_token_outlives_an_outage_until_the_margin() {
-    let script = Script::new([Answer::token("old", 1000)]).then_always(Answer::status(503));
+    let script = Script::new([ScriptedResponse::token("old", 1000)]).then_always(ScriptedResponse::status(503));
     let tokens = manager(&script);
     tokens.token().await.unwrap();
     advance(seconds(801.0)).await;
@@ -371,8 +380,13 @@ async fn r1_a_stale_token_outlives_an_outage_until_the_margin() {
 
 #[tokio::test(start_paused = true)]
 async fn r2_an_error_never_displaces_a_usable_token() {
-    for failure in [Answer::refusal(), Answer::status(500), Answer::status(429), Answer::json(200, "{}")] {
-        let script = Script::new([Answer::token("old", 1000)]).then_always(failure);
+    for failure in [
+        ScriptedResponse::refusal(),
+        ScriptedResponse::status(500),
+        ScriptedResponse::status(429),
+        ScriptedResponse::json(200, "{}"),
+    ] {
+        let script = Script::new([ScriptedResponse::token("old", 1000)]).then_always(failure);
         let tokens = manager(&script);
         tokens.token().await.unwrap();
         advance(seconds(810.0)).await;
@@ -388,7 +402,7 @@ async fn r2_an_error_never_displaces_a_usable_token() {
 
 #[tokio::test(start_paused = true)]
 async fn r3_an_outage_is_not_hammered() {
-    let script = Script::default().then_always(Answer::status(503));
+    let script = Script::default().then_always(ScriptedResponse::status(503));
     let tokens = manager(&script);
     let start = Instant::now();
     let mut waits = Vec::new();
@@ -409,7 +423,7 @@ async fn r3_an_outage_is_not_hammered() {
 
 #[tokio::test(start_paused = true)]
 async fn r4_refused_credentials_are_tried_four_times_in_ten_minutes() {
-    let script = Script::default().then_always(Answer::refusal());
+    let script = Script::default().then_always(ScriptedResponse::refusal());
     let tokens = manager(&script);
     let start = Instant::now();
     while start.elapsed() < seconds(600.0) {
@@ -419,12 +433,17 @@ async fn r4_refused_credentials_are_tried_four_times_in_ten_minutes() {
     let times: Vec<_> = script.times().iter().map(|time| (*time - start).as_secs_f64().round()).collect();
     assert_eq!(times, [0.0, 60.0, 180.0, 420.0]);
     let error = tokens.token().await.unwrap_err();
-    assert!(error.retry_after().is_some() && error.to_string().contains("not again within"), "{error}");
+    assert!(error.retry_after().is_some() && error.to_string().contains("next attempt in"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn r3_r4_the_first_error_tells_the_next_attempt_too() {
-    for failure in [Answer::refusal(), Answer::status(404), Answer::status(429), Answer::status(503)] {
+    for failure in [
+        ScriptedResponse::refusal(),
+        ScriptedResponse::status(404),
+        ScriptedResponse::status(429),
+        ScriptedResponse::status(503),
+    ] {
         let tokens = manager(&Script::default().then_always(failure));
         let error = tokens.token().await.unwrap_err();
         assert_eq!(error.retry_at(), tokens.status().next_attempt_at, "{error}");
@@ -434,8 +453,8 @@ async fn r3_r4_the_first_error_tells_the_next_attempt_too() {
 
 #[tokio::test(start_paused = true)]
 async fn r4_a_policy_stays_with_new_credentials() {
-    let policy = Policy::default().with_refusal_pauses(seconds(600.0)..=seconds(600.0));
-    let script = Script::default().then_always(Answer::refusal());
+    let policy = Policy::default().with_refusal_backoff(seconds(600.0), seconds(600.0));
+    let script = Script::default().then_always(ScriptedResponse::refusal());
     let tokens = TokenManager::new(script.login().with_policy(policy));
     tokens.replace_credentials(TestProvider::new("other"));
     for logins in [1, 1, 2, 2] {
@@ -447,7 +466,7 @@ async fn r4_a_policy_stays_with_new_credentials() {
 
 #[tokio::test(start_paused = true)]
 async fn r4_new_credentials_are_tried_at_once() {
-    let script = Script::new([Answer::refusal(), Answer::token("new", 1000)]);
+    let script = Script::new([ScriptedResponse::refusal(), ScriptedResponse::token("new", 1000)]);
     let tokens = manager(&script);
     tokens.token().await.unwrap_err();
     tokens.token().await.unwrap_err();
@@ -457,7 +476,7 @@ async fn r4_new_credentials_are_tried_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn r4_new_credentials_leave_no_gap() {
-    let script = Script::new([Answer::token("old", 1000), slow("new", 1000)]);
+    let script = Script::new([ScriptedResponse::token("old", 1000), slow("new", 1000)]);
     let tokens = manager(&script);
     tokens.token().await.unwrap();
     tokens.replace_credentials(TestProvider::new("rotated"));
@@ -469,8 +488,8 @@ async fn r4_new_credentials_leave_no_gap() {
 
 #[tokio::test(start_paused = true)]
 async fn r5_a_servers_wish_is_shared_by_all_callers() {
-    let throttled = Answer::status(429).with_header(http::header::RETRY_AFTER, "600");
-    let script = Script::new([throttled, Answer::token("one", 1000)]);
+    let throttled = ScriptedResponse::status(429).with_header(http::header::RETRY_AFTER, "600");
+    let script = Script::new([throttled, ScriptedResponse::token("one", 1000)]);
     let tokens = manager(&script);
     for result in stampede(&tokens, 100).await {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Throttled);
@@ -485,8 +504,9 @@ async fn r5_a_servers_wish_is_shared_by_all_callers() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_the_refresh_token_is_used_and_the_rotated_one_kept() {
-    let grant = |name: &str| Answer::json(200, &format!(r#"{{"token":"{name}","life":1000,"refresh":"r-{name}"}}"#));
-    let script = Script::new([grant("a"), grant("b"), Answer::refusal(), grant("c")]);
+    let grant =
+        |name: &str| ScriptedResponse::json(200, &format!(r#"{{"token":"{name}","life":1000,"refresh":"r-{name}"}}"#));
+    let script = Script::new([grant("a"), grant("b"), ScriptedResponse::refusal(), grant("c")]);
     let tokens = manager(&script);
     for expected in ["a", "b", "c"] {
         assert_eq!(tokens.token().await.unwrap().expose(), expected);
@@ -498,7 +518,7 @@ async fn r8_the_refresh_token_is_used_and_the_rotated_one_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn r10_rejections_make_no_storm() {
-    let script = Script::default().then_always(Answer::token("t", 1000));
+    let script = Script::default().then_always(ScriptedResponse::token("t", 1000));
     let tokens = manager(&script);
     for _ in 0..2 {
         let token = tokens.token().await.unwrap();
@@ -518,7 +538,7 @@ async fn r10_rejections_make_no_storm() {
 
 #[tokio::test(start_paused = true)]
 async fn a2_a_flight_does_not_bring_the_rejected_token_back() {
-    let script = Script::new([Answer::token("old", 1000), slow("old", 1000), slow("new", 1000)]);
+    let script = Script::new([ScriptedResponse::token("old", 1000), slow("old", 1000), slow("new", 1000)]);
     let tokens = manager(&script);
     let old = tokens.token().await.unwrap();
     advance(seconds(810.0)).await;
@@ -531,7 +551,7 @@ async fn a2_a_flight_does_not_bring_the_rejected_token_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
-    let script = Script::new([Answer::token("old", 1000), slow("new", 1000)]);
+    let script = Script::new([ScriptedResponse::token("old", 1000), slow("new", 1000)]);
     let tokens = manager(&script);
     let old = tokens.token().await.unwrap();
     let callers: Vec<_> = (0..500)
@@ -553,7 +573,7 @@ async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
 
 #[tokio::test(start_paused = true)]
 async fn o3_the_status_tells_how_things_stand() {
-    let script = Script::new([Answer::token("SENTINEL", 1000), Answer::refusal()]);
+    let script = Script::new([ScriptedResponse::token("SENTINEL", 1000), ScriptedResponse::refusal()]);
     let tokens = manager(&script);
     let status = tokens.status();
     assert_eq!((status.freshness, status.generation, status.is_renewing), (None, 0, false));
@@ -576,11 +596,11 @@ async fn o3_the_status_tells_how_things_stand() {
 
 #[tokio::test(start_paused = true)]
 async fn o4_every_change_of_token_is_told() {
-    let script = Script::new([Answer::token("a", 1000), Answer::token("b", 1000)]);
+    let script = Script::new([ScriptedResponse::token("a", 1000), ScriptedResponse::token("b", 1000)]);
     let tokens = manager(&script);
     let mut changes = tokens.subscribe();
     let a = tokens.token().await.unwrap();
-    assert!(changes.borrow_and_update().as_ref().unwrap().same(&a));
+    assert!(changes.borrow_and_update().as_ref().unwrap().ptr_eq(&a));
     tokens.reject(&a);
     changes.changed().await.unwrap();
     assert!(changes.borrow_and_update().is_none());

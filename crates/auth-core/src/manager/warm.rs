@@ -27,7 +27,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// Ends with the last clone of this manager. Credentials that are replaced are used within a minute.
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) outside a tokio runtime.
+    /// [`Misuse`](crate::ErrorKind::Misuse) outside a tokio runtime.
     pub fn keep_warm(&self) -> Result<(), Error> {
         let runtime = Handle::try_current().map_err(|_| no_runtime(self.0.lock().login.name()))?;
         let (shared, mut changes) = (Arc::downgrade(&self.0), self.subscribe());
@@ -53,7 +53,7 @@ fn tend<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Durati
         }
         _ => {
             shared.renew_behind(&now);
-            shared.lock().setback.left(&now)
+            shared.lock().cooldown.left(&now)
         }
     };
     Some(pause.unwrap_or(WHILE_RENEWING).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::secret::Secret;
-use crate::settings::Profile;
+use crate::settings::ProviderInfo;
 
 const LENGTH: usize = 32;
 const EXPECTED: &str = "must be keys of 32 bytes in base64, such as `openssl rand -base64 32` gives";
@@ -64,18 +64,24 @@ impl SealingKeys {
     ///
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting.
-    pub fn from_settings(profile: Profile, keys: Option<&Secret>, file: Option<&Path>) -> Result<Option<Self>, Error> {
+    pub fn from_settings(
+        profile: ProviderInfo,
+        keys: Option<&Secret>,
+        file: Option<&Path>,
+    ) -> Result<Option<Self>, Error> {
         let (setting, text) = match (keys, file) {
             (None, None) => return Ok(None),
-            (Some(_), Some(_)) => return Err(profile.fault("keys", "is set, and so is `keys_file`: keep one of them")),
+            (Some(_), Some(_)) => {
+                return Err(profile.invalid_setting("keys", "is set, and so is `keys_file`: keep one of them"));
+            }
             (Some(keys), None) => ("keys", keys.clone()),
             (None, Some(path)) => {
                 let text = std::fs::read_to_string(path);
-                let fault = |error| profile.fault("keys_file", "cannot be read").with_cause(&error);
+                let fault = |error| profile.invalid_setting("keys_file", "cannot be read").with_cause(&error);
                 ("keys_file", text.map_err(fault)?.into())
             }
         };
-        Self::read(&text).map(Some).map_err(|problem| profile.fault(setting, problem))
+        Self::read(&text).map(Some).map_err(|problem| profile.invalid_setting(setting, problem))
     }
 
     pub(super) fn sealing(&self) -> &Key {

@@ -12,9 +12,9 @@ use super::EntryName;
 use super::keys::{Key, SealingKeys};
 use crate::error::Error;
 use crate::message::Request;
-use crate::secret::{Body, Secret};
+use crate::secret::{Secret, SecretBytes};
 
-const SEALED: &str = "1";
+const SEALED: &str = "2";
 const NAME_BYTES: usize = 16;
 const FOREIGN: &str = "it is nothing that was put there";
 
@@ -62,7 +62,7 @@ impl Sealing {
     }
 
     /// Seals a part of the entry of this name.
-    pub(crate) fn seal(&self, name: &EntryName, part: &str, plain: Body) -> Result<Secret, Error> {
+    pub(crate) fn seal(&self, name: &EntryName, part: &str, plain: SecretBytes) -> Result<Secret, Error> {
         let mut bytes = plain.into_buffer();
         let Some(keys) = &self.0 else {
             let text = String::from_utf8(std::mem::take(&mut *bytes));

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{EntryName, Sealing};
 use crate::clock::Moment;
+use crate::cooldown::{Cooldown, Last};
 use crate::error::{Error, ErrorKind};
 use crate::expiry::Expiry;
 use crate::policy::Policy;
-use crate::provider::Grant;
-use crate::secret::{Body, Secret};
-use crate::setback::{Last, Setback};
-use crate::token::{AccessToken, RefreshToken, Token};
+use crate::provider::TokenResponse;
+use crate::secret::{Secret, SecretBytes};
+use crate::token::{AccessToken, RefreshToken, TokenSet};
 
 const ACCESS: &str = "access";
 const REFRESH: &str = "refresh";
-const SETBACK: &str = "setback";
+const COOLDOWN: &str = "cooldown";
 
 /// How far ahead of the store's clock an instant may lie that another process wrote.
 const SLACK: Duration = Duration::from_secs(5);
@@ -84,15 +84,15 @@ struct RefreshWire<S> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct SetbackWire<'a> {
+struct CooldownWire<'a> {
     kind: Cow<'a, str>,
-    what: Cow<'a, str>,
+    message: Cow<'a, str>,
     status: Option<u16>,
     code: Option<Cow<'a, str>>,
     setting: Option<Cow<'a, str>>,
     is_transient: bool,
     at_us: u64,
-    pause_us: u64,
+    cooldown_us: u64,
     refusals: u32,
     failures: u32,
 }
@@ -116,10 +116,11 @@ impl Codec<'_> {
         policy: &Policy,
     ) -> Result<AccessToken, &'static str> {
         let wire: AccessWire<Secret> = self.open(ACCESS, text)?;
-        let mut grant = Grant::new(wire.token, Expiry::After(Duration::from_micros(wire.lifetime_us)));
-        (grant.scope, grant.extras) = (wire.scope, wire.extras);
+        let mut grant = TokenResponse::new(wire.token, Expiry::After(Duration::from_micros(wire.lifetime_us)));
+        grant.scope = wire.scope;
+        grant.extras = wire.extras;
         let issued = self.clock.read(wire.issued_us)?;
-        Token::new(grant, api_headers, issued, None, None, policy).map(|token| token.access)
+        TokenSet::new(grant, api_headers, issued, None, None, policy).map(|token| token.access)
     }
 
     pub(crate) fn seal_refresh(&self, token: &RefreshToken) -> Result<Secret, Error> {
@@ -140,29 +141,29 @@ impl Codec<'_> {
     }
 
     /// None where nothing is remembered that a later process must know.
-    pub(crate) fn seal_setback(&self, setback: &Setback) -> Result<Option<Secret>, Error> {
-        let Some(Last { error, at, pause }) = &setback.last else {
+    pub(crate) fn seal_cooldown(&self, cooldown: &Cooldown) -> Result<Option<Secret>, Error> {
+        let Some(Last { error, at, pause }) = &cooldown.last else {
             return Ok(None);
         };
-        let wire = SetbackWire {
+        let wire = CooldownWire {
             kind: error.kind().name().into(),
-            what: error.what().into(),
+            message: error.what().into(),
             status: error.status().map(|status| status.as_u16()),
             code: error.code().map(Cow::from),
             setting: error.setting().map(Cow::from),
             is_transient: error.is_transient(),
             at_us: self.clock.write(at),
-            pause_us: micros(*pause),
-            refusals: setback.refusals,
-            failures: setback.failures,
+            cooldown_us: micros(*pause),
+            refusals: cooldown.refusals,
+            failures: cooldown.failures,
         };
-        self.seal(SETBACK, &wire).map(Some)
+        self.seal(COOLDOWN, &wire).map(Some)
     }
 
-    pub(crate) fn open_setback(&self, text: &Secret, provider: &'static str) -> Result<Setback, &'static str> {
-        let wire: SetbackWire<'static> = self.open(SETBACK, text)?;
+    pub(crate) fn open_cooldown(&self, text: &Secret, provider: &'static str) -> Result<Cooldown, &'static str> {
+        let wire: CooldownWire<'static> = self.open(COOLDOWN, text)?;
         let kind = ErrorKind::named(&wire.kind).ok_or("it remembers a failure of an unknown kind")?;
-        let mut error = Error::new(kind, printable(&wire.what))
+        let mut error = Error::new(kind, printable(&wire.message))
             .with_provider(provider)
             .with_code(wire.code.as_deref().map(printable));
         if let Some(status) = wire.status.and_then(|status| StatusCode::from_u16(status).ok()) {
@@ -174,12 +175,12 @@ impl Codec<'_> {
         if wire.is_transient {
             error = error.into_transient();
         }
-        let last = Last { error, at: self.clock.read(wire.at_us)?, pause: Duration::from_micros(wire.pause_us) };
-        Ok(Setback::remembered(last, wire.refusals, wire.failures))
+        let last = Last { error, at: self.clock.read(wire.at_us)?, pause: Duration::from_micros(wire.cooldown_us) };
+        Ok(Cooldown::remembered(last, wire.refusals, wire.failures))
     }
 
     fn seal(&self, part: &str, wire: &impl Serialize) -> Result<Secret, Error> {
-        let mut body = Body::with_capacity(2048);
+        let mut body = SecretBytes::with_capacity(2048);
         serde_json::to_writer(&mut body, wire).map_err(|_| Error::internal("an entry cannot be written"))?;
         self.sealing.seal(self.name, part, body)
     }

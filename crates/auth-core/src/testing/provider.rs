@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::expiry::{Expiry, NumberOrText};
-use crate::failure::Failure;
+use crate::error_response::ErrorResponse;
+use crate::expiry::{Expiry, NumberOrString};
 use crate::message::{Request, Response};
-use crate::provider::{Grant, Provider};
+use crate::provider::{Provider, TokenResponse};
 use crate::secret::Secret;
-use crate::settings::Profile;
+use crate::settings::ProviderInfo;
 use crate::token::RefreshToken;
 
 /// A provider as plain as can be, with refresh tokens.
@@ -32,19 +32,19 @@ impl Provider for TestProvider {
         "test"
     }
 
-    fn login(&self) -> Request {
+    fn login_request(&self) -> Request {
         post(self.password.expose())
     }
 
-    fn refresh(&self, token: &RefreshToken) -> Option<Request> {
+    fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
         Some(post(token.expose()))
     }
 
-    fn read(&self, response: &Response) -> Result<Grant, Failure> {
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         #[derive(Deserialize)]
         struct Answer {
             token: Option<Secret>,
-            life: Option<NumberOrText>,
+            life: Option<NumberOrString>,
             refresh: Option<Secret>,
             refresh_life: Option<u64>,
             error: Option<String>,
@@ -52,10 +52,11 @@ impl Provider for TestProvider {
 
         let answer: Answer = response.json()?;
         if let Some(code) = answer.error {
-            return Err(Failure::refused().with_code(code));
+            return Err(ErrorResponse::refused().with_code(code));
         }
-        let token = answer.token.ok_or(Failure::malformed("the answer holds no `token`"))?;
-        let grant = Grant::new(token, Expiry::from_expires_in(answer.life.as_ref(), Duration::from_secs(1800))?);
+        let token = answer.token.ok_or(ErrorResponse::malformed("the answer holds no `token`"))?;
+        let grant =
+            TokenResponse::new(token, Expiry::from_expires_in(answer.life.as_ref(), Duration::from_secs(1800))?);
         let refresh_life = answer.refresh_life.map(Duration::from_secs);
         Ok(match answer.refresh {
             Some(refresh) => grant.with_refresh_token(refresh, refresh_life),
@@ -65,6 +66,6 @@ impl Provider for TestProvider {
 }
 
 fn post(by: &str) -> Request {
-    let endpoint = Profile::new("test", "TEST").endpoint("https://login.example", "login_path", "/token");
+    let endpoint = ProviderInfo::new("test", "TEST").endpoint("https://login.example", "login_path", "/token");
     Request::post(&endpoint.unwrap_or_else(|error| panic!("a good URL: {error}"))).with_form(&[("by", by)])
 }

@@ -9,18 +9,20 @@ use super::VirtualClock;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::secret::Secret;
-use crate::store::{Change, EntryName, Fence, Lease, Record, Sealing, SealingKeys, Snapshot, TokenStore};
+use crate::store::{
+    EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Sealing, SealingKeys, Snapshot, TokenStore,
+};
 
 /// A store in this process's memory, by tokio's time, that fails as it is told. Clones share everything.
 ///
 /// Each clone given to a manager stands for a process of its own:
 ///
 /// ```
-/// use auth_core::testing::{Answer, MemoryStore, Script};
+/// use auth_core::testing::{ScriptedResponse, MemoryStore, Script};
 /// use auth_core::{TokenManager, TokenSource};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
-/// let (store, script) = (MemoryStore::new(), Script::new([Answer::token("one", 60)]));
+/// let (store, script) = (MemoryStore::new(), Script::new([ScriptedResponse::token("one", 60)]));
 /// let first = TokenManager::with_store(script.login(), store.shared());
 /// let second = TokenManager::with_store(script.login(), store.shared());
 /// assert_eq!(first.token().await?.expose(), second.token().await?.expose());
@@ -45,7 +47,7 @@ struct State {
 struct Entry {
     record: Record,
     until: Instant,
-    lease: Option<(Fence, Instant)>,
+    lease: Option<(LeaseNumber, Instant)>,
 }
 
 /// What ails a [`MemoryStore`].
@@ -168,13 +170,18 @@ impl TokenStore for MemoryStore {
         self.with(name, |entry, now| entry.record.snapshot(now)).await
     }
 
-    async fn lease(&self, name: &EntryName, known: Fence, ttl: Duration) -> Result<(Lease, Snapshot), Error> {
+    async fn lease(
+        &self,
+        name: &EntryName,
+        known: LeaseNumber,
+        ttl: Duration,
+    ) -> Result<(LeaseOutcome, Snapshot), Error> {
         self.with(name, |entry, now| {
             let held = entry.lease.and_then(|(_, until)| until.checked_duration_since(Instant::now()));
             let (lease, snapshot) = entry.record.lease(known, now, held.filter(|left| !left.is_zero()));
-            if let Lease::Granted(fence) = lease {
+            if let LeaseOutcome::Granted(lease_number) = lease {
                 let until = Instant::now() + ttl;
-                entry.lease = Some((fence, until));
+                entry.lease = Some((lease_number, until));
                 // Its number is remembered as long, or one that came before it could save after it.
                 entry.until = entry.until.max(until);
             }
@@ -183,11 +190,11 @@ impl TokenStore for MemoryStore {
         .await
     }
 
-    async fn claim_refresh(&self, name: &EntryName, lease: Fence) -> Result<Option<Secret>, Error> {
+    async fn claim_refresh(&self, name: &EntryName, lease: LeaseNumber) -> Result<Option<Secret>, Error> {
         self.with(name, |entry, _| entry.record.claim_refresh(lease)).await
     }
 
-    async fn save(&self, name: &EntryName, lease: Fence, change: Change) -> Result<bool, Error> {
+    async fn save(&self, name: &EntryName, lease: LeaseNumber, change: EntryUpdate) -> Result<bool, Error> {
         self.with(name, |entry, _| {
             let until = Instant::now() + change.ttl;
             let is_saved = entry.record.save(lease, change);
@@ -200,11 +207,11 @@ impl TokenStore for MemoryStore {
         .await
     }
 
-    async fn release(&self, name: &EntryName, lease: Fence) -> Result<(), Error> {
+    async fn release(&self, name: &EntryName, lease: LeaseNumber) -> Result<(), Error> {
         self.with(name, |entry, _| entry.lease.take_if(|(held, _)| *held == lease)).await.map(drop)
     }
 
-    async fn forget(&self, name: &EntryName, saved: Fence) -> Result<(), Error> {
+    async fn forget(&self, name: &EntryName, saved: LeaseNumber) -> Result<(), Error> {
         self.with(name, |entry, _| entry.record.forget(saved)).await.map(drop)
     }
 }

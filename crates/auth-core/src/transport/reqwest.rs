@@ -13,10 +13,10 @@ use rustls::CertificateError;
 use zeroize::Zeroize;
 
 use super::Transport;
+use crate::classify::is_passing;
 use crate::error::Error;
 use crate::message::{Request, Response};
-use crate::secret::Body;
-use crate::verdict::is_passing;
+use crate::secret::SecretBytes;
 
 /// No login answer is longer.
 const LONGEST_BODY: usize = 1 << 20;
@@ -96,7 +96,7 @@ impl Transport for ReqwestTransport {
 
         let status = answer.status();
         let headers = std::mem::take(answer.headers_mut());
-        let body = if is_passing(status) { Ok(Body::default()) } else { read(answer, &headers).await };
+        let body = if is_passing(status) { Ok(SecretBytes::default()) } else { read(answer, &headers).await };
         // A refusal whose body breaks off is a refusal, and must not be tried again.
         let body = if status.is_success() { body? } else { body.unwrap_or_default() };
         Ok(Response::new(status, headers, body))
@@ -110,13 +110,13 @@ impl fmt::Debug for ReqwestTransport {
     }
 }
 
-async fn read(mut answer: reqwest::Response, headers: &HeaderMap) -> Result<Body, Error> {
+async fn read(mut answer: reqwest::Response, headers: &HeaderMap) -> Result<SecretBytes, Error> {
     let stated = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let too_long = || Error::malformed("the answer is longer than 1 MiB");
     if stated.is_some_and(|length: usize| length > LONGEST_BODY) {
         return Err(too_long());
     }
-    let mut body = Body::with_capacity(stated.unwrap_or(4096));
+    let mut body = SecretBytes::with_capacity(stated.unwrap_or(4096));
     while let Some(chunk) = answer.chunk().await.map_err(explain)? {
         if body.as_ref().len() + chunk.len() > LONGEST_BODY {
             return Err(too_long());

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use auth_core::testing::{Answer, Script, TestProvider};
+use auth_core::testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{Error, Login, TokenManager};
 use axum::Router;
 use axum::body::Bytes;
@@ -85,7 +85,7 @@ impl Api {
 
 /// A manager whose logins give `first`, `second`, `third` …
 pub(crate) fn tokens() -> (TokenManager<TestProvider, Script>, Script) {
-    let script = Script::new(["first", "second", "third", "fourth"].map(|token| Answer::token(token, 3600)));
+    let script = Script::new(["first", "second", "third", "fourth"].map(|token| ScriptedResponse::token(token, 3600)));
     (manager(&script), script)
 }
 
@@ -95,5 +95,5 @@ pub(crate) fn manager(script: &Script) -> TokenManager<TestProvider, Script> {
 
 /// A source that can give no token.
 pub(crate) fn no_tokens() -> TokenManager<TestProvider, Script> {
-    manager(&Script::default().then_always(Answer::error(Error::unavailable("the login server is down"))))
+    manager(&Script::default().then_always(ScriptedResponse::error(Error::unavailable("the login server is down"))))
 }

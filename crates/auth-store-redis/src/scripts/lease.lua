@@ -1,6 +1,6 @@
 -- ARGV: the revision that the asker knows, the time in milliseconds, the instant after which nobody waits for it, and what
 -- tells this question from all others.
-local entry = redis.call('HMGET', KEYS[1], 'revision', 'saved', 'access', 'setback', 'refresh', 'fence', 'asker')
+local entry = redis.call('HMGET', KEYS[1], 'revision', 'saved', 'access', 'cooldown', 'refresh', 'lease_number', 'asker')
 local revision = number(entry[1])
 local is_news = revision ~= 0 and digits(revision) ~= ARGV[1]
 
@@ -24,6 +24,6 @@ if not redis.call('SET', KEYS[2], lease, 'NX', 'PX', ARGV[2]) then
   if left >= 0 and left <= math.max(10 * ARGV[2], 3600000) then return answer('held', left) end
   redis.call('SET', KEYS[2], lease, 'PX', ARGV[2])
 end
-redis.call('HSET', KEYS[1], 'fence', lease, 'asker', ARGV[4])
+redis.call('HSET', KEYS[1], 'lease_number', lease, 'asker', ARGV[4])
 keep_for(ARGV[2])
 return answer('granted', lease)

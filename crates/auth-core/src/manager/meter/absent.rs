@@ -23,5 +23,5 @@ impl Meter {
     #[cfg(feature = "store")]
     pub(super) fn stored(&self, _: &'static str, _: &'static str) {}
 
-    pub(super) fn flown(&self, _: Reason, _: &'static str, _: Duration) {}
+    pub(super) fn finished(&self, _: Reason, _: &'static str, _: Duration) {}
 }

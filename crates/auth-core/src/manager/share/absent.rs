@@ -1,7 +1,7 @@
 //! A flight without the feature `store`: it shares nothing.
 
-use super::brief::{Brief, Need};
 use super::meter::Meter;
+use super::renewal::{Need, RenewalContext};
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::token::AccessToken;
@@ -10,21 +10,21 @@ use crate::transport::Transport;
 pub(super) struct Share;
 
 #[derive(Clone, Default)]
-pub(super) struct Seen;
+pub(super) struct StoreCursor;
 
 impl Share {
     pub(super) fn none() -> Self {
         Self
     }
 
-    pub(super) async fn fly<P: Provider, T: Transport>(
+    pub(super) async fn run<P: Provider, T: Transport>(
         &self,
-        brief: &mut Brief<P, T>,
+        context: &mut RenewalContext<P, T>,
         _: Need,
         _: &Meter,
     ) -> (u32, Result<AccessToken, Error>) {
-        brief.log_in().await
+        context.log_in().await
     }
 
-    pub(super) fn forget(&self, _: &Seen) {}
+    pub(super) fn forget(&self, _: &StoreCursor) {}
 }

@@ -1,19 +1,18 @@
-//! The calls of a store, each waited for as long as the store's patience lasts, and carried out whoever waits.
+//! The calls of a store, each waited for as long as the store's timeout lasts, and carried out whoever waits.
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::guard::LeaseGuard;
 use crate::error::Error;
 use crate::manager::meter::Meter;
 use crate::secret::Secret;
-use crate::store::{Change, EntryName, Fence, Lease, Snapshot, TokenStore};
+use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot, TokenStore};
+use crate::targets;
 
-/// Of a store's patience.
+/// Of a store's timeout.
 const SLICES: u32 = 10;
 
 /// One flight's calls.
@@ -35,27 +34,31 @@ impl Calls<'_> {
     }
 
     /// None of these where the store is out. A lease that is granted too late is given back.
-    pub(super) async fn lease(&mut self, known: Fence, ttl: Duration) -> Option<(Lease, Option<LeaseGuard>, Snapshot)> {
+    pub(super) async fn lease(
+        &mut self,
+        known: LeaseNumber,
+        ttl: Duration,
+    ) -> Option<(LeaseOutcome, Option<LeaseGuard>, Snapshot)> {
         let (store, name) = (self.store.clone(), self.name.clone());
         let call = async move {
             let (lease, snapshot) = store.lease(&name, known, ttl).await?;
             let guard = match lease {
-                Lease::Granted(fence) => Some(LeaseGuard::new(store, name, fence, ttl)),
+                LeaseOutcome::Granted(lease_number) => Some(LeaseGuard::new(store, name, lease_number, ttl)),
                 _ => None,
             };
             Ok((lease, guard, snapshot))
         };
         let leased = self.ask("lease", call).await?;
         let outcome = match leased.0 {
-            Lease::Granted(_) => "granted",
-            Lease::Held(_) => "held",
-            Lease::Changed => "changed",
+            LeaseOutcome::Granted(_) => "granted",
+            LeaseOutcome::Held(_) => "held",
+            LeaseOutcome::Changed => "changed",
         };
         self.meter.stored("lease", outcome);
         Some(leased)
     }
 
-    pub(super) async fn claim(&mut self, lease: Fence) -> Option<Secret> {
+    pub(super) async fn claim(&mut self, lease: LeaseNumber) -> Option<Secret> {
         let (store, name) = (self.store.clone(), self.name.clone());
         let call = async move { store.claim_refresh(&name, lease).await };
         let refresh = self.ask("claim", call).await?;
@@ -64,7 +67,7 @@ impl Calls<'_> {
     }
 
     /// Whether it was done; none where that is not known.
-    pub(super) async fn save(&mut self, lease: Fence, change: Change) -> Option<bool> {
+    pub(super) async fn save(&mut self, lease: LeaseNumber, change: EntryUpdate) -> Option<bool> {
         let (store, name) = (self.store.clone(), self.name.clone());
         let call = async move { store.save(&name, lease, change).await };
         let is_saved = self.ask("save", call).await?;
@@ -87,7 +90,7 @@ impl Calls<'_> {
         };
         self.meter.stored(what, "error");
         let (provider, store) = (self.provider, self.store.name());
-        tracing::warn!(provider, store, what, ?error, "store unavailable: this login goes on without it");
+        tracing::warn!(target: targets::STORE, provider, store, what, ?error, "store unavailable: this login goes on without it");
         self.is_out = true;
         None
     }
@@ -96,7 +99,7 @@ impl Calls<'_> {
         &self,
         call: impl Future<Output = Result<R, Error>> + Send + 'static,
     ) -> Result<R, Error> {
-        match within(self.store.patience(), tokio::spawn(call)).await {
+        match within(self.store.timeout(), tokio::spawn(call)).await {
             Some(Ok(answer)) => answer,
             Some(Err(_)) => Err(Error::unavailable("the store's work was cut off")),
             None => Err(Error::unavailable("the store did not answer in time")),
@@ -104,12 +107,12 @@ impl Calls<'_> {
     }
 }
 
-/// Waits in slices, so that a process left without a core does not use up the store's patience: a slice that took too
+/// Waits in slices, so that a process left without a core does not use up the store's timeout: a slice that took too
 /// long counts as one.
-async fn within<R>(patience: Duration, answer: impl Future<Output = R>) -> Option<R> {
+async fn within<R>(timeout: Duration, answer: impl Future<Output = R>) -> Option<R> {
     let mut answer = pin!(answer);
     for _ in 0..SLICES {
-        if let Ok(answer) = timeout(patience / SLICES, &mut answer).await {
+        if let Ok(answer) = tokio::time::timeout(timeout / SLICES, &mut answer).await {
             return Some(answer);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use crate::store::{EntryName, Fence, TokenStore};
+use crate::store::{EntryName, LeaseNumber, TokenStore};
 
 /// Between two tries to give it back.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -15,18 +15,18 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct LeaseGuard {
     store: Arc<dyn TokenStore>,
     name: EntryName,
-    fence: Fence,
+    lease_number: LeaseNumber,
     ttl: Duration,
     is_over: bool,
 }
 
 impl LeaseGuard {
-    pub(super) fn new(store: Arc<dyn TokenStore>, name: EntryName, fence: Fence, ttl: Duration) -> Self {
-        Self { store, name, fence, ttl, is_over: false }
+    pub(super) fn new(store: Arc<dyn TokenStore>, name: EntryName, lease_number: LeaseNumber, ttl: Duration) -> Self {
+        Self { store, name, lease_number, ttl, is_over: false }
     }
 
-    pub(super) fn fence(&self) -> Fence {
-        self.fence
+    pub(super) fn lease_number(&self) -> LeaseNumber {
+        self.lease_number
     }
 
     /// It has ended with what was saved under it.
@@ -40,11 +40,11 @@ impl Drop for LeaseGuard {
         if !self.is_over
             && let Ok(runtime) = Handle::try_current()
         {
-            let (store, name, fence, ttl) = (self.store.clone(), self.name.clone(), self.fence, self.ttl);
+            let (store, name, lease_number, ttl) = (self.store.clone(), self.name.clone(), self.lease_number, self.ttl);
             runtime.spawn(async move {
                 // A store that is out for a moment would keep it till its end.
                 let released = async {
-                    while store.release(&name, fence).await.is_err() {
+                    while store.release(&name, lease_number).await.is_err() {
                         sleep(PAUSE).await;
                     }
                 };

@@ -13,8 +13,8 @@ use crate::login::Login;
 use crate::manager::TokenManager;
 use crate::policy::Policy;
 use crate::source::TokenSource;
-use crate::store::{Change, Fence, Lease, Sealing, SealingKeys, TokenStore};
-use crate::testing::{Answer, MemoryStore, Script, StoreFault, TestProvider, VirtualClock};
+use crate::store::{EntryUpdate, LeaseNumber, LeaseOutcome, Sealing, SealingKeys, TokenStore};
+use crate::testing::{MemoryStore, Script, ScriptedResponse, StoreFault, TestProvider, VirtualClock};
 
 type Manager = TokenManager<TestProvider, Script>;
 
@@ -26,8 +26,8 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-fn slowly(token: &str, life: u64) -> Answer {
-    Answer::token(token, life).after(Duration::from_millis(300))
+fn slowly(token: &str, life: u64) -> ScriptedResponse {
+    ScriptedResponse::token(token, life).after(Duration::from_millis(300))
 }
 
 async fn all(processes: &[Manager]) -> Vec<String> {
@@ -59,7 +59,7 @@ async fn p1_the_fleet_logs_in_once() {
 
 #[tokio::test(start_paused = true)]
 async fn p1_a_token_of_another_process_is_taken_for_all_that_it_is() {
-    let script = Script::new([Answer::token("one", 1000)]);
+    let script = Script::new([ScriptedResponse::token("one", 1000)]);
     let store = MemoryStore::new();
     let first = process(&script, &store).token().await.unwrap();
     advance(seconds(100)).await;
@@ -71,7 +71,7 @@ async fn p1_a_token_of_another_process_is_taken_for_all_that_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn o3_what_the_store_knows_is_told_without_a_login() {
-    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let other = process(&script, &store);
     other.recall().await.unwrap();
     assert!(other.cached().is_none() && other.status().last_error.is_none());
@@ -81,7 +81,7 @@ async fn o3_what_the_store_knows_is_told_without_a_login() {
     let token = other.cached().unwrap();
     assert_eq!((token.expose(), other.status().generation), ("one", 1));
     other.recall().await.unwrap();
-    assert!(other.cached().unwrap().same(&token), "one that is usable stays");
+    assert!(other.cached().unwrap().ptr_eq(&token), "one that is usable stays");
 
     other.reject(&token);
     other.recall().await.unwrap();
@@ -93,7 +93,7 @@ async fn o3_what_the_store_knows_is_told_without_a_login() {
     late.recall().await.unwrap();
     assert!(late.cached().is_none(), "past its margin");
 
-    script.push(Answer::refusal());
+    script.push(ScriptedResponse::refusal());
     late.token().await.unwrap_err();
     let next = process(&script, &store);
     next.recall().await.unwrap();
@@ -109,13 +109,13 @@ async fn o3_what_the_store_knows_is_told_without_a_login() {
 
 #[tokio::test(start_paused = true)]
 async fn r2_a_wish_for_a_new_token_leaves_the_old_one_where_it_fails() {
-    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let (first, second) = (process(&script, &store), process(&script, &store));
     first.token().await.unwrap();
     advance(seconds(5)).await;
     assert_eq!(first.renew().await.unwrap().expose(), "one", "it is new");
     advance(seconds(1)).await;
-    script.push(Answer::token("two", 1000));
+    script.push(ScriptedResponse::token("two", 1000));
     assert_eq!(first.renew().await.unwrap().expose(), "two");
     assert_eq!(second.token().await.unwrap().expose(), "two", "for all");
 
@@ -126,7 +126,7 @@ async fn r2_a_wish_for_a_new_token_leaves_the_old_one_where_it_fails() {
     assert_eq!(script.requests().len(), 3);
 
     advance(seconds(6)).await;
-    script.push(Answer::refusal());
+    script.push(ScriptedResponse::refusal());
     assert_eq!(first.renew().await.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(first.token().await.unwrap().expose(), "three");
     assert_eq!(process(&script, &store).token().await.unwrap().expose(), "three", "nor is it lost to others");
@@ -136,16 +136,17 @@ async fn r2_a_wish_for_a_new_token_leaves_the_old_one_where_it_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn f3_a_token_past_its_margin_is_not_taken_whatever_the_need() {
-    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let (script, store) =
+        (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
     advance(seconds(975)).await;
-    let token = process(&script, &store).token_with(Duration::ZERO).await.unwrap();
+    let token = process(&script, &store).token_valid_for(Duration::ZERO).await.unwrap();
     assert_eq!(token.expose(), "two");
 }
 
 #[tokio::test(start_paused = true)]
 async fn p2_a_hit_makes_no_call() {
-    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
     tokens.token().await.unwrap();
     let calls = store.calls();
@@ -159,7 +160,7 @@ async fn p2_a_hit_makes_no_call() {
 #[tokio::test(start_paused = true)]
 async fn p4_a_store_that_is_out_is_felt_by_nobody() {
     for fault in [StoreFault::Down, StoreFault::Slow(seconds(5)), StoreFault::Slow(seconds(100_000))] {
-        let script = Script::default().then_always(Answer::token("own", 1000));
+        let script = Script::default().then_always(ScriptedResponse::token("own", 1000));
         let store = MemoryStore::new();
         store.set_fault(fault);
         let processes: Vec<_> = (0..5).map(|_| process(&script, &store)).collect();
@@ -181,7 +182,7 @@ async fn p4_a_store_that_is_out_is_felt_by_nobody() {
 #[tokio::test(start_paused = true)]
 async fn p4_a_store_that_falls_out_during_a_flight_costs_its_patience_once() {
     let store = MemoryStore::new();
-    let answer = Answer::json(200, r#"{"token":"one","life":1000,"refresh":"r1"}"#);
+    let answer = ScriptedResponse::json(200, r#"{"token":"one","life":1000,"refresh":"r1"}"#);
     let script = Script::new([answer.clone(), answer.clone(), answer]);
     process(&script, &store).token().await.unwrap();
     store.set_fault(StoreFault::Slow(Duration::from_millis(20)));
@@ -208,8 +209,8 @@ async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
         crate::secret::Secret::from(String::from_utf8(bytes).unwrap())
     };
     let later = |text: &crate::secret::Secret| format!("2{}", &text.expose()[1..]).into();
-    type Change = Box<dyn Fn(&crate::secret::Secret) -> crate::secret::Secret>;
-    let changes: Vec<(&str, Change)> = vec![
+    type Tampering = Box<dyn Fn(&crate::secret::Secret) -> crate::secret::Secret>;
+    let changes: Vec<(&str, Tampering)> = vec![
         ("a flipped bit", Box::new(flip)),
         ("an unknown version", Box::new(later)),
         ("unsealed", Box::new(|_| r#"0:{"token":"evil"}"#.into())),
@@ -218,22 +219,25 @@ async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
         ("an unknown key", Box::new(|text| text.expose().replacen("1:1:", "1:9:", 1).into())),
     ];
     for (what, change) in changes {
-        let (script, store) =
-            (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+        let (script, store) = (
+            Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]),
+            MemoryStore::new(),
+        );
         process(&script, &store).token().await.unwrap();
         store.tamper(|record| record.access = record.access.as_ref().map(&change));
         assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "{what}");
     }
 
     // Another identity's value under this name.
-    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let (script, store) =
+        (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
     let stolen = store.entries()[0].1.access.clone();
     let other = Login::new(TestProvider::new("other"), script.clone()).with_clock(VirtualClock::new());
     let other = TokenManager::with_store(other, store.shared());
     other.token().await.unwrap();
     store.tamper(|record| record.access.clone_from(&stolen));
-    script.push(Answer::token("three", 1000));
+    script.push(ScriptedResponse::token("three", 1000));
     let other = Login::new(TestProvider::new("other"), script.clone()).with_clock(VirtualClock::new());
     assert_eq!(TokenManager::with_store(other, store.shared()).token().await.unwrap().expose(), "three");
 }
@@ -245,7 +249,7 @@ async fn p6_keys_change_without_a_miss() {
     let keys = |list: &str| Sealing::with_keys(SealingKeys::parse(&list.into()).unwrap());
     let store = MemoryStore::new();
     let rounds = [one.to_owned(), format!("{one},{two}"), format!("{two}\n{one}\n"), two.to_owned()];
-    let logins = Script::default().then_always(Answer::token("one", 1_000_000));
+    let logins = Script::default().then_always(ScriptedResponse::token("one", 1_000_000));
     let token = |list: String| process(&logins, &store.with_sealing(keys(&list)));
     for pair in rounds[..3].windows(2) {
         for list in [&pair[0], &pair[1], &pair[0]] {
@@ -259,7 +263,7 @@ async fn p6_keys_change_without_a_miss() {
 
 #[tokio::test(start_paused = true)]
 async fn p6_an_entry_ends_and_tells_nothing() {
-    let (script, store) = (Script::new([Answer::token("sentinel-token", 1000)]), MemoryStore::new());
+    let (script, store) = (Script::new([ScriptedResponse::token("sentinel-token", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
     let (name, record) = store.entries().remove(0);
     let shown = format!("{name:?} {} {:?}", name.as_str(), record);
@@ -275,7 +279,7 @@ async fn p6_an_entry_ends_and_tells_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn p7_r4_the_fleet_remembers_refusals() {
-    let script = Script::default().then_always(Answer::refusal());
+    let script = Script::default().then_always(ScriptedResponse::refusal());
     let store = MemoryStore::new();
     let mut tried = Vec::new();
     let start = Instant::now();
@@ -297,7 +301,7 @@ async fn p7_r4_the_fleet_remembers_refusals() {
     assert_eq!(tried, [0, 60, 180, 420]);
 
     let right = TokenManager::with_store(
-        Login::new(TestProvider::new("right"), Script::new([Answer::token("one", 1000)]))
+        Login::new(TestProvider::new("right"), Script::new([ScriptedResponse::token("one", 1000)]))
             .with_clock(VirtualClock::new()),
         store.shared(),
     );
@@ -306,7 +310,7 @@ async fn p7_r4_the_fleet_remembers_refusals() {
 
 #[tokio::test(start_paused = true)]
 async fn p7_s6_the_failure_of_one_is_told_to_all_who_wait() {
-    let script = Script::default().then_always(Answer::status(500).after(Duration::from_millis(100)));
+    let script = Script::default().then_always(ScriptedResponse::status(500).after(Duration::from_millis(100)));
     let store = MemoryStore::new();
     let processes: Vec<_> = (0..50).map(|_| process(&script, &store)).collect();
     let start = Instant::now();
@@ -321,7 +325,8 @@ async fn p7_s6_the_failure_of_one_is_told_to_all_who_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn p8_a_rejection_reaches_the_fleet_and_a_late_one_harms_nobody() {
-    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let (script, store) =
+        (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     let (first, second) = (process(&script, &store), process(&script, &store));
     let (old, same) = (first.token().await.unwrap(), second.token().await.unwrap());
     first.reject(&old);
@@ -337,7 +342,8 @@ async fn p8_a_rejection_reaches_the_fleet_and_a_late_one_harms_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn p8_a_rejected_token_that_is_still_in_the_store_is_not_taken_again() {
-    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let (script, store) =
+        (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
     let token = tokens.token().await.unwrap();
     store.set_fault(StoreFault::Down);
@@ -351,7 +357,8 @@ async fn p8_a_rejected_token_that_is_still_in_the_store_is_not_taken_again() {
 
 #[tokio::test(start_paused = true)]
 async fn clocks_may_differ_and_the_store_may_lose_all() {
-    let (script, store) = (Script::new([Answer::token("one", 100), Answer::token("two", 100)]), MemoryStore::new());
+    let (script, store) =
+        (Script::new([ScriptedResponse::token("one", 100), ScriptedResponse::token("two", 100)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
     for seconds in [90, -90] {
         let clock = VirtualClock::new();
@@ -367,23 +374,24 @@ async fn clocks_may_differ_and_the_store_may_lose_all() {
         "a token of the future is not believed"
     );
     store.clear();
-    script.push(Answer::token("three", 100));
+    script.push(ScriptedResponse::token("three", 100));
     assert_eq!(process(&script, &store).token().await.unwrap().expose(), "three");
 }
 
 #[tokio::test(start_paused = true)]
 async fn f9_more_validity_than_the_store_has_is_a_login() {
-    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let (script, store) =
+        (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
     advance(seconds(300)).await;
     let tokens = process(&script, &store);
-    assert_eq!(tokens.token_with(seconds(600)).await.unwrap().expose(), "one");
-    assert_eq!(tokens.token_with(seconds(800)).await.unwrap().expose(), "two");
+    assert_eq!(tokens.token_valid_for(seconds(600)).await.unwrap().expose(), "one");
+    assert_eq!(tokens.token_valid_for(seconds(800)).await.unwrap().expose(), "two");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unsealed_store_works_too() {
-    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::sealed(Sealing::plain()));
+    let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::sealed(Sealing::plain()));
     process(&script, &store).token().await.unwrap();
     assert_eq!(process(&script, &store).token().await.unwrap().expose(), "one");
     assert!(store.entries()[0].1.access.as_ref().unwrap().expose().starts_with(r#"{"token":"one""#));
@@ -391,7 +399,8 @@ async fn an_unsealed_store_works_too() {
 
 #[tokio::test(start_paused = true)]
 async fn new_credentials_have_an_entry_of_their_own() {
-    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let (script, store) =
+        (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
     tokens.token().await.unwrap();
     tokens.replace_credentials(TestProvider::new("next"));
@@ -405,29 +414,30 @@ async fn new_credentials_have_an_entry_of_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn f9_a_flight_for_a_lesser_need_is_not_taken_for_the_greater() {
-    let (script, store) = (Script::new([Answer::token("one", 1000), Answer::token("two", 1000)]), MemoryStore::new());
+    let (script, store) =
+        (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
     advance(seconds(500)).await;
     let tokens = process(&script, &store);
-    let (usable, long) = tokio::join!(tokens.token(), tokens.token_with(seconds(800)));
+    let (usable, long) = tokio::join!(tokens.token(), tokens.token_valid_for(seconds(800)));
     assert_eq!((usable.unwrap().expose(), long.unwrap().expose()), ("one", "two"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn r2_a_token_that_was_not_enough_before_is_found_again() {
-    let script = Script::new([Answer::token("one", 1000)]).then_always(Answer::status(503));
+    let script = Script::new([ScriptedResponse::token("one", 1000)]).then_always(ScriptedResponse::status(503));
     let store = MemoryStore::new();
     process(&script, &store).token().await.unwrap();
     advance(seconds(500)).await;
     let tokens = process(&script, &store);
-    tokens.token_with(seconds(800)).await.unwrap_err();
+    tokens.token_valid_for(seconds(800)).await.unwrap_err();
     sleep(seconds(40)).await;
     assert_eq!(tokens.token().await.unwrap().expose(), "one");
 }
 
 #[tokio::test(start_paused = true)]
 async fn p8_a_failed_flight_without_the_store_does_not_part_a_token_from_its_number() {
-    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
     let one = tokens.token().await.unwrap();
     advance(seconds(850)).await;
@@ -462,7 +472,7 @@ async fn p8_a_token_whose_save_was_answered_late_can_be_rejected() {
 
 #[tokio::test(start_paused = true)]
 async fn p8_a_rejected_token_does_not_come_back_after_a_failed_login() {
-    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
     let one = tokens.token().await.unwrap();
     store.set_fault(StoreFault::Down);
@@ -479,8 +489,8 @@ async fn p8_a_rejected_token_does_not_come_back_after_a_failed_login() {
 #[tokio::test(start_paused = true)]
 async fn p7_r4_a_pause_of_weeks_is_remembered_and_so_is_the_one_before() {
     let week = seconds(7 * 24 * 3600);
-    let policy = Policy::default().with_refusal_pauses(week..=4 * week);
-    let (script, store) = (Script::default().then_always(Answer::refusal()), MemoryStore::new());
+    let policy = Policy::default().with_refusal_backoff(week, 4 * week);
+    let (script, store) = (Script::default().then_always(ScriptedResponse::refusal()), MemoryStore::new());
     let mut days = Vec::new();
     for day in 0..60 {
         let login = script.login().with_policy(policy.clone());
@@ -495,7 +505,7 @@ async fn p7_r4_a_pause_of_weeks_is_remembered_and_so_is_the_one_before() {
 
 #[tokio::test(start_paused = true)]
 async fn s6_a_hung_login_server_costs_each_caller_one_deadline() {
-    let hung = Answer::error(crate::error::Error::unavailable("hung")).after(seconds(60));
+    let hung = ScriptedResponse::error(crate::error::Error::unavailable("hung")).after(seconds(60));
     let (script, store) = (Script::default().then_always(hung), MemoryStore::new());
     let start = Instant::now();
     let waits = (0..50).map(|_| process(&script, &store)).map(|process| {
@@ -512,7 +522,7 @@ async fn s6_a_hung_login_server_costs_each_caller_one_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_login_may_have_no_deadline() {
-    let (script, store) = (Script::default().then_always(Answer::token("one", 1000)), MemoryStore::new());
+    let (script, store) = (Script::default().then_always(ScriptedResponse::token("one", 1000)), MemoryStore::new());
     let login = script.login().with_policy(Policy::default().with_deadline(Duration::MAX));
     TokenManager::with_store(login, store.shared()).token().await.unwrap();
 }

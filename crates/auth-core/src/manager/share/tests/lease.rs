@@ -13,26 +13,26 @@ async fn p3_a_lease_outlives_the_flight_and_is_its_owners_alone() {
     let store = MemoryStore::new();
     let login = Script::default().login();
     let name = store.sealing().name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
-    let lease = || async { store.lease(&name, Fence(0), seconds(40)).await.unwrap().0 };
-    let Lease::Granted(first) = lease().await else { panic!("free") };
-    assert!(matches!(lease().await, Lease::Held(_)));
-    store.release(&name, Fence(first.0 + 1)).await.unwrap();
-    assert_eq!(lease().await, Lease::Held(seconds(40)), "another cannot release it");
+    let lease = || async { store.lease(&name, LeaseNumber(0), seconds(40)).await.unwrap().0 };
+    let LeaseOutcome::Granted(first) = lease().await else { panic!("free") };
+    assert!(matches!(lease().await, LeaseOutcome::Held(_)));
+    store.release(&name, LeaseNumber(first.0 + 1)).await.unwrap();
+    assert_eq!(lease().await, LeaseOutcome::Held(seconds(40)), "another cannot release it");
     advance(seconds(40)).await;
-    let Lease::Granted(second) = lease().await else { panic!("over") };
+    let LeaseOutcome::Granted(second) = lease().await else { panic!("over") };
     assert!(second > first);
     store.release(&name, first).await.unwrap();
-    assert!(matches!(lease().await, Lease::Held(_)), "one who comes late cannot release it");
+    assert!(matches!(lease().await, LeaseOutcome::Held(_)), "one who comes late cannot release it");
 }
 
 #[tokio::test(start_paused = true)]
 async fn p3_a_dead_holder_delays_by_its_lease_and_not_at_all_beside_a_usable_token() {
-    let (script, store) = (Script::new([Answer::token("one", 1000)]), MemoryStore::new());
+    let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let survivor = process(&script, &store);
     survivor.token().await.unwrap();
     let (name, record) = store.entries().remove(0);
-    let held = store.lease(&name, record.revision, lease_time(seconds(30), store.patience())).await.unwrap().0;
-    assert!(matches!(held, Lease::Granted(_)));
+    let held = store.lease(&name, record.revision, lease_time(seconds(30), store.timeout())).await.unwrap().0;
+    assert!(matches!(held, LeaseOutcome::Granted(_)));
 
     advance(seconds(850)).await;
     let start = Instant::now();
@@ -40,16 +40,16 @@ async fn p3_a_dead_holder_delays_by_its_lease_and_not_at_all_beside_a_usable_tok
     assert_eq!(start.elapsed(), Duration::ZERO);
 
     store.clear();
-    store.lease(&name, Fence(0), lease_time(seconds(30), store.patience())).await.unwrap();
-    script.push(Answer::token("two", 1000));
+    store.lease(&name, LeaseNumber(0), lease_time(seconds(30), store.timeout())).await.unwrap();
+    script.push(ScriptedResponse::token("two", 1000));
     let start = Instant::now();
     assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two");
-    assert!(start.elapsed() <= lease_time(seconds(30), store.patience()) + seconds(1), "{:?}", start.elapsed());
+    assert!(start.elapsed() <= lease_time(seconds(30), store.timeout()) + seconds(1), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn p3_a_flight_that_panics_gives_its_lease_back() {
-    let (script, store) = (Script::new([Answer::token("two", 1000)]), MemoryStore::new());
+    let (script, store) = (Script::new([ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     let broken = TokenManager::with_store(
         Login::new(TestProvider::new("password"), Broken).with_clock(VirtualClock::new()),
         store.shared(),
@@ -72,14 +72,16 @@ impl crate::transport::Transport for Broken {
 
 #[tokio::test(start_paused = true)]
 async fn p5_a_slow_writer_never_replaces_a_newer_token() {
-    let (script, store) = (Script::new([Answer::token("new", 1000)]), MemoryStore::new());
+    let (script, store) = (Script::new([ScriptedResponse::token("new", 1000)]), MemoryStore::new());
     let login = script.login();
     let name = store.sealing().name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
-    let Lease::Granted(slow) = store.lease(&name, Fence(0), seconds(1)).await.unwrap().0 else { panic!("free") };
+    let LeaseOutcome::Granted(slow) = store.lease(&name, LeaseNumber(0), seconds(1)).await.unwrap().0 else {
+        panic!("free")
+    };
     advance(seconds(2)).await;
     process(&script, &store).token().await.unwrap();
     let before = store.load(&name).await.unwrap();
-    let change = Change { access: Some("old".into()), refresh: None, setback: None, ttl: seconds(60) };
+    let change = EntryUpdate { access: Some("old".into()), refresh: None, cooldown: None, ttl: seconds(60) };
     assert!(!store.save(&name, slow, change).await.unwrap());
     assert_eq!(store.claim_refresh(&name, slow).await.unwrap().map(drop), None);
     assert_eq!(store.load(&name).await.unwrap().saved, before.saved);
@@ -89,7 +91,7 @@ async fn p5_a_slow_writer_never_replaces_a_newer_token() {
 async fn p5_a_rotated_refresh_token_survives_restarts_and_is_used_by_one() {
     let answer = |number: u32| {
         let body = format!(r#"{{"token":"t{number}","life":1000,"refresh":"r{number}","refresh_life":100000}}"#);
-        Answer::json(200, &body).after(Duration::from_millis(100))
+        ScriptedResponse::json(200, &body).after(Duration::from_millis(100))
     };
     let (script, store) = (Script::new((0..10).map(answer)), MemoryStore::new());
     for _ in 0..5 {
@@ -104,9 +106,9 @@ async fn p5_a_rotated_refresh_token_survives_restarts_and_is_used_by_one() {
 
 #[tokio::test(start_paused = true)]
 async fn p5_a_refresh_token_that_was_not_sent_goes_back() {
-    let first = Answer::json(200, r#"{"token":"t","life":1000,"refresh":"r"}"#);
-    let unsent = || Answer::error(crate::error::Error::unreachable("no route"));
-    let script = Script::new([first, unsent(), unsent(), unsent(), Answer::token("next", 1000)]);
+    let first = ScriptedResponse::json(200, r#"{"token":"t","life":1000,"refresh":"r"}"#);
+    let unsent = || ScriptedResponse::error(crate::error::Error::unreachable("no route"));
+    let script = Script::new([first, unsent(), unsent(), unsent(), ScriptedResponse::token("next", 1000)]);
     let store = MemoryStore::new();
     process(&script, &store).token().await.unwrap();
     advance(seconds(990)).await;
@@ -135,8 +137,11 @@ async fn p3_a_blip_at_the_save_leaves_no_lease_that_nobody_holds() {
 async fn p5_a_claim_that_comes_after_its_own_save_takes_nothing() {
     let store = MemoryStore::new();
     let name = crate::store::EntryName::parse(&"0".repeat(32)).unwrap();
-    let Lease::Granted(lease) = store.lease(&name, Fence(0), seconds(40)).await.unwrap().0 else { panic!("free") };
-    let change = Change { access: Some("a".into()), refresh: Some("next".into()), setback: None, ttl: seconds(60) };
+    let LeaseOutcome::Granted(lease) = store.lease(&name, LeaseNumber(0), seconds(40)).await.unwrap().0 else {
+        panic!("free")
+    };
+    let change =
+        EntryUpdate { access: Some("a".into()), refresh: Some("next".into()), cooldown: None, ttl: seconds(60) };
     assert!(store.save(&name, lease, change).await.unwrap());
     assert!(store.claim_refresh(&name, lease).await.unwrap().is_none());
 }

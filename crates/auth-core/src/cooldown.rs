@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
-use crate::retry::{back_off, doubled};
+use crate::retry::{backoff, doubled};
 
 /// What a manager remembers of failures, until a success or new credentials clear it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Setback {
+pub(crate) struct Cooldown {
     pub(crate) last: Option<Last>,
     pub(crate) refusals: u32,
     pub(crate) failures: u32,
@@ -23,7 +23,7 @@ pub(crate) struct Last {
     pub(crate) pause: Duration,
 }
 
-impl Setback {
+impl Cooldown {
     /// What another process remembers.
     #[cfg(feature = "store")]
     pub(crate) fn remembered(last: Last, refusals: u32, failures: u32) -> Self {
@@ -68,9 +68,9 @@ impl Setback {
         let pause = if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Misconfigured) {
             self.refusals = self.refusals.saturating_add(1);
             // A wrong password must not lock its account.
-            doubled(&policy.refusal_pauses, self.refusals)
+            doubled(&policy.refusal_backoff, self.refusals)
         } else {
-            back_off(policy, self.failures, random)
+            backoff(policy, self.failures, random)
         };
         self.last = Some(Last { error: error.clone(), at: now, pause: pause.max(asked) });
     }
@@ -84,7 +84,7 @@ impl Setback {
 
     /// Remembers that a server rejected a token of this age: the second young one in a row stops logins for a while.
     pub(crate) fn rejected(&mut self, age: Duration, now: Moment, provider: &'static str, policy: &Policy) {
-        let pause = policy.rejection_pause;
+        let pause = policy.rejection_cooldown;
         // One so young did not die of age.
         self.young_rejections = if age < pause { self.young_rejections + 1 } else { 0 };
         if self.young_rejections >= 2 && self.left(&now) < Some(pause) {
@@ -108,12 +108,12 @@ mod tests {
 
     /// The seconds, of so many, at which refused credentials are tried.
     fn tries(policy: &Policy, seconds: u64) -> Vec<u64> {
-        let (start, mut setback) = (SystemClock.now(), Setback::default());
+        let (start, mut cooldown) = (SystemClock.now(), Cooldown::default());
         let is_tried = |second: &u64| {
             let now = after(start, *second);
-            let is_tried = setback.stops(&now).is_none();
+            let is_tried = cooldown.stops(&now).is_none();
             if is_tried {
-                setback.failed(&Error::refused("no"), 1, now, 1.0, policy);
+                cooldown.failed(&Error::refused("no"), 1, now, 1.0, policy);
             }
             is_tried
         };
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn r4_the_pauses_are_settings_and_never_below_1100_ms() {
         let pauses = |first, longest| {
-            tries(&Policy::default().with_refusal_pauses(Duration::from_secs(first)..=Duration::from_secs(longest)), 20)
+            tries(&Policy::default().with_refusal_backoff(Duration::from_secs(first), Duration::from_secs(longest)), 20)
         };
         assert_eq!(pauses(4, 8), [0, 4, 12]);
         assert_eq!(pauses(0, 0), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]);
@@ -136,42 +136,42 @@ mod tests {
 
     #[test]
     fn r10_the_pause_is_a_setting() {
-        let policy = Policy::default().with_rejection_pause(Duration::from_secs(10));
-        let (start, mut setback) = (SystemClock.now(), Setback::default());
-        setback.rejected(Duration::from_secs(9), start, "test", &policy);
-        setback.rejected(Duration::from_secs(10), start, "test", &policy);
-        setback.rejected(Duration::from_secs(9), start, "test", &policy);
-        assert!(setback.stops(&start).is_none());
-        setback.rejected(Duration::from_secs(9), start, "test", &policy);
-        assert_eq!(setback.left(&start), Some(Duration::from_secs(10)));
+        let policy = Policy::default().with_rejection_cooldown(Duration::from_secs(10));
+        let (start, mut cooldown) = (SystemClock.now(), Cooldown::default());
+        cooldown.rejected(Duration::from_secs(9), start, "test", &policy);
+        cooldown.rejected(Duration::from_secs(10), start, "test", &policy);
+        cooldown.rejected(Duration::from_secs(9), start, "test", &policy);
+        assert!(cooldown.stops(&start).is_none());
+        cooldown.rejected(Duration::from_secs(9), start, "test", &policy);
+        assert_eq!(cooldown.left(&start), Some(Duration::from_secs(10)));
     }
 
     #[test]
     fn r5_a_servers_wish_is_kept() {
-        let (start, mut setback) = (SystemClock.now(), Setback::default());
+        let (start, mut cooldown) = (SystemClock.now(), Cooldown::default());
         let error = Error::throttled("slow down").with_retry(Duration::from_secs(600), start.wall);
-        setback.failed(&error, 1, start, 0.0, &Policy::default());
-        let stopped = setback.stops(&after(start, 100)).unwrap();
+        cooldown.failed(&error, 1, start, 0.0, &Policy::default());
+        let stopped = cooldown.stops(&after(start, 100)).unwrap();
         assert_eq!(stopped.retry_after(), Some(Duration::from_secs(500)));
-        assert!(setback.stops(&after(start, 600)).is_none());
+        assert!(cooldown.stops(&after(start, 600)).is_none());
     }
 
     #[test]
     fn r10_two_young_rejections_pause_logins() {
-        let (start, mut setback) = (SystemClock.now(), Setback::default());
-        setback.rejected(Duration::from_secs(59), start, "test", &Policy::default());
-        setback.succeeded(true);
-        assert!(setback.stops(&start).is_none());
-        setback.rejected(Duration::from_secs(1), start, "test", &Policy::default());
-        assert!(setback.stops(&after(start, 59)).is_some());
-        assert!(setback.stops(&after(start, 60)).is_none());
+        let (start, mut cooldown) = (SystemClock.now(), Cooldown::default());
+        cooldown.rejected(Duration::from_secs(59), start, "test", &Policy::default());
+        cooldown.succeeded(true);
+        assert!(cooldown.stops(&start).is_none());
+        cooldown.rejected(Duration::from_secs(1), start, "test", &Policy::default());
+        assert!(cooldown.stops(&after(start, 59)).is_some());
+        assert!(cooldown.stops(&after(start, 60)).is_none());
 
-        setback.failed(&Error::refused("no"), 1, start, 1.0, &Policy::default());
-        setback.failed(&Error::refused("no"), 1, start, 1.0, &Policy::default());
-        setback.rejected(Duration::from_secs(1), start, "test", &Policy::default());
-        assert!(setback.stops(&after(start, 119)).is_some(), "the longer pause of a refusal stays");
+        cooldown.failed(&Error::refused("no"), 1, start, 1.0, &Policy::default());
+        cooldown.failed(&Error::refused("no"), 1, start, 1.0, &Policy::default());
+        cooldown.rejected(Duration::from_secs(1), start, "test", &Policy::default());
+        assert!(cooldown.stops(&after(start, 119)).is_some(), "the longer pause of a refusal stays");
 
-        let mut old = Setback::default();
+        let mut old = Cooldown::default();
         for _ in 0..10 {
             old.rejected(Duration::from_secs(60), start, "test", &Policy::default());
             assert!(old.stops(&start).is_none());
@@ -181,16 +181,16 @@ mod tests {
     proptest! {
         #[test]
         fn a_pause_never_exceeds_its_cap(failures in 1_u32..50, random in 0.0..1.0) {
-            let (start, mut setback) = (SystemClock.now(), Setback::default());
+            let (start, mut cooldown) = (SystemClock.now(), Cooldown::default());
             for _ in 0..failures {
-                setback.failed(&Error::unavailable("down"), 1, start, random, &Policy::default());
+                cooldown.failed(&Error::unavailable("down"), 1, start, random, &Policy::default());
             }
-            prop_assert!(setback.stops(&after(start, 30)).is_none());
+            prop_assert!(cooldown.stops(&after(start, 30)).is_none());
             for _ in 0..failures {
-                setback.failed(&Error::refused("no"), 1, start, random, &Policy::default());
+                cooldown.failed(&Error::refused("no"), 1, start, random, &Policy::default());
             }
-            prop_assert!(setback.stops(&after(start, 59)).is_some());
-            prop_assert!(setback.stops(&after(start, 900)).is_none());
+            prop_assert!(cooldown.stops(&after(start, 59)).is_some());
+            prop_assert!(cooldown.stops(&after(start, 900)).is_none());
         }
     }
 }

@@ -6,14 +6,14 @@ use http::StatusCode;
 
 /// Says what an answer held instead of a token.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Failure {
-    pub(crate) class: FailureClass,
+pub struct ErrorResponse {
+    pub(crate) class: ErrorClass,
     /// As the server wrote it: shown only after it was checked against the request.
     pub(crate) code: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FailureClass {
+pub(crate) enum ErrorClass {
     Refused,
     Misconfigured(&'static str),
     Status(StatusCode),
@@ -21,35 +21,35 @@ pub(crate) enum FailureClass {
     Malformed(&'static str),
 }
 
-impl Failure {
+impl ErrorResponse {
     /// The provider says in its own words that the credentials are refused.
     #[must_use]
     pub fn refused() -> Self {
-        FailureClass::Refused.into()
+        ErrorClass::Refused.into()
     }
 
     /// The provider says in its own words that the request is wrong; `setting` is the one to look at.
     #[must_use]
     pub fn misconfigured(setting: &'static str) -> Self {
-        FailureClass::Misconfigured(setting).into()
+        ErrorClass::Misconfigured(setting).into()
     }
 
     /// The answer holds a status of its own, to be judged as if HTTP had said it.
     #[must_use]
     pub fn status(status: StatusCode) -> Self {
-        FailureClass::Status(status).into()
+        ErrorClass::Status(status).into()
     }
 
     /// The answer cannot be read at all: empty, cut off, or another language. Another attempt may give a better one.
     #[must_use]
     pub fn unreadable() -> Self {
-        FailureClass::Unreadable.into()
+        ErrorClass::Unreadable.into()
     }
 
     /// The answer can be read but not used; `what` says why and holds nothing of the answer.
     #[must_use]
     pub fn malformed(what: &'static str) -> Self {
-        FailureClass::Malformed(what).into()
+        ErrorClass::Malformed(what).into()
     }
 
     /// Adds the provider's own code for what went wrong.
@@ -69,13 +69,13 @@ impl Failure {
     }
 }
 
-impl From<FailureClass> for Failure {
-    fn from(class: FailureClass) -> Self {
+impl From<ErrorClass> for ErrorResponse {
+    fn from(class: ErrorClass) -> Self {
         Self { class, code: None }
     }
 }
 
-impl fmt::Debug for Failure {
+impl fmt::Debug for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.class, f)
     }

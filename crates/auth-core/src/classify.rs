@@ -6,10 +6,10 @@ use http::header::LOCATION;
 use http::{StatusCode, Uri};
 
 use crate::error::{Error, ErrorKind};
-use crate::failure::{Failure, FailureClass};
+use crate::error_response::{ErrorClass, ErrorResponse};
 use crate::message::{Request, Response};
 use crate::policy::Policy;
-use crate::provider::{Grant, Provider};
+use crate::provider::{Provider, TokenResponse};
 use crate::retry::retry_after;
 
 /// Tells whether a status will pass: the server had no say about the credentials, and its body is not read.
@@ -20,20 +20,20 @@ pub(crate) fn is_passing(status: StatusCode) -> bool {
 /// Judges an answer received at `now` by the wall clock, to the last of the requests that this login has sent.
 ///
 /// A passing status wins over any body; then the provider's own word; then the status.
-pub(crate) fn judge(
+pub(crate) fn classify(
     provider: &dyn Provider,
     sent: &[Request],
     response: &Response,
     now: SystemTime,
     policy: &Policy,
-) -> Result<Grant, Error> {
+) -> Result<TokenResponse, Error> {
     let status = response.status();
     let failure = if is_passing(status) {
-        Failure::status(status)
+        ErrorResponse::status(status)
     } else {
-        match provider.read(response) {
+        match provider.read_response(response) {
             Ok(grant) if status.is_success() => return Ok(grant),
-            Ok(_) => Failure::status(status),
+            Ok(_) => ErrorResponse::status(status),
             Err(failure) => failure,
         }
     };
@@ -47,20 +47,20 @@ pub(crate) fn judge(
     })
 }
 
-fn explain(failure: &Failure, response: &Response, sent: &[Request]) -> Error {
+fn explain(failure: &ErrorResponse, response: &Response, sent: &[Request]) -> Error {
     match failure.class {
-        FailureClass::Refused => match response.status().as_u16() {
+        ErrorClass::Refused => match response.status().as_u16() {
             300..=399 => Error::refused(format!("the login is refused, with a redirect to {}", target(response, sent))),
             404 | 405 => {
                 Error::refused("the login is refused; `base_url` or the path (`login_path`) may be wrong as well")
             }
             _ => Error::refused("the credentials are refused"),
         },
-        FailureClass::Misconfigured(setting) => Error::misconfigured(setting, "is not accepted by the provider"),
-        FailureClass::Status(status) => by_status(status, response, sent),
+        ErrorClass::Misconfigured(setting) => Error::misconfigured(setting, "is not accepted by the provider"),
+        ErrorClass::Status(status) => by_status(status, response, sent),
         _ if !response.status().is_success() => by_status(response.status(), response, sent),
-        FailureClass::Unreadable => Error::malformed("the answer cannot be read").into_transient(),
-        FailureClass::Malformed(what) => Error::malformed(what),
+        ErrorClass::Unreadable => Error::malformed("the answer cannot be read").into_transient(),
+        ErrorClass::Malformed(what) => Error::malformed(what),
     }
 }
 
@@ -147,19 +147,20 @@ pub(crate) fn is_unreadable(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Body;
-    use crate::settings::Profile;
+    use crate::secret::SecretBytes;
+    use crate::settings::ProviderInfo;
     use http::HeaderMap;
 
     fn sent() -> [Request; 1] {
-        let endpoint = Profile::new("test", "TEST").endpoint("https://login.example", "login_path", "/token").unwrap();
+        let endpoint =
+            ProviderInfo::new("test", "TEST").endpoint("https://login.example", "login_path", "/token").unwrap();
         [Request::post(&endpoint)
             .with_form(&[("username", "me@company.example"), ("password", "hunter22-and-much-more")])]
     }
 
     #[test]
     fn k1_a_code_that_is_the_password_of_basic_authentication_is_not_shown() {
-        let profile = Profile::new("test", "TEST");
+        let profile = ProviderInfo::new("test", "TEST");
         let endpoint = profile.endpoint("https://login.example", "login_path", "/token").unwrap();
         // me:hunter22-and-much-more
         let value = profile.header("password", &"Basic bWU6aHVudGVyMjItYW5kLW11Y2gtbW9yZQ==".into()).unwrap();
@@ -209,7 +210,7 @@ mod tests {
         ];
         for (location, expected) in cases {
             let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);
-            let response = Response::new(StatusCode::FOUND, headers, Body::default());
+            let response = Response::new(StatusCode::FOUND, headers, SecretBytes::default());
             assert_eq!(target(&response, &sent()), expected, "{location}");
         }
     }
