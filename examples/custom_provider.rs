@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use auth_core::testing::{Script, ScriptedResponse};
+use auth_testing::{Script, ScriptedResponse};
 use auth_core::{
     Error, ErrorResponse, Expiry, Login, NumberOrString, Provider, ProviderInfo, Request, Response, Secret,
     TokenManager, TokenResponse, TokenSource,
@@ -95,7 +95,7 @@ mod tests {
     fn acme_keeps_the_promises() {
         let settings =
             |pin: &str| Settings { base_url: Some("https://api.acme.example".into()), pin: Some(pin.into()) };
-        auth_core::conformance::provider(
+        auth_testing::conformance::provider(
             |pin| settings(pin).build().unwrap(),
             |token, life| format!(r#"{{"key":"{token}","ttl":{}}}"#, life.as_secs()),
             (403, r#"{"reason":"pin_expired"}"#),

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use auth_core::testing::{Script, ScriptedResponse};
+use auth_testing::{Script, ScriptedResponse};
 use auth_core::{SystemClock, TokenManager, TokenSource};
 use auth_middleware::Bearer;
 use auth_middleware::reqwest::AuthMiddleware;

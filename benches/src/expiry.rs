@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_core::testing::{Script, ScriptedResponse};
+use auth_testing::{Script, ScriptedResponse};
 use auth_core::{SystemClock, TokenManager, TokenSource};
 use http::HeaderValue;
 use tokio::runtime::Builder;

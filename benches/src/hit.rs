@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use auth_core::testing::{Script, ScriptedResponse, TestProvider};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
 use http::HeaderValue;
 use tokio::runtime::{Builder, Runtime};

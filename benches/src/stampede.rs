@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_core::testing::{Script, ScriptedResponse};
+use auth_testing::{Script, ScriptedResponse};
 use auth_core::{TokenManager, TokenSource};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use auth_core::store::TokenStore;
-use auth_core::testing::{MemoryStore, Script, ScriptedResponse, TestProvider};
+use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenSource};
 use auth_store_redis::RedisStore;
 use auth_tests::redis::RedisServer;
@@ -67,7 +67,7 @@ pub(crate) fn lives() -> Result<Vec<Cost>> {
         };
         let (first, second) = (store()?, store()?);
         // A token as long as a JWT is.
-        let grant = format!(r#"{{"token":"{}","life":1800,"refresh":"{}"}}"#, "t".repeat(900), "r".repeat(700));
+        let grant = format!(r#"{{"token":"{}","expires_in":1800,"refresh":"{}"}}"#, "t".repeat(900), "r".repeat(700));
         let mut costs = [("the process that logs in", Vec::new()), ("each other process", Vec::new())];
         for life in 0..LIVES {
             let script = Script::new([ScriptedResponse::json(200, &grant)]);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use auth_core::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use auth_core::testing::VirtualClock;
+use auth_testing::VirtualClock;
 use auth_core::{AccessToken, Error, Login, Provider, Request, Response, SecretBytes, Transport, async_trait};
 
 /// Stands in every credential.

@@ -10,13 +10,17 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use auth_core::http::{HeaderMap, StatusCode};
-use auth_core::testing::TestProvider;
 use auth_core::{
     AccessToken, Clock, Error, ErrorKind, Freshness, Login, Moment, Request, Response, SecretBytes, TokenManager,
     TokenSource, Transport, async_trait,
 };
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 use shuttle::rand::{Rng, thread_rng};
+
+#[path = "../../crates/auth-testing/src/provider.rs"]
+mod provider;
+
+use provider::TestProvider;
 
 type Manager = TokenManager<TestProvider, Server>;
 
@@ -57,7 +61,7 @@ impl Transport for Server {
         let answer = if self.0.refuses.load(Ordering::SeqCst) {
             r#"{"error":"refused"}"#.to_owned()
         } else {
-            format!(r#"{{"token":"{password}-{revocations}","life":1000}}"#)
+            format!(r#"{{"token":"{password}-{revocations}","expires_in":1000}}"#)
         };
         yield_now().await;
         Ok(Response::new(StatusCode::OK, HeaderMap::new(), SecretBytes::from(answer.into_bytes())))

@@ -7,7 +7,7 @@ pub mod redis;
 use std::sync::Arc;
 
 use auth_all::cambyopro::Cambyopro;
-use auth_all::core::testing::{Script, ScriptedResponse};
+use auth_testing::{Script, ScriptedResponse};
 use auth_all::core::{Error, Login, Provider, ReqwestTransport};
 use auth_all::roecny::Roecny;
 use auth_all::voipex::Voipex;

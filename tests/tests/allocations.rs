@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use auth_core::testing::{Script, ScriptedResponse, TestProvider};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
 use auth_middleware::Bearer;
 use auth_middleware::tower::AuthLayer;

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth_core::testing::MemoryStore;
-use auth_core::{ReqwestTransport, conformance};
+use auth_testing::MemoryStore;
+use auth_core::ReqwestTransport;
+use auth_testing::conformance;
 use auth_sandbox::Api;
 use auth_store_file::FileStore;
 use auth_store_redis::RedisStore;

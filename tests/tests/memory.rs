@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use auth_core::store::TokenStore;
-use auth_core::testing::{MemoryStore, Script, ScriptedResponse};
+use auth_testing::{MemoryStore, Script, ScriptedResponse};
 use auth_core::{Login, Secret, TokenManager, TokenSource};
 use auth_store_file::FileStore;
 use auth_tests::SUBJECTS;
@@ -139,7 +139,7 @@ fn k2_what_went_through_a_store_is_zeroed() {
     for (name, store) in stores {
         let [token, refresh] = [Sentinel::new(), Sentinel::new()];
         let mut grant = Zeroizing::new(String::with_capacity(500));
-        for part in [r#"{"life":1000,"token":""#, &token.reveal(), r#"","refresh":""#, &refresh.reveal(), r#""}"#] {
+        for part in [r#"{"expires_in":1000,"token":""#, &token.reveal(), r#"","refresh":""#, &refresh.reveal(), r#""}"#] {
             grant.push_str(part);
         }
         let script = Script::new([ScriptedResponse::json(200, &grant), ScriptedResponse::status(401)]);

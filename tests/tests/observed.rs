@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_core::testing::{Script, ScriptedResponse};
+use auth_testing::{Script, ScriptedResponse};
 use auth_core::{TokenManager, TokenSource};
 use tracing_subscriber::fmt::MakeWriter;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use auth_all::core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Snapshot, TokenStore};
-use auth_all::core::testing::{Script, ScriptedResponse, TestProvider};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_all::core::{ErrorKind, Login, Secret, TokenManager, TokenSource};
 use auth_store_redis::{Builder, RedisStore};
 use auth_tests::redis::RedisServer;

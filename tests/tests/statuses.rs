@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use auth_core::ErrorKind;
-use auth_core::testing::ScriptedResponse;
+use auth_testing::ScriptedResponse;
 use auth_tests::{SUBJECTS, Subject};
 
 #[derive(Debug, Clone, Copy)]

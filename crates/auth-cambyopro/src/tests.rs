@@ -1,5 +1,5 @@
 use auth_core::http::{HeaderMap, StatusCode};
-use auth_core::testing::{Script, ScriptedResponse};
+use auth_testing::{Script, ScriptedResponse};
 use auth_core::{Error, ErrorKind, Login, Provider, Response, SecretBytes, TokenSet};
 use proptest::prelude::*;
 

@@ -289,8 +289,9 @@ impl Error {
         self.0.is_settled
     }
 
-    /// Nothing of the request has left this machine.
-    pub(crate) fn is_unsent(&self) -> bool {
+    /// Returns whether nothing of the request has left this machine, as after [`unreachable`](Self::unreachable).
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
         self.0.is_unsent
     }
 }

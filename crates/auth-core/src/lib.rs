@@ -4,8 +4,6 @@
 
 mod classify;
 mod clock;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 mod cooldown;
 mod endpoint;
 mod error;
@@ -20,6 +18,7 @@ mod message;
 mod origin;
 mod policy;
 mod pool;
+pub mod promises;
 mod provider;
 mod retry;
 mod secret;
@@ -28,8 +27,6 @@ mod source;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod targets;
-#[cfg(feature = "testing")]
-pub mod testing;
 mod token;
 mod transport;
 

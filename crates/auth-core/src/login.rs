@@ -225,4 +225,30 @@ fn was_not_processed(error: &Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_attempt_by_what_failed() {
+        let unavailable = Error::unavailable("x");
+        let unreadable = Error::malformed("x").into_transient();
+        let final_error = Error::malformed("x");
+        let untrusted = Error::untrusted("x");
+        let second = Some(Duration::from_secs(1));
+        let cases = [
+            (By::Login, false, &unavailable, false, second),
+            (By::Login, true, &unavailable, false, None),
+            (By::Login, false, &unreadable, false, second),
+            (By::Login, false, &unreadable, true, None),
+            (By::Login, false, &final_error, false, None),
+            (By::Refresh, false, &final_error, false, Some(Duration::ZERO)),
+            (By::Refresh, true, &final_error, false, None),
+            (By::Refresh, false, &untrusted, false, None),
+            (By::Refresh, false, &unavailable, false, second),
+        ];
+        for (by, is_last, error, was_unreadable, expected) in cases {
+            let wait = next(by, is_last, error, was_unreadable, Duration::from_secs(1));
+            assert_eq!(wait, expected, "{by:?} {is_last} {error}");
+        }
+    }
+}

@@ -15,8 +15,6 @@ mod share;
 #[path = "manager/share/absent.rs"]
 mod share;
 mod status;
-#[cfg(test)]
-mod tests;
 mod warm;
 
 use std::fmt;

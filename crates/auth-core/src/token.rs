@@ -227,7 +227,19 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
-    pub(crate) fn new(secret: Secret, issued: Moment, lifetime: Option<Duration>, login_lifetime: Duration) -> Self {
+    /// Makes a refresh token of a text, issued now and without a stated end; for tests of a
+    /// [`Provider`](crate::Provider).
+    #[must_use]
+    pub fn new(token: Secret) -> Self {
+        Self::of_session(token, SystemClock.now(), None, Duration::MAX)
+    }
+
+    pub(crate) fn of_session(
+        secret: Secret,
+        issued: Moment,
+        lifetime: Option<Duration>,
+        login_lifetime: Duration,
+    ) -> Self {
         Self { secret, issued, lifetime, login_lifetime }
     }
 
@@ -305,7 +317,7 @@ impl TokenSet {
         let lifetime = grant.expiry.lifetime(|| jwt::lifetime(token), date, issued.wall)?;
         let login_lifetime = used.as_ref().map_or(lifetime, RefreshToken::login_lifetime);
         let refresh = grant.refresh.filter(|(secret, _)| !secret.is_empty());
-        let refresh = refresh.map(|(secret, stated)| RefreshToken::new(secret, issued, stated, login_lifetime));
+        let refresh = refresh.map(|(secret, stated)| RefreshToken::of_session(secret, issued, stated, login_lifetime));
         Ok(Self {
             access: AccessToken::from(Inner {
                 authorization,

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth_core::testing::{MemoryStore, Script, ScriptedResponse, StoreFault};
 use auth_core::{TokenManager, TokenSource};
+use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
 /// What has come since the last look, as `name{label=value,…}`: a counter's sum, a gauge's value, or how many values a
@@ -110,7 +110,7 @@ async fn shared(snapshotter: &Snapshotter) {
         let lines = counted.into_iter().map(|(line, count)| (line.replace("provider=test,", ""), count));
         lines.map(|(line, count)| format!("{} {count}", &line["auth_store_calls_total".len()..])).collect::<Vec<_>>()
     };
-    let grant = ScriptedResponse::json(200, r#"{"token":"SENTINEL","life":100,"refresh":"SENTINEL"}"#);
+    let grant = ScriptedResponse::json(200, r#"{"token":"SENTINEL","expires_in":100,"refresh":"SENTINEL"}"#);
     let (script, store) = (Script::default().then_always(grant), MemoryStore::new());
     let process = || TokenManager::with_store(script.login(), store.shared());
 

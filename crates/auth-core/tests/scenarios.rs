@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use auth_core::http::header::RETRY_AFTER;
-use auth_core::testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 use auth_core::{ErrorKind, TokenManager, TokenSource};
+use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 use tokio::time::{Instant, sleep_until};
 
 const SCENARIOS: &str = include_str!("scenarios.txt");

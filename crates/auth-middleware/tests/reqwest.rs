@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_core::testing::{Script, ScriptedResponse};
+use auth_testing::{Script, ScriptedResponse};
 use auth_core::{ErrorKind, Login, ReqwestTransport, TokenManager, TokenSource};
 use auth_middleware::{Bearer, NoReplay, NotReplayed, Outcome};
 use auth_sandbox::Sandbox;

@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use auth_core::testing::{Script, ScriptedResponse, TestProvider};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{ErrorKind, Login, TokenManager, TokenSource};
 use tempfile::TempDir;
 

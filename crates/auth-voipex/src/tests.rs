@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::http::{HeaderMap, StatusCode};
-use auth_core::testing::{Script, ScriptedResponse, VirtualClock};
+use auth_testing::{Script, ScriptedResponse, VirtualClock};
 use auth_core::{Error, ErrorKind, Login, Provider, Response, SecretBytes, TokenManager, TokenSet, TokenSource};
 use proptest::prelude::*;
 

@@ -2,8 +2,6 @@
 
 mod calls;
 mod guard;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -285,4 +283,20 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
 /// How long a lease lasts: a login's deadline, the store's answers around it, and a quarter more.
 fn lease_time(deadline: Duration, timeout: Duration) -> Duration {
     deadline.saturating_add(deadline / 4).saturating_add(timeout.saturating_mul(4)).min(LONGEST_LEASE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p3_a_lease_outlives_the_flight() {
+        let seconds = Duration::from_secs;
+        for deadline in [1, 30, 300] {
+            assert!(lease_time(seconds(deadline), Duration::from_millis(50)) > seconds(deadline));
+        }
+        // As docs/sharing.md says of files and of Redis.
+        assert_eq!(lease_time(seconds(30), seconds(12)), Duration::from_millis(85_500));
+        assert_eq!(lease_time(seconds(30), Duration::from_millis(50)), Duration::from_millis(37_700));
+    }
 }

@@ -137,7 +137,7 @@ impl Codec<'_> {
         let wire: RefreshWire<Secret> = self.open(REFRESH, text)?;
         let lifetime = wire.lifetime_us.map(Duration::from_micros);
         let login_lifetime = Duration::from_micros(wire.login_lifetime_us);
-        Ok(RefreshToken::new(wire.token, self.clock.read(wire.issued_us)?, lifetime, login_lifetime))
+        Ok(RefreshToken::of_session(wire.token, self.clock.read(wire.issued_us)?, lifetime, login_lifetime))
     }
 
     /// None where nothing is remembered that a later process must know.

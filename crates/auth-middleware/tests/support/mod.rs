@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use auth_core::testing::{Script, ScriptedResponse, TestProvider};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{Error, Login, TokenManager};
 use axum::Router;
 use axum::body::Bytes;

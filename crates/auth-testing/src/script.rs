@@ -1,55 +1,20 @@
-//! For tests of programs that hold tokens: a provider, a server and a clock that do as they are told, without a network
-//! and without sleeping.
-//!
-//! With tokio's paused clock (`#[tokio::test(start_paused = true)]`), hours pass in no time:
-//!
-//! ```
-//! use std::time::Duration;
-//!
-//! use auth_core::testing::{ScriptedResponse, Script};
-//! use auth_core::{ErrorKind, TokenManager, TokenSource};
-//!
-//! # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
-//! let script = Script::new([ScriptedResponse::token("first", 60)]).then_always(ScriptedResponse::status(503));
-//! let tokens = TokenManager::new(script.login());
-//! assert_eq!(tokens.token().await?.expose(), "first");
-//!
-//! tokio::time::advance(Duration::from_secs(53)).await; // stale: an outage is not felt
-//! assert_eq!(tokens.token().await?.expose(), "first");
-//!
-//! tokio::time::advance(Duration::from_secs(1)).await; // expired
-//! assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Unavailable);
-//! # Ok::<(), auth_core::Error>(()) }).unwrap();
-//! ```
-
-mod clock;
-mod provider;
-#[cfg(feature = "store")]
-mod store;
+//! A server that responds from a list.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use auth_core::{Error, Login, Request, Response, SecretBytes, Transport};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::Instant;
 
-use crate::error::Error;
-use crate::login::Login;
-use crate::message::{Request, Response};
-use crate::secret::SecretBytes;
-use crate::transport::Transport;
-
-pub use clock::VirtualClock;
-pub use provider::TestProvider;
-#[cfg(feature = "store")]
-pub use store::{MemoryStore, StoreFault};
+use crate::{TestProvider, VirtualClock};
 
 /// Answers requests from a list, and remembers them. Clones share both.
 ///
 /// ```
-/// use auth_core::testing::{ScriptedResponse, Script};
+/// use auth_testing::{ScriptedResponse, Script};
 ///
 /// let script = Script::new([ScriptedResponse::json(503, ""), ScriptedResponse::json(200, r#"{"token":"t"}"#)]);
 /// assert_eq!(script.requests().len(), 0);
@@ -90,7 +55,7 @@ impl ScriptedResponse {
     /// A [`TestProvider`]'s token with a life in seconds.
     #[must_use]
     pub fn token(token: &str, life: u64) -> Self {
-        Self::json(200, &format!(r#"{{"token":"{token}","life":{life}}}"#))
+        Self::json(200, &format!(r#"{{"token":"{token}","expires_in":{life}}}"#))
     }
 
     /// A [`TestProvider`]'s refusal.

@@ -1,12 +1,16 @@
-use super::*;
+//! One manager: freshness, single flight, cooldowns, rejection.
+
+use std::time::Duration;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::{Instant, advance, sleep, timeout};
 
-use crate::error::ErrorKind;
-use crate::policy::Policy;
-use crate::testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
+use auth_core::{
+    AccessToken, Error, ErrorKind, ErrorResponse, Freshness, Login, Policy, Provider, Request, Response, TokenManager,
+    TokenResponse, TokenSource,
+};
+use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 
 type Manager = TokenManager<TestProvider, Script>;
 
@@ -105,7 +109,7 @@ async fn f9_a_caller_may_ask_for_more_validity() {
     advance(seconds(1.0)).await;
     assert_eq!(tokens.token_valid_for(seconds(950.0)).await.unwrap().expose(), "b");
     let error = tokens.token_valid_for(seconds(1001.0)).await.unwrap_err();
-    assert_eq!((error.kind(), error.setting()), (ErrorKind::Misconfigured, Some("min_validity")));
+    assert_eq!((error.kind(), error.setting()), (ErrorKind::Misuse, None));
     assert_eq!(script.requests().len(), 2, "at once");
 }
 
@@ -239,12 +243,12 @@ impl Provider for Clumsy {
         "clumsy"
     }
 
-    fn login_request(&self) -> crate::Request {
+    fn login_request(&self) -> Request {
         assert!(self.0.fetch_add(1, Ordering::Relaxed) > 0, "clumsy on purpose");
         TestProvider::new("p").login_request()
     }
 
-    fn read_response(&self, response: &crate::Response) -> Result<crate::TokenResponse, crate::ErrorResponse> {
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         TestProvider::new("p").read_response(response)
     }
 }
@@ -320,7 +324,7 @@ fn s8_without_a_runtime_the_error_says_so() {
     let tokens = manager(&Script::default());
     let future = tokens.token();
     let error = futures_executor(future).unwrap_err();
-    assert_eq!((error.kind(), error.setting()), (ErrorKind::Misconfigured, Some("runtime")));
+    assert_eq!((error.kind(), error.setting()), (ErrorKind::Misuse, None));
 }
 
 /// Polls once: nothing in it may wait.
@@ -504,8 +508,9 @@ async fn r5_a_servers_wish_is_shared_by_all_callers() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_the_refresh_token_is_used_and_the_rotated_one_kept() {
-    let grant =
-        |name: &str| ScriptedResponse::json(200, &format!(r#"{{"token":"{name}","life":1000,"refresh":"r-{name}"}}"#));
+    let grant = |name: &str| {
+        ScriptedResponse::json(200, &format!(r#"{{"token":"{name}","expires_in":1000,"refresh":"r-{name}"}}"#))
+    };
     let script = Script::new([grant("a"), grant("b"), ScriptedResponse::refusal(), grant("c")]);
     let tokens = manager(&script);
     for expected in ["a", "b", "c"] {

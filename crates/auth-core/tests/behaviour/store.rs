@@ -1,36 +1,29 @@
 //! Managers that share a store, each for a process of its own.
 
-mod lease;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, advance, sleep};
 
-use super::lease_time;
-use crate::error::ErrorKind;
-use crate::login::Login;
-use crate::manager::TokenManager;
-use crate::policy::Policy;
-use crate::source::TokenSource;
-use crate::store::{EntryUpdate, LeaseNumber, LeaseOutcome, Sealing, SealingKeys, TokenStore};
-use crate::testing::{MemoryStore, Script, ScriptedResponse, StoreFault, TestProvider, VirtualClock};
+use auth_core::store::{Sealing, SealingKeys};
+use auth_core::{Error, ErrorKind, Login, Policy, Secret, TokenManager, TokenSource};
+use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault, TestProvider, VirtualClock};
 
-type Manager = TokenManager<TestProvider, Script>;
+pub(crate) type Manager = TokenManager<TestProvider, Script>;
 
-fn process(script: &Script, store: &MemoryStore) -> Manager {
+pub(crate) fn process(script: &Script, store: &MemoryStore) -> Manager {
     TokenManager::with_store(script.login(), store.shared())
 }
 
-fn seconds(count: u64) -> Duration {
+pub(crate) fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-fn slowly(token: &str, life: u64) -> ScriptedResponse {
+pub(crate) fn slowly(token: &str, life: u64) -> ScriptedResponse {
     ScriptedResponse::token(token, life).after(Duration::from_millis(300))
 }
 
-async fn all(processes: &[Manager]) -> Vec<String> {
+pub(crate) async fn all(processes: &[Manager]) -> Vec<String> {
     let tokens = processes.iter().map(|process| {
         let process = process.clone();
         tokio::spawn(async move { process.token().await.unwrap().expose().to_owned() })
@@ -182,7 +175,7 @@ async fn p4_a_store_that_is_out_is_felt_by_nobody() {
 #[tokio::test(start_paused = true)]
 async fn p4_a_store_that_falls_out_during_a_flight_costs_its_patience_once() {
     let store = MemoryStore::new();
-    let answer = ScriptedResponse::json(200, r#"{"token":"one","life":1000,"refresh":"r1"}"#);
+    let answer = ScriptedResponse::json(200, r#"{"token":"one","expires_in":1000,"refresh":"r1"}"#);
     let script = Script::new([answer.clone(), answer.clone(), answer]);
     process(&script, &store).token().await.unwrap();
     store.set_fault(StoreFault::Slow(Duration::from_millis(20)));
@@ -202,14 +195,14 @@ async fn p4_a_store_that_falls_out_during_a_flight_costs_its_patience_once() {
 
 #[tokio::test(start_paused = true)]
 async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
-    let flip = |text: &crate::secret::Secret| {
+    let flip = |text: &Secret| {
         let mut bytes = text.expose().as_bytes().to_vec();
         let last = bytes.len() - 3;
         bytes[last] = if bytes[last] == b'A' { b'B' } else { b'A' };
-        crate::secret::Secret::from(String::from_utf8(bytes).unwrap())
+        Secret::from(String::from_utf8(bytes).unwrap())
     };
-    let later = |text: &crate::secret::Secret| format!("2{}", &text.expose()[1..]).into();
-    type Tampering = Box<dyn Fn(&crate::secret::Secret) -> crate::secret::Secret>;
+    let later = |text: &Secret| format!("3{}", &text.expose()[1..]).into();
+    type Tampering = Box<dyn Fn(&Secret) -> Secret>;
     let changes: Vec<(&str, Tampering)> = vec![
         ("a flipped bit", Box::new(flip)),
         ("an unknown version", Box::new(later)),
@@ -505,7 +498,7 @@ async fn p7_r4_a_pause_of_weeks_is_remembered_and_so_is_the_one_before() {
 
 #[tokio::test(start_paused = true)]
 async fn s6_a_hung_login_server_costs_each_caller_one_deadline() {
-    let hung = ScriptedResponse::error(crate::error::Error::unavailable("hung")).after(seconds(60));
+    let hung = ScriptedResponse::error(Error::unavailable("hung")).after(seconds(60));
     let (script, store) = (Script::default().then_always(hung), MemoryStore::new());
     let start = Instant::now();
     let waits = (0..50).map(|_| process(&script, &store)).map(|process| {

@@ -1,30 +1,27 @@
-//! The promises, for providers, transports and stores of your own: each function here is one test, and panics with the
-//! number of the promise that is broken; [below](#the-promises) stand all of them.
+//! Test suites for providers, transports and stores of your own.
+//!
+//! Each function is one test. It panics with the number of the first of [the promises] that is broken.
 //!
 //! ```
-//! use auth_core::conformance;
-//! # #[cfg(feature = "store")]
-//! use auth_core::testing::MemoryStore;
-//! use auth_core::testing::TestProvider; // in place of yours
+//! use auth_testing::conformance;
+//! use auth_testing::MemoryStore;
+//! use auth_testing::TestProvider; // in place of yours
 //!
 //! conformance::provider(
 //!     |secret| TestProvider::new(secret),
-//!     |token, life| format!(r#"{{"token":"{token}","life":{}}}"#, life.as_secs()),
+//!     |token, life| format!(r#"{{"token":"{token}","expires_in":{}}}"#, life.as_secs()),
 //!     (401, r#"{"error":"wrong_password"}"#),
 //! );
 //!
-//! # #[cfg(feature = "store")] {
 //! let store = MemoryStore::new();
 //! conformance::store(|| store.shared());
-//! # }
 //! ```
 //!
-//! Each makes a tokio runtime of its own: call it from a plain `#[test]`, without one.
+//! Each function starts its own tokio runtime, so call it from a plain `#[test]`.
 //!
-#![doc = include_str!("../PROMISES.md")]
+//! [the promises]: auth_core::promises
 
 mod provider;
-#[cfg(feature = "store")]
 mod store;
 mod transport;
 
@@ -33,7 +30,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use tokio::runtime::{Builder, Handle};
 
 pub use provider::provider;
-#[cfg(feature = "store")]
 pub use store::store;
 pub use transport::transport;
 

@@ -2,9 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use auth_core::{Clock, Moment};
 use tokio::time::Instant;
-
-use crate::clock::{Clock, Moment};
 
 /// Tells tokio's time, which a test can pause and advance, on both clocks, and moves the wall clock apart from it.
 ///

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use auth_core::conformance;
 use auth_core::http::{HeaderName, HeaderValue, StatusCode};
 use auth_core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Sealing, Snapshot, TokenStore};
-use auth_core::testing::{MemoryStore, TestProvider};
 use auth_core::{
     Error, ErrorResponse, Provider, RefreshToken, Request, Response, Secret, SecretBytes, TokenResponse, Transport,
     async_trait,
 };
+use auth_testing::conformance;
+use auth_testing::{MemoryStore, TestProvider};
 
 /// One fault of a provider.
 #[derive(Clone, Copy, PartialEq)]
@@ -21,6 +21,8 @@ enum Fault {
     None,
     /// None either: an identity without it.
     Nonce,
+    /// None either: a time that is the same for two requests in a row.
+    Timestamp,
     ShowsSecret,
     PlainHeader,
     RandomIdentity,
@@ -55,7 +57,8 @@ impl Provider for Flawed {
             Fault::PlainHeader => {
                 login.with_header(HeaderName::from_static("x-key"), HeaderValue::from_str(&self.secret).unwrap())
             }
-            Fault::Nonce | Fault::RandomIdentity => login.with_header(HeaderName::from_static("x-nonce"), nonce()),
+            Fault::Nonce | Fault::RandomIdentity => login.with_header(HeaderName::from_static("x-nonce"), count(1)),
+            Fault::Timestamp => login.with_header(HeaderName::from_static("x-time"), count(2)),
             _ => login,
         }
     }
@@ -88,9 +91,10 @@ impl Provider for Flawed {
     }
 }
 
-fn nonce() -> HeaderValue {
+/// A counter that goes up after `steps` calls.
+fn count(steps: u64) -> HeaderValue {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    COUNT.fetch_add(1, Ordering::Relaxed).into()
+    (COUNT.fetch_add(1, Ordering::Relaxed) / steps).into()
 }
 
 fn provider(fault: Fault) {
@@ -98,7 +102,7 @@ fn provider(fault: Fault) {
         |secret| Flawed { inner: TestProvider::new(secret), secret: secret.into(), fault },
         move |token, life| {
             let unit = if fault == Fault::Milliseconds { 1000 } else { 1 };
-            format!(r#"{{"token":"{token}","life":{}}}"#, life.as_secs() * unit)
+            format!(r#"{{"token":"{token}","expires_in":{}}}"#, life.as_secs() * unit)
         },
         (400, r#"{"error":"wrong_password"}"#),
     );
@@ -108,6 +112,7 @@ fn provider(fault: Fault) {
 fn a_good_provider_passes() {
     provider(Fault::None);
     provider(Fault::Nonce);
+    provider(Fault::Timestamp);
 }
 
 #[test]
@@ -183,7 +188,6 @@ fn a_transport_that_fails_is_found() {
     conformance::transport(|| Flaw::NeverSent);
 }
 
-#[cfg(feature = "reqwest")]
 mod over_http {
     use auth_core::ReqwestTransport;
     use tokio::runtime::Handle;

@@ -1,15 +1,14 @@
-use super::*;
+//! A login without a manager: attempts, refresh, lifetimes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
-use http::header::{DATE, RETRY_AFTER};
+use auth_core::http::StatusCode;
+use auth_core::http::header::{DATE, RETRY_AFTER};
+use auth_core::{AccessToken, Clock, Error, ErrorKind, Login, Policy, RefreshToken, TokenManager, TokenSource};
+use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 
-use crate::freshness::{Freshness, Term};
-use crate::testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
-
-const LOGIN: &str = r#"{"token":"first","life":3000,"refresh":"r1"}"#;
-const ROTATED: &str = r#"{"token":"second","life":3000,"refresh":"r2"}"#;
+const LOGIN: &str = r#"{"token":"first","expires_in":3000,"refresh":"r1"}"#;
+const ROTATED: &str = r#"{"token":"second","expires_in":3000,"refresh":"r2"}"#;
 
 fn login(script: &Script) -> Login<TestProvider, Script> {
     script.login()
@@ -43,7 +42,7 @@ async fn r8_a_refresh_uses_and_rotates_the_refresh_token() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_the_old_refresh_token_stays_where_none_came() {
-    let (renewed, left, _) = renewal(vec![ok(r#"{"token":"second","life":3000}"#)]).await;
+    let (renewed, left, _) = renewal(vec![ok(r#"{"token":"second","expires_in":3000}"#)]).await;
     renewed.unwrap();
     assert_eq!(left.unwrap().expose(), "r1");
 }
@@ -80,7 +79,7 @@ async fn r8_a_refresh_is_never_repeated_after_a_lost_answer() {
 #[tokio::test(start_paused = true)]
 async fn k1_a_login_that_echoes_the_refresh_token_before_it_is_not_quoted() {
     let echo = || ScriptedResponse::json(401, r#"{"error":"secret-refresh-token"}"#);
-    let granted = r#"{"token":"first","life":3000,"refresh":"secret-refresh-token"}"#;
+    let granted = r#"{"token":"first","expires_in":3000,"refresh":"secret-refresh-token"}"#;
     let script = Script::new([ok(granted), echo(), echo()]);
     let login = login(&script);
     let mut refresh = login.login().await.unwrap().refresh;
@@ -91,7 +90,7 @@ async fn k1_a_login_that_echoes_the_refresh_token_before_it_is_not_quoted() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_an_empty_refresh_token_is_none() {
-    let (renewed, left, _) = renewal(vec![ok(r#"{"token":"second","life":3000,"refresh":""}"#)]).await;
+    let (renewed, left, _) = renewal(vec![ok(r#"{"token":"second","expires_in":3000,"refresh":""}"#)]).await;
     renewed.unwrap();
     assert_eq!(left.unwrap().expose(), "r1");
 }
@@ -119,7 +118,7 @@ async fn r8_a_refresh_that_was_not_processed_may_be_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_an_ending_session_means_a_login() {
-    let short = r#"{"token":"second","life":59,"refresh":"r2"}"#;
+    let short = r#"{"token":"second","expires_in":59,"refresh":"r2"}"#;
     let (renewed, _, sent) = renewal(vec![ok(short), ok(LOGIN)]).await;
     assert_eq!(renewed.unwrap().expose(), "first");
     assert_eq!(sent, ["by=r1", "by=password"]);
@@ -127,7 +126,7 @@ async fn r8_an_ending_session_means_a_login() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_which_life_means_an_ending_session_is_a_setting() {
-    let script = Script::new([ok(LOGIN), ok(r#"{"token":"second","life":59,"refresh":"r2"}"#)]);
+    let script = Script::new([ok(LOGIN), ok(r#"{"token":"second","expires_in":59,"refresh":"r2"}"#)]);
     let login = login(&script).with_policy(Policy::default().with_ending_session(Duration::from_secs(59)));
     let mut refresh = login.login().await.unwrap().refresh;
     assert_eq!(login.renew(&mut refresh).await.unwrap().expose(), "second");
@@ -135,7 +134,7 @@ async fn r8_which_life_means_an_ending_session_is_a_setting() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_short_tokens_are_refreshed_where_the_login_gave_no_more() {
-    let short = r#"{"token":"t","life":10,"refresh":"r1"}"#;
+    let short = r#"{"token":"t","expires_in":10,"refresh":"r1"}"#;
     let script = Script::new([ok(short), ok(short)]);
     let login = login(&script);
     let mut refresh = login.login().await.unwrap().refresh;
@@ -145,7 +144,7 @@ async fn r8_short_tokens_are_refreshed_where_the_login_gave_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn r8_a_refresh_token_past_its_end_is_not_tried() {
-    let script = Script::new([ok(r#"{"token":"t","refresh":"r1","refresh_life":7200}"#), ok(LOGIN)]);
+    let script = Script::new([ok(r#"{"token":"t","refresh":"r1","refresh_expires_in":7200}"#), ok(LOGIN)]);
     let login = login(&script);
     let mut refresh = login.login().await.unwrap().refresh;
     tokio::time::advance(Duration::from_secs(7200)).await;
@@ -155,15 +154,13 @@ async fn r8_a_refresh_token_past_its_end_is_not_tried() {
 
 #[tokio::test(start_paused = true)]
 async fn f4_the_life_counts_from_before_the_request() {
-    let script = Script::new([ok(r#"{"token":"t","life":60}"#).after(Duration::from_secs(8))]);
-    let clock = VirtualClock::new();
-    let token = login(&script).with_clock(clock.clone()).login().await.unwrap().access;
-    let usable_after = |wait| {
-        let term = Term::draw(token.issued(), token.lifetime(), 0.5, &Policy::default());
-        term.at(&clock.now().plus(wait)) != Freshness::Expired
-    };
-    assert!(usable_after(Duration::from_secs(45)));
-    assert!(!usable_after(Duration::from_secs(46)), "8 s on the way, 6 s of margin");
+    let script = Script::new([ok(r#"{"token":"t","expires_in":60}"#).after(Duration::from_secs(8))]);
+    let tokens = TokenManager::new(login(&script));
+    tokens.token().await.unwrap();
+    tokio::time::advance(Duration::from_secs(45)).await;
+    assert!(tokens.cached().is_some());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(tokens.cached().is_none(), "8 s until the response, 6 s of margin");
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +213,12 @@ async fn r6_an_unreadable_answer_is_asked_for_once_more() {
 
 #[tokio::test(start_paused = true)]
 async fn f8_an_unusable_token_is_one_error() {
-    for body in [r#"{"token":"t","life":0}"#, r#"{"token":""}"#, r#"{"life":60}"#, r#"{"token":"t","life":"soon"}"#] {
+    for body in [
+        r#"{"token":"t","expires_in":0}"#,
+        r#"{"token":""}"#,
+        r#"{"expires_in":60}"#,
+        r#"{"token":"t","expires_in":"soon"}"#,
+    ] {
         let script = Script::new([ok(body), ok(LOGIN)]);
         assert_eq!(login(&script).login().await.unwrap_err().kind(), ErrorKind::Malformed, "{body}");
         assert_eq!(script.requests().len(), 1, "{body}");
@@ -240,29 +242,5 @@ async fn f5_a_date_two_hours_off_changes_nothing() {
         let answer = ok(&format!(r#"{{"token":"{jwt}"}}"#)).with_header(DATE, &date);
         let token = login(&Script::new([answer])).login().await.unwrap();
         assert_eq!(token.access.lifetime(), Duration::from_secs(1800));
-    }
-}
-
-#[test]
-fn the_next_attempt_by_what_failed() {
-    let unavailable = Error::unavailable("x");
-    let unreadable = Error::malformed("x").into_transient();
-    let final_error = Error::malformed("x");
-    let untrusted = Error::untrusted("x");
-    let second = Some(Duration::from_secs(1));
-    let cases = [
-        (By::Login, false, &unavailable, false, second),
-        (By::Login, true, &unavailable, false, None),
-        (By::Login, false, &unreadable, false, second),
-        (By::Login, false, &unreadable, true, None),
-        (By::Login, false, &final_error, false, None),
-        (By::Refresh, false, &final_error, false, Some(Duration::ZERO)),
-        (By::Refresh, true, &final_error, false, None),
-        (By::Refresh, false, &untrusted, false, None),
-        (By::Refresh, false, &unavailable, false, second),
-    ];
-    for (by, is_last, error, was_unreadable, expected) in cases {
-        let wait = next(by, is_last, error, was_unreadable, Duration::from_secs(1));
-        assert_eq!(wait, expected, "{by:?} {is_last} {error}");
     }
 }

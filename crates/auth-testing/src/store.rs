@@ -3,22 +3,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use auth_core::store::{
+    EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Sealing, SealingKeys, Snapshot, TokenStore,
+};
+use auth_core::{Clock, Error, Secret};
 use tokio::time::Instant;
 
 use super::VirtualClock;
-use crate::clock::Clock;
-use crate::error::Error;
-use crate::secret::Secret;
-use crate::store::{
-    EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Sealing, SealingKeys, Snapshot, TokenStore,
-};
 
 /// A store in this process's memory, by tokio's time, that fails as it is told. Clones share everything.
 ///
 /// Each clone given to a manager stands for a process of its own:
 ///
 /// ```
-/// use auth_core::testing::{ScriptedResponse, MemoryStore, Script};
+/// use auth_testing::{ScriptedResponse, MemoryStore, Script};
 /// use auth_core::{TokenManager, TokenSource};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {

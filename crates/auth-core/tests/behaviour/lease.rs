@@ -1,18 +1,23 @@
 //! The lease, and the refresh token that goes with it: who has them, and what is left when he is gone.
 
-use super::*;
+use std::time::Duration;
+
+use auth_core::store::{EntryUpdate, LeaseNumber, LeaseOutcome, TokenStore};
+use auth_core::{
+    Error, ErrorKind, Login, Provider, Request, Response, TokenManager, TokenSource, Transport, async_trait,
+};
+use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault, TestProvider, VirtualClock};
+use tokio::time::{Instant, advance, sleep};
+
+use crate::store::{all, process, seconds, slowly};
+
+/// Of a login's deadline of 30 s and this store's timeout of 50 ms.
+const LEASE: Duration = Duration::from_millis(37_700);
 
 #[tokio::test(start_paused = true)]
 async fn p3_a_lease_outlives_the_flight_and_is_its_owners_alone() {
-    for deadline in [1, 30, 300] {
-        assert!(lease_time(seconds(deadline), Duration::from_millis(50)) > seconds(deadline));
-    }
-    // As docs/sharing.md says of files and of Redis.
-    assert_eq!(lease_time(seconds(30), seconds(12)), Duration::from_millis(85_500));
-    assert_eq!(lease_time(seconds(30), Duration::from_millis(50)), Duration::from_millis(37_700));
     let store = MemoryStore::new();
-    let login = Script::default().login();
-    let name = store.sealing().name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
+    let name = store.sealing().name("test", &TestProvider::new("password").identity().unwrap());
     let lease = || async { store.lease(&name, LeaseNumber(0), seconds(40)).await.unwrap().0 };
     let LeaseOutcome::Granted(first) = lease().await else { panic!("free") };
     assert!(matches!(lease().await, LeaseOutcome::Held(_)));
@@ -31,7 +36,7 @@ async fn p3_a_dead_holder_delays_by_its_lease_and_not_at_all_beside_a_usable_tok
     let survivor = process(&script, &store);
     survivor.token().await.unwrap();
     let (name, record) = store.entries().remove(0);
-    let held = store.lease(&name, record.revision, lease_time(seconds(30), store.timeout())).await.unwrap().0;
+    let held = store.lease(&name, record.revision, LEASE).await.unwrap().0;
     assert!(matches!(held, LeaseOutcome::Granted(_)));
 
     advance(seconds(850)).await;
@@ -40,11 +45,11 @@ async fn p3_a_dead_holder_delays_by_its_lease_and_not_at_all_beside_a_usable_tok
     assert_eq!(start.elapsed(), Duration::ZERO);
 
     store.clear();
-    store.lease(&name, LeaseNumber(0), lease_time(seconds(30), store.timeout())).await.unwrap();
+    store.lease(&name, LeaseNumber(0), LEASE).await.unwrap();
     script.push(ScriptedResponse::token("two", 1000));
     let start = Instant::now();
     assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two");
-    assert!(start.elapsed() <= lease_time(seconds(30), store.timeout()) + seconds(1), "{:?}", start.elapsed());
+    assert!(start.elapsed() <= LEASE + seconds(1), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,9 +68,9 @@ async fn p3_a_flight_that_panics_gives_its_lease_back() {
 #[derive(Debug)]
 struct Broken;
 
-#[async_trait::async_trait]
-impl crate::transport::Transport for Broken {
-    async fn send(&self, _: crate::message::Request) -> Result<crate::message::Response, crate::error::Error> {
+#[async_trait]
+impl Transport for Broken {
+    async fn send(&self, _: Request) -> Result<Response, Error> {
         panic!("on purpose")
     }
 }
@@ -73,15 +78,15 @@ impl crate::transport::Transport for Broken {
 #[tokio::test(start_paused = true)]
 async fn p5_a_slow_writer_never_replaces_a_newer_token() {
     let (script, store) = (Script::new([ScriptedResponse::token("new", 1000)]), MemoryStore::new());
-    let login = script.login();
-    let name = store.sealing().name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
+    let name = store.sealing().name("test", &TestProvider::new("password").identity().unwrap());
     let LeaseOutcome::Granted(slow) = store.lease(&name, LeaseNumber(0), seconds(1)).await.unwrap().0 else {
         panic!("free")
     };
     advance(seconds(2)).await;
     process(&script, &store).token().await.unwrap();
     let before = store.load(&name).await.unwrap();
-    let change = EntryUpdate { access: Some("old".into()), refresh: None, cooldown: None, ttl: seconds(60) };
+    let mut change = EntryUpdate::lasting(seconds(60));
+    change.access = Some("old".into());
     assert!(!store.save(&name, slow, change).await.unwrap());
     assert_eq!(store.claim_refresh(&name, slow).await.unwrap().map(drop), None);
     assert_eq!(store.load(&name).await.unwrap().saved, before.saved);
@@ -90,7 +95,8 @@ async fn p5_a_slow_writer_never_replaces_a_newer_token() {
 #[tokio::test(start_paused = true)]
 async fn p5_a_rotated_refresh_token_survives_restarts_and_is_used_by_one() {
     let answer = |number: u32| {
-        let body = format!(r#"{{"token":"t{number}","life":1000,"refresh":"r{number}","refresh_life":100000}}"#);
+        let body =
+            format!(r#"{{"token":"t{number}","expires_in":1000,"refresh":"r{number}","refresh_expires_in":100000}}"#);
         ScriptedResponse::json(200, &body).after(Duration::from_millis(100))
     };
     let (script, store) = (Script::new((0..10).map(answer)), MemoryStore::new());
@@ -106,8 +112,8 @@ async fn p5_a_rotated_refresh_token_survives_restarts_and_is_used_by_one() {
 
 #[tokio::test(start_paused = true)]
 async fn p5_a_refresh_token_that_was_not_sent_goes_back() {
-    let first = ScriptedResponse::json(200, r#"{"token":"t","life":1000,"refresh":"r"}"#);
-    let unsent = || ScriptedResponse::error(crate::error::Error::unreachable("no route"));
+    let first = ScriptedResponse::json(200, r#"{"token":"t","expires_in":1000,"refresh":"r"}"#);
+    let unsent = || ScriptedResponse::error(Error::unreachable("no route"));
     let script = Script::new([first, unsent(), unsent(), unsent(), ScriptedResponse::token("next", 1000)]);
     let store = MemoryStore::new();
     process(&script, &store).token().await.unwrap();
@@ -136,12 +142,13 @@ async fn p3_a_blip_at_the_save_leaves_no_lease_that_nobody_holds() {
 #[tokio::test(start_paused = true)]
 async fn p5_a_claim_that_comes_after_its_own_save_takes_nothing() {
     let store = MemoryStore::new();
-    let name = crate::store::EntryName::parse(&"0".repeat(32)).unwrap();
+    let name = auth_core::store::EntryName::parse(&"0".repeat(32)).unwrap();
     let LeaseOutcome::Granted(lease) = store.lease(&name, LeaseNumber(0), seconds(40)).await.unwrap().0 else {
         panic!("free")
     };
-    let change =
-        EntryUpdate { access: Some("a".into()), refresh: Some("next".into()), cooldown: None, ttl: seconds(60) };
+    let mut change = EntryUpdate::lasting(seconds(60));
+    change.access = Some("a".into());
+    change.refresh = Some("next".into());
     assert!(store.save(&name, lease, change).await.unwrap());
     assert!(store.claim_refresh(&name, lease).await.unwrap().is_none());
 }

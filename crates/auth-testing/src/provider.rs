@@ -1,19 +1,15 @@
 use std::time::Duration;
 
+use auth_core::{
+    ErrorResponse, Expiry, NumberOrString, Provider, ProviderInfo, RefreshToken, Request, Response, Secret,
+    TokenResponse,
+};
 use serde::Deserialize;
-
-use crate::error_response::ErrorResponse;
-use crate::expiry::{Expiry, NumberOrString};
-use crate::message::{Request, Response};
-use crate::provider::{Provider, TokenResponse};
-use crate::secret::Secret;
-use crate::settings::ProviderInfo;
-use crate::token::RefreshToken;
 
 /// A provider as plain as can be, with refresh tokens.
 ///
 /// It sends `by=` its password, or the refresh token, to `https://login.example/token`, and reads
-/// `{"token": "…", "life": 60, "refresh": "…", "refresh_life": 600}` or `{"error": "…"}`.
+/// `{"token": "…", "expires_in": 60, "refresh": "…", "refresh_expires_in": 600}` or `{"error": "…"}`.
 #[derive(Debug, Clone)]
 pub struct TestProvider {
     password: Secret,
@@ -42,24 +38,24 @@ impl Provider for TestProvider {
 
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct Body {
             token: Option<Secret>,
-            life: Option<NumberOrString>,
+            expires_in: Option<NumberOrString>,
             refresh: Option<Secret>,
-            refresh_life: Option<u64>,
+            refresh_expires_in: Option<u64>,
             error: Option<String>,
         }
 
-        let answer: Answer = response.json()?;
-        if let Some(code) = answer.error {
+        let body: Body = response.json()?;
+        if let Some(code) = body.error {
             return Err(ErrorResponse::refused().with_code(code));
         }
-        let token = answer.token.ok_or(ErrorResponse::malformed("the answer holds no `token`"))?;
+        let token = body.token.ok_or(ErrorResponse::malformed("the response holds no `token`"))?;
         let grant =
-            TokenResponse::new(token, Expiry::from_expires_in(answer.life.as_ref(), Duration::from_secs(1800))?);
-        let refresh_life = answer.refresh_life.map(Duration::from_secs);
-        Ok(match answer.refresh {
-            Some(refresh) => grant.with_refresh_token(refresh, refresh_life),
+            TokenResponse::new(token, Expiry::from_expires_in(body.expires_in.as_ref(), Duration::from_secs(1800))?);
+        let refresh_expires_in = body.refresh_expires_in.map(Duration::from_secs);
+        Ok(match body.refresh {
+            Some(refresh) => grant.with_refresh_token(refresh, refresh_expires_in),
             None => grant,
         })
     }

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use auth_core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Snapshot, TokenStore};
+use auth_core::{AccessToken, Error, ErrorKind, Login, Secret, TokenManager, TokenSource};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use super::run;
-use crate::error::{Error, ErrorKind};
-use crate::manager::TokenManager;
-use crate::secret::Secret;
-use crate::source::TokenSource;
-use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Snapshot, TokenStore};
-use crate::testing::{Script, ScriptedResponse, TestProvider};
-use crate::token::AccessToken;
+use crate::{Script, ScriptedResponse, TestProvider, VirtualClock};
 
 const TTL: Duration = Duration::from_secs(60);
 /// Long enough for the calls between, on a busy machine.
@@ -278,7 +274,7 @@ async fn p1_p7_p8_managers(open: &impl Fn() -> Store) {
     let script = Script::new([ScriptedResponse::token("one", 600), ScriptedResponse::token("two", 600)])
         .then_always(ScriptedResponse::refusal());
     let process = || {
-        let login = script.login().with_provider(TestProvider::new(password.as_str()));
+        let login = Login::new(TestProvider::new(password.as_str()), script.clone()).with_clock(VirtualClock::new());
         TokenManager::with_store(login, open())
     };
     let (first, second) = (process(), process());

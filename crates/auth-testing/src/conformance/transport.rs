@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use auth_core::{Error, ErrorKind, ProviderInfo, Request, Response, Transport};
 use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,10 +12,6 @@ use tokio::runtime::Builder;
 use tokio::time::{Instant, timeout};
 
 use super::run;
-use crate::error::{Error, ErrorKind};
-use crate::message::{Request, Response};
-use crate::settings::ProviderInfo;
-use crate::transport::Transport;
 
 /// Longer than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(20);

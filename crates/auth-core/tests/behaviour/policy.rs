@@ -1,0 +1,69 @@
+//! Any policy against any responses.
+
+use std::time::Duration;
+
+use auth_core::http::header::RETRY_AFTER;
+use auth_core::{Clock, Login, Policy, TokenManager, TokenSource};
+use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
+use proptest::prelude::*;
+
+fn any_time() -> impl Strategy<Value = Duration> {
+    proptest::sample::select(vec![
+        Duration::ZERO,
+        Duration::from_millis(1),
+        Duration::from_secs(1),
+        Duration::from_secs(1000),
+        Duration::MAX,
+    ])
+}
+
+prop_compose! {
+    fn any_policy()(times in [(); 9].map(|()| any_time()), attempts: u32, first: u8, last: u8) -> Policy {
+        let [deadline, margin, wait, longest_wait, retry_after, pause, longest_pause, rejection, session] = times;
+        Policy::default()
+            .with_deadline(deadline)
+            .with_attempts(attempts)
+            .with_refresh_window(first..=last)
+            .with_margin(margin)
+            .with_backoff(wait, longest_wait)
+            .with_longest_retry_after(retry_after)
+            .with_refusal_backoff(pause, longest_pause)
+            .with_rejection_cooldown(rejection)
+            .with_ending_session(session)
+    }
+}
+
+fn any_answer() -> impl Strategy<Value = ScriptedResponse> {
+    proptest::sample::select(vec![
+        ScriptedResponse::refusal(),
+        ScriptedResponse::status(503),
+        ScriptedResponse::status(429).with_header(RETRY_AFTER, "99999999"),
+        ScriptedResponse::token("short", 2),
+        ScriptedResponse::token("long", 1000),
+    ])
+}
+
+proptest! {
+    #[test]
+    fn f6_no_policy_hands_out_a_dead_token(
+        policy in any_policy(),
+        answers in prop::collection::vec(any_answer(), 1..20),
+    ) {
+        let clock = VirtualClock::new();
+        let login = Login::new(TestProvider::new("password"), Script::new(answers)).with_clock(clock.clone());
+        let tokens = TokenManager::new(login.with_policy(policy));
+        let calls = async {
+            for step in 0..60 {
+                if let Ok(token) = tokens.token().await {
+                                        assert!(!token.remaining_at(&clock.now()).is_zero());
+                    if step % 7 == 0 {
+                        tokens.reject(&token);
+                    }
+                }
+                tokio::time::advance(Duration::from_secs(step)).await;
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(calls);
+    }
+}

@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod clock;
+pub mod conformance;
+mod provider;
+mod script;
+mod store;
+
+pub use clock::VirtualClock;
+pub use provider::TestProvider;
+pub use script::{Script, ScriptedResponse};
+pub use store::{MemoryStore, StoreFault};
