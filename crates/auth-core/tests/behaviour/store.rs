@@ -209,7 +209,7 @@ async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
         ("unsealed", Box::new(|_| r#"0:{"token":"evil"}"#.into())),
         ("garbage", Box::new(|_| "garbage".into())),
         ("nothing", Box::new(|_| "".into())),
-        ("an unknown key", Box::new(|text| text.expose().replacen("1:1:", "1:9:", 1).into())),
+        ("an unknown key", Box::new(|text| text.expose().replacen("2:1:", "2:9:", 1).into())),
     ];
     for (what, change) in changes {
         let (script, store) = (
