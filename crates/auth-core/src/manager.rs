@@ -1,11 +1,13 @@
-//! Keeps one credential's token fresh.
+//! The manager: the current token of one account, and its renewal.
 
+mod cursor;
 mod flight;
 #[cfg(feature = "metrics")]
 mod meter;
 #[cfg(not(feature = "metrics"))]
 #[path = "manager/meter/absent.rs"]
 mod meter;
+mod need;
 #[cfg(feature = "store")]
 mod recall;
 mod renewal;
@@ -14,20 +16,21 @@ mod share;
 #[cfg(not(feature = "store"))]
 #[path = "manager/share/absent.rs"]
 mod share;
+mod state;
 mod status;
 mod warm;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock, PoisonError};
-#[cfg(not(shuttle))]
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 #[cfg(shuttle)]
-use shuttle::sync::{Mutex, MutexGuard};
+use shuttle::sync::Mutex;
+#[cfg(not(shuttle))]
+use std::sync::Mutex;
 use tokio::sync::watch;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::cooldown::Cooldown;
 use crate::error::Error;
 use crate::freshness::{Freshness, Term};
@@ -36,29 +39,32 @@ use crate::provider::Provider;
 use crate::source::{TokenFuture, TokenSource};
 #[cfg(feature = "store")]
 use crate::store::TokenStore;
-use crate::token::{AccessToken, RefreshToken, Slot};
+use crate::token::{AccessToken, Slot};
 use crate::transport::Transport;
 
-use flight::{Flight, Reason};
+use cursor::StoreCursor;
 use meter::Meter;
-use renewal::Need;
-use share::{Share, StoreCursor};
+use need::{Need, Reason};
+use share::Share;
+use state::{Shared, State, is_usable};
 
 pub use status::Status;
 
 /// Keeps the token of one [`Login`] fresh, for any number of callers.
 ///
 /// - A fresh token costs two clock reads and a pointer load: no lock, no allocation, no task.
-/// - One login serves everybody who waits for it. It has a deadline of its own and ends on its own: a caller that is
-///   dropped, or runs out of timeout, ends its own wait alone.
-/// - A token past its refresh point is handed out while the next is fetched; an error never displaces a usable token.
-/// - A failure is remembered: refused credentials, and settings that the provider does not accept, are tried again after
-///   60, 120, 240 … seconds (15 minutes at most), an unavailable provider after a back-off, a throttling one when it
-///   says. Until then callers get the error at once. The numbers are those of a [`Policy`](crate::Policy).
-/// - Nothing runs while nobody asks.
+/// - One login serves every caller that waits. It runs in a task of its own with its own deadline, so a caller that is
+///   dropped or has a shorter timeout ends only its own wait.
+/// - A token past its refresh point is returned at once while the next one is fetched. An error never displaces a usable
+///   token.
+/// - Failures have a cooldown, shared by all callers: refused credentials and settings that the provider does not accept
+///   are tried again after 60, 120, 240 s and so on, 15 minutes at most; an unavailable provider after a backoff; a
+///   throttling provider after the time that it states. Until then, calls fail immediately with the same error. The numbers
+///   are settings of a [`Policy`](crate::Policy).
+/// - If nobody asks for a token, no task and no timer runs.
 ///
-/// Cheap to clone; clones share everything. Building one needs no runtime, and sends nothing; waiting for a token needs
-/// tokio.
+/// Cloning is cheap, and clones share everything. Building a manager needs no runtime and sends nothing. Waiting for a
+/// token needs tokio.
 ///
 /// ```no_run
 /// use auth_core::{Login, Provider, TokenManager, TokenSource, Transport};
@@ -72,50 +78,34 @@ pub use status::Status;
 /// ```
 pub struct TokenManager<P, T>(Arc<Shared<P, T>>);
 
-/// A token of this age need not be renewed, whoever asks.
+/// A token that was issued within this time counts as new for [`TokenManager::renew`].
 const NEW: Duration = Duration::from_secs(5);
 
-struct Shared<P, T> {
-    clock: Arc<dyn Clock>,
-    /// The one thing that a hit reads.
-    current: Slot,
-    state: Mutex<State<P, T>>,
-    /// None before the first subscriber: a channel is nearly half of what an account takes. Written under the lock.
-    changes: OnceLock<watch::Sender<Option<AccessToken>>>,
-    meter: Meter,
-    share: Share,
-}
-
-/// What only a miss reads. Never locked across an await.
-struct State<P, T> {
-    login: Arc<Login<P, T>>,
-    /// Counts the credentials, so that a login with older ones is told apart.
-    epoch: u64,
-    /// Counts the tokens.
-    generation: u64,
-    refresh: Option<RefreshToken>,
-    cooldown: Cooldown,
-    flight: Option<Flight>,
-    /// What was rejected since a flight last succeeded: one under way may not bring it back, and none may take it from a
-    /// store.
-    rejected: Option<AccessToken>,
-    cursor: StoreCursor,
-}
-
 impl<P: Provider, T: Transport> TokenManager<P, T> {
-    /// Starts without a token; needs no runtime and sends nothing.
+    /// Creates a manager without a token. It sends nothing.
     #[must_use]
     pub fn new(login: Login<P, T>) -> Self {
         Self::sharing(login, Share::none())
     }
 
-    /// Starts without a token, and shares one with all processes that have the same credentials and the same store: one
-    /// of them logs in, the others take what it saved.
+    /// Creates a manager that shares its token with all processes that have the same credentials and the same store: one of
+    /// them logs in, and the others take the token that it saves.
     ///
-    /// The store is asked before a login and told after it, never on a hit. Where it is out of reach, no caller hears
-    /// of it: each process logs in for itself, and a login waits for a store that does not answer once, as long as its
-    /// [`timeout`](crate::store::TokenStore::timeout) lasts. Credentials without a [`Provider::identity`] are not
-    /// shared. See [`store`](crate::store).
+    /// The store is called before and after a login, never on a hit. If it is unreachable, callers are not affected: each
+    /// process logs in for itself, and a login waits at most once for the store's
+    /// [`timeout`](crate::store::TokenStore::timeout). Credentials without a [`Provider::identity`] are not shared. See
+    /// [`store`](crate::store) for the protocol.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    ///
+    /// use auth_core::store::TokenStore;
+    /// use auth_core::{Login, Provider, TokenManager, Transport};
+    ///
+    /// # fn example(provider: impl Provider, transport: impl Transport, store: Arc<dyn TokenStore>) {
+    /// let tokens = TokenManager::with_store(Login::new(provider, transport), store);
+    /// # }
+    /// ```
     #[cfg(feature = "store")]
     #[must_use]
     pub fn with_store(login: Login<P, T>, store: Arc<dyn TokenStore>) -> Self {
@@ -142,11 +132,21 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         }))
     }
 
-    /// Gives a token with at least `min_validity` left, and waits for a new one where the current has less.
+    /// Returns a token with at least `min_validity` left. If the current token has less, waits for a new one.
     ///
     /// # Errors
-    /// [`Misuse`](crate::ErrorKind::Misuse), at once, if no token of this provider has that lifetime;
-    /// else as [`token`](TokenSource::token).
+    /// [`Misuse`](crate::ErrorKind::Misuse) if a token of this provider has a shorter lifetime than `min_validity`; otherwise
+    /// the errors of [`token`](TokenSource::token).
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
+    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// use std::time::Duration;
+    ///
+    /// let token = tokens.token_valid_for(Duration::from_secs(300)).await?; // for a job of five minutes
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn token_valid_for(&self, min_validity: Duration) -> Result<AccessToken, Error> {
         let check = |token: AccessToken| {
             if token.lifetime() < min_validity {
@@ -172,21 +172,37 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         check(renewed)?.ok_or_else(too_slow)
     }
 
-    /// Gets a new token, whatever the current one is worth; that one stays where this fails. A token that was issued
-    /// within the last 5 seconds counts as new, so that many who ask at once, or one who asks in a loop, are one login.
+    /// Gets a new token even if the current one is fresh. If that fails, the current token stays.
     ///
-    /// Where a server has rejected the current token, [`reject`](TokenSource::reject) is the call.
+    /// A token that was issued within the last 5 seconds counts as new, so that many concurrent calls, or a loop, make one
+    /// login. If a server has rejected the current token, call [`reject`](TokenSource::reject) instead.
     ///
     /// # Errors
-    /// As [`token`](TokenSource::token), at once where a failure stops logins for now.
+    /// Those of [`token`](TokenSource::token); immediately during a cooldown.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
+    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// let token = tokens.renew().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn renew(&self) -> Result<AccessToken, Error> {
         self.0.clone().renewed(Need::Newer(NEW), Reason::Manual).await
     }
 
-    /// Replaces the credentials, as after a rotation of the secret of the same account.
+    /// Replaces the credentials, for example after a rotation of the account's secret.
     ///
-    /// What was remembered of refusals is forgotten. The current token serves on until the next call has fetched one
-    /// with the new credentials; a login under way with the old ones is repeated with the new.
+    /// This clears the cooldown. The current token is handed out until the next call has fetched one with the new
+    /// credentials. A login that is under way with the old credentials is repeated with the new ones.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
+    /// # fn example<P: Provider>(tokens: TokenManager<P, impl Transport>, provider: P) -> Result<(), Error> {
+    /// tokens.replace_credentials(provider);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn replace_credentials(&self, provider: P) {
         let mut state = self.0.lock();
         state.login = Arc::new(state.login.with_provider(provider));
@@ -194,18 +210,73 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         state.refresh = None;
         state.cooldown = Cooldown::default();
         if let Some(token) = self.0.current.load() {
-            // Stale at once.
+            // Stale from now on, so that the next call starts a login.
             let term = Term { refresh: token.issued(), ..token.term() };
             self.0.current.store(Some(token.with(token.generation(), term)));
         }
     }
 
-    /// Tells each change of the token: a new one, or none where it was rejected. The receiver ends with the last clone
-    /// of this manager.
+    /// Yields each new token, or `None` after a rejection. The channel closes with the last clone of this manager.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
+    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// let mut changes = tokens.subscribe();
+    /// while changes.changed().await.is_ok() {
+    ///     println!("a token: {}", changes.borrow_and_update().is_some());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Option<AccessToken>> {
-        let _state = self.0.lock();
-        self.0.changes.get_or_init(|| watch::channel(self.0.current.load()).0).subscribe()
+        self.0.subscribe()
+    }
+
+    /// Starts a task that logs in now and renews the token at each refresh point, even if nobody asks for it.
+    ///
+    /// The task ends with the last clone of this manager. Replaced credentials are used within a minute.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) outside a tokio runtime.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
+    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// tokens.keep_warm()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keep_warm(&self) -> Result<(), Error> {
+        warm::keep_warm(&self.0)
+    }
+
+    /// Returns a snapshot of the token and of the last failure. It sends nothing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.0.status()
+    }
+
+    /// Reads the store and sends nothing to the provider.
+    ///
+    /// If there is no usable token in memory, the store's token becomes the current one, for
+    /// [`cached`](crate::TokenSource::cached). A cooldown in the store is taken over, for [`status`](Self::status). Without a
+    /// store this does nothing. It is not needed before [`token`](crate::TokenSource::token), which reads the store anyway.
+    ///
+    /// # Errors
+    /// Those of the store; [`Unavailable`](crate::ErrorKind::Unavailable) if it does not respond within its timeout.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
+    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// tokens.recall().await?;
+    /// println!("{:?}", tokens.cached());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "store")]
+    pub async fn recall(&self) -> Result<(), Error> {
+        self.0.recall().await
     }
 }
 
@@ -216,31 +287,9 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         Some(token)
     }
 
-    /// Whether a failure stops logins for now.
-    pub(crate) fn is_paused(&self) -> bool {
+    /// Returns whether a cooldown prevents logins now.
+    pub(crate) fn has_cooldown(&self) -> bool {
         self.0.lock().cooldown.left(&self.0.clock.now()).is_some()
-    }
-}
-
-impl<P: Provider, T: Transport> Shared<P, T> {
-    fn lock(&self) -> MutexGuard<'_, State<P, T>> {
-        // Each change under the lock is whole, so a panic elsewhere leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts another token in place, or none, and tells the subscribers. Called under the lock, so that they hear of it
-    /// in order.
-    fn replace(&self, token: Option<AccessToken>) {
-        self.current.store(token.clone());
-        if let Some(changes) = self.changes.get() {
-            changes.send_replace(token);
-        }
-    }
-
-    fn look_at(&self, now: &Moment) -> Option<(AccessToken, Freshness)> {
-        let token = self.current.load()?;
-        let freshness = token.term().at(now);
-        Some((token, freshness))
     }
 }
 
@@ -276,10 +325,6 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
         state.rejected = Some(token.clone());
         self.0.share.forget(&state.cursor);
     }
-}
-
-fn is_usable(freshness: Freshness) -> bool {
-    freshness != Freshness::Expired
 }
 
 impl<P, T> Clone for TokenManager<P, T> {

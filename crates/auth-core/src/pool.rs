@@ -189,7 +189,7 @@ where
         if surplus == 0 {
             return;
         }
-        let rank = |account: &Account<P, T>| (account.manager.is_paused(), account.used.load(Ordering::Relaxed));
+        let rank = |account: &Account<P, T>| (account.manager.has_cooldown(), account.used.load(Ordering::Relaxed));
         let mut ranked: Vec<_> = accounts.iter().map(|(key, account)| (rank(account), key.clone())).collect();
         ranked.sort_unstable_by_key(|(rank, _)| *rank);
         for (_, key) in ranked.into_iter().take(surplus.max(self.capacity / 16)) {

@@ -1,4 +1,4 @@
-//! One login under way, on its own.
+//! Single flight: one login serves everybody who needs a token, and runs in a task of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::renewal::{Need, RenewalContext, Superseded};
-use super::{Shared, State};
+use super::need::{Need, Outcome, Reason};
+use super::renewal::{RenewalContext, Superseded};
+use super::state::{Flight, Shared};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::provider::Provider;
@@ -17,94 +18,52 @@ use crate::targets;
 use crate::token::AccessToken;
 use crate::transport::Transport;
 
-/// Says why a login was begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// There was no token yet.
-    Cold,
-    /// The token was rejected.
-    Rejected,
-    /// The token is past its refresh point.
-    Stale,
-    /// The token's end is too near.
-    Expired,
-    /// A caller wants more validity than is left.
-    Manual,
-}
-
-impl Reason {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Cold => "cold",
-            Self::Rejected => "rejected",
-            Self::Stale => "stale",
-            Self::Expired => "expired",
-            Self::Manual => "manual",
-        }
-    }
-}
-
-pub(super) type Outcome = Result<AccessToken, Error>;
-
-/// Where the result of a flight will be; nothing ever comes where its runtime is gone.
-pub(super) type Flight = watch::Receiver<Option<Outcome>>;
-
 impl<P: Provider, T: Transport> Shared<P, T> {
-    /// Waits for a token, by the flight that is under way or a new one, unless the current token meets the need.
+    /// Waits for a token: the current one if it meets the need, else the result of the flight under way or of a new one.
     pub(super) async fn renewed(self: Arc<Self>, need: Need, reason: Reason) -> Outcome {
         let start = Instant::now();
-        let outcome = self.finished(need, reason).await;
+        let outcome = self.joined(need, reason).await;
         self.meter.waited(&outcome, start.elapsed());
         outcome
     }
 
-    async fn finished(self: &Arc<Self>, need: Need, reason: Reason) -> Outcome {
+    async fn joined(self: &Arc<Self>, need: Need, reason: Reason) -> Outcome {
         let mut lost = 0;
         while lost < MOST_LOST {
             let (mut flight, is_own) = match self.join_or_start(need, reason)? {
-                Joined::Needless(token) => return Ok(token),
+                Joined::Current(token) => return Ok(token),
                 Joined::Flight { flight, is_own } => (flight, is_own),
             };
-            let landed = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
-            match landed {
-                // A flight for another need may come back with a token of the store that is not enough for this one.
+            let result = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+            match result {
+                // The flight was started for another need, and its token from the store may be too old for this one.
                 Some(Ok(token)) if !is_own && !need.is_met(&token, &self.clock.now()) => {}
                 Some(outcome) => return outcome,
                 None => lost += 1,
             }
         }
-        Err(Error::unavailable("the runtime of the login went down").with_provider(self.lock().login.name()))
+        Err(Error::unavailable("the runtime of the login shut down").with_provider(self.lock().login.name()))
     }
 
-    /// Begins a flight that nobody waits for, where none is under way and nothing stops it.
+    /// Starts a flight that nobody waits for, unless one is under way or a cooldown prevents it.
     pub(super) fn renew_behind(self: &Arc<Self>, now: &Moment) {
-        // Asked first, because every caller comes here while an outage lasts.
+        // Checked first, because every caller gets here while an outage lasts.
         if self.lock().cooldown.left(now).is_some() {
             self.meter.suppressed();
             return;
         }
-        // Whatever stops it, the caller has a usable token.
+        // The result does not matter: the caller has a usable token.
         let _ = self.join_or_start(Need::Fresh, Reason::Stale);
-    }
-
-    /// Takes a token for the current one.
-    pub(super) fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> AccessToken {
-        state.cooldown.succeeded(self.current.load().is_none());
-        state.generation += 1;
-        let token = token.with(state.generation, token.term());
-        state.rejected = None;
-        self.replace(Some(token.clone()));
-        token
     }
 
     fn join_or_start(self: &Arc<Self>, need: Need, reason: Reason) -> Result<Joined, Error> {
         let mut state = self.lock();
-        // Another flight may have landed since the caller looked.
+        // Another flight may have ended between the caller's look without the lock and this one.
         let now = self.clock.now();
         if let Some(token) = self.current.load()
             && need.is_met(&token, &now)
         {
-            return Ok(Joined::Needless(token));
+            return Ok(Joined::Current(token));
         }
         if let Some(flight) = &state.flight {
             return Ok(Joined::Flight { flight: flight.clone(), is_own: false });
@@ -118,31 +77,31 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         state.flight = Some(flight.clone());
         let reason = if reason == Reason::Cold && state.generation > 0 { Reason::Rejected } else { reason };
         let span = tracing::debug_span!(target: targets::FLIGHT, "flight", provider = state.login.name(), reason = reason.name());
-        // A runtime that is going down drops at once what it is given, and the end of a pilot takes the lock.
+        // A runtime that is shutting down drops the task inside `spawn`, and the task's `Drop` takes this lock.
         drop(state);
         runtime.spawn(RenewalTask { shared: self.clone(), sender, need, reason }.run().instrument(span));
         Ok(Joined::Flight { flight, is_own: true })
     }
 }
 
-/// How many runtimes may go down under a caller before it gives up; its own may be one of them.
+/// How many flights may end with their runtime before a caller gives up; one of them may be its own.
 const MOST_LOST: u32 = 3;
 
 enum Joined {
-    /// The current token is enough.
-    Needless(AccessToken),
+    /// The current token meets the need.
+    Current(AccessToken),
     Flight {
         flight: Flight,
         is_own: bool,
     },
 }
 
-/// Waits and timers need tokio.
+/// The error of a call that needs tokio and runs outside of it.
 pub(super) fn no_runtime(provider: &'static str) -> Error {
     Error::misuse("there is no tokio runtime here: call this inside one").with_provider(provider)
 }
 
-/// Flies one flight; whatever ends it, the next caller can begin another.
+/// The task of one flight. However it ends, its `Drop` lets the next caller start another.
 struct RenewalTask<P: Provider, T: Transport> {
     shared: Arc<Shared<P, T>>,
     sender: watch::Sender<Option<Outcome>>,
@@ -198,7 +157,8 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
         }
     }
 
-    /// Keeps what the login gave; nothing where it must be done again.
+    /// Stores the result in the manager. Returns `None` if the login must be repeated: the credentials were replaced
+    /// meanwhile, or the server gave back the token that was rejected meanwhile.
     fn commit(&self, context: RenewalContext<P, T>, result: Result<AccessToken, Error>) -> Option<Outcome> {
         let mut state = self.shared.lock();
         if state.epoch != context.epoch {
@@ -222,7 +182,7 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
 }
 
 impl<P: Provider, T: Transport> Drop for RenewalTask<P, T> {
-    /// A panic is an error to those who wait; a runtime that is gone lets them begin anew.
+    /// After a panic, the waiters get an error. After a shutdown of the runtime, the channel closes and they start anew.
     fn drop(&mut self) {
         if self.sender.borrow().is_some() {
             return;
@@ -230,7 +190,7 @@ impl<P: Provider, T: Transport> Drop for RenewalTask<P, T> {
         let mut state = self.shared.lock();
         state.flight = None;
         if std::thread::panicking() {
-            // Its name is not asked for: that is the provider's code, too.
+            // Without the provider's name, because asking for it would run the code that has just panicked.
             self.sender.send_replace(Some(Err(Error::internal("the provider or the transport panicked"))));
         }
     }

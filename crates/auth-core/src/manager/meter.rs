@@ -1,15 +1,15 @@
-//! What a manager counts, by the `metrics` facade.
+//! The metrics of a manager, through the `metrics` facade.
 
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::flight::{Outcome, Reason};
+use super::need::{Outcome, Reason};
 use crate::clock::Moment;
 use crate::freshness::Freshness;
 use crate::token::AccessToken;
 
-/// What is counted often, looked up once: a hit then costs two atomic writes and no search by name.
+/// The frequent counters, looked up once, so that a hit costs two atomic writes and no lookup by name.
 pub(super) struct Meter {
     provider: &'static str,
     hit: Counter,
@@ -43,19 +43,19 @@ impl Meter {
         self.to_expiry.set(token.remaining_at(now).as_secs_f64());
     }
 
-    /// A caller had to wait, or got an error.
+    /// A caller waited for a token, or got an error.
     pub(super) fn waited(&self, outcome: &Outcome, took: Duration) {
         let counter = if outcome.is_ok() { &self.wait } else { &self.error };
         counter.increment(1);
         self.waited.record(took);
     }
 
-    /// The memory of a failure stopped an attempt.
+    /// A cooldown prevented an attempt.
     pub(super) fn suppressed(&self) {
         self.suppressed.increment(1);
     }
 
-    /// A store was asked.
+    /// A store was called.
     #[cfg(feature = "store")]
     pub(super) fn stored(&self, call: &'static str, result: &'static str) {
         counter!("auth_store_calls_total", "provider" => self.provider, "call" => call, "result" => result)

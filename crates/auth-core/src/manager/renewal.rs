@@ -1,11 +1,13 @@
-//! What a flight sets out with, and comes back with.
+//! The input and the result of one flight.
 
-#![cfg_attr(not(feature = "store"), expect(dead_code, reason = "only a store can bring back what is superseded"))]
+#![cfg_attr(not(feature = "store"), expect(dead_code, reason = "only a store can return a superseded token"))]
 
 use std::sync::Arc;
+#[cfg(feature = "store")]
 use std::time::Duration;
 
-use super::share::StoreCursor;
+use super::cursor::StoreCursor;
+#[cfg(feature = "store")]
 use crate::clock::Moment;
 use crate::cooldown::Cooldown;
 use crate::error::Error;
@@ -15,31 +17,7 @@ use crate::provider::Provider;
 use crate::token::{AccessToken, RefreshToken};
 use crate::transport::Transport;
 
-/// What a caller wants of a token.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Need {
-    /// That it can be sent.
-    Usable,
-    /// That it need not be replaced yet.
-    Fresh,
-    /// That so much of its life is left.
-    Left(Duration),
-    /// That it is no older.
-    Newer(Duration),
-}
-
-impl Need {
-    pub(super) fn is_met(self, token: &AccessToken, now: &Moment) -> bool {
-        match self {
-            Self::Usable => token.term().at(now) != Freshness::Expired,
-            Self::Fresh => token.term().at(now) == Freshness::Fresh,
-            Self::Newer(age) => Self::Usable.is_met(token, now) && now.since(&token.issued()) <= age,
-            Self::Left(life) => Self::Usable.is_met(token, now) && token.remaining_at(now) >= life,
-        }
-    }
-}
-
-/// What a flight must not come back with.
+/// The tokens that a flight must not return: the current one and the rejected one.
 pub(super) struct Superseded {
     pub(super) current: Option<AccessToken>,
     pub(super) rejected: Option<AccessToken>,
@@ -47,20 +25,21 @@ pub(super) struct Superseded {
 
 #[cfg(feature = "store")]
 impl Superseded {
-    /// Tells whether it is one of them. The same text with more life is not the current one: a server may give it again.
+    /// Returns whether `token` is one of them. The same text with more lifetime left is not the current token, because a
+    /// server may issue the same text again.
     pub(super) fn covers(&self, token: &AccessToken, now: &Moment) -> bool {
-        let same = |superseded: &&AccessToken| superseded.expose() == token.expose();
-        let as_old =
+        let is_same = |superseded: &&AccessToken| superseded.expose() == token.expose();
+        let is_as_old =
             |current: &AccessToken| token.remaining_at(now) <= current.remaining_at(now) + Duration::from_secs(1);
-        self.rejected.as_ref().filter(same).is_some() || self.current.as_ref().filter(same).is_some_and(as_old)
+        self.rejected.as_ref().filter(is_same).is_some() || self.current.as_ref().filter(is_same).is_some_and(is_as_old)
     }
 }
 
-/// A copy of what the manager knows, which the flight brings up to date.
+/// A copy of the manager's state, which the flight updates.
 pub(super) struct RenewalContext<P, T> {
     pub(super) login: Arc<Login<P, T>>,
     pub(super) epoch: u64,
-    /// The refresh token that is this process's own.
+    /// The refresh token, if it is not in a store.
     pub(super) refresh: Option<RefreshToken>,
     pub(super) cooldown: Cooldown,
     pub(super) superseded: Superseded,
@@ -68,7 +47,7 @@ pub(super) struct RenewalContext<P, T> {
 }
 
 impl<P: Provider, T: Transport> RenewalContext<P, T> {
-    /// Logs in, and remembers a failure; tells how many attempts were made as well.
+    /// Logs in and records a failure in the cooldown. Also returns the number of attempts.
     pub(super) async fn log_in(&mut self) -> (u32, Result<AccessToken, Error>) {
         let (attempts, result) = self.login.run(&mut self.refresh, self.cooldown.failures()).await;
         let now = self.login.clock().now();
@@ -80,7 +59,7 @@ impl<P: Provider, T: Transport> RenewalContext<P, T> {
         });
         let result = result.map_err(|error| {
             self.cooldown.failed(&error, attempts, now, fastrand::f64(), self.login.policy());
-            // The same, with the time of the next attempt.
+            // The same error, with the time of the next attempt.
             self.cooldown.stops(&now).unwrap_or(error)
         });
         (attempts, result)

@@ -1,4 +1,4 @@
-//! A flight through a store: one process logs in, the others take what it saved.
+//! A flight with a store: one process logs in, and the others take the token that it saves.
 
 mod calls;
 mod guard;
@@ -9,43 +9,36 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
+use super::cursor::StoreCursor;
 use super::meter::Meter;
-use super::renewal::{Need, RenewalContext};
+use super::need::Need;
+use super::renewal::RenewalContext;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::store::wire::{Codec, StoreClock};
-use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot, TokenStore};
+use crate::store::{EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot, TokenStore};
 use crate::targets;
 use crate::token::AccessToken;
 use crate::transport::Transport;
 use calls::Calls;
 use guard::LeaseGuard;
 
-/// The waits between two looks at an entry whose lease is another's: each half as long again, with jitter.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// The waits between two reads of an entry while another process holds the lease. Each is 1.5 times the one before, with
+/// jitter.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// Of a login whose deadline is out of all proportion.
+/// The cap on a lease, for a login with an extreme deadline.
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 
-/// How long an entry stays for the sake of its memory of failures, after their pause, or of a refresh token without a
-/// stated end.
+/// How long an entry is kept after the end of its cooldown, so that the next failure has a longer one.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
+/// How long an entry with a refresh token without a stated end is kept.
 const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What a manager shares, if anything.
+/// The store of a manager, if it has one.
 pub(super) struct Share(Option<Arc<dyn TokenStore>>);
-
-/// What a manager knows of its entry.
-#[derive(Clone, Default)]
-pub(super) struct StoreCursor {
-    name: Option<EntryName>,
-    /// The last change that it knows.
-    revision: LeaseNumber,
-    /// The number of the current token; 0 where that is not from the store, nor in it.
-    saved: LeaseNumber,
-}
 
 impl Share {
     pub(super) fn none() -> Self {
@@ -56,7 +49,7 @@ impl Share {
         Self(Some(store))
     }
 
-    /// Gets a token from the store or, for all who share it, by login; tells how many attempts were made as well.
+    /// Returns a token from the store, or logs in on behalf of all processes. Also returns the number of attempts.
     pub(super) async fn run<P: Provider, T: Transport>(
         &self,
         context: &mut RenewalContext<P, T>,
@@ -68,7 +61,7 @@ impl Share {
             return context.log_in().await;
         };
         let mut shared = SharedLogin::new(calls, context, need);
-        match shared.look().await {
+        match shared.read_or_lease().await {
             Found::Token(token) => (0, Ok(token)),
             Found::Cooldown(error) => (0, Err(error)),
             Found::LeaseHeld(held) => shared.log_in(held).await,
@@ -76,7 +69,7 @@ impl Share {
         }
     }
 
-    /// Looks at the entry once, for a usable token; what failed is in the context.
+    /// Reads the entry once and returns its token if it is usable. A cooldown in the entry goes into the context.
     pub(super) async fn recall<P: Provider, T: Transport>(
         &self,
         context: &mut RenewalContext<P, T>,
@@ -92,7 +85,7 @@ impl Share {
         }
     }
 
-    /// None where there is no store, or these credentials are not shared.
+    /// Returns `None` if there is no store, or the provider has no identity for these credentials.
     fn calls<'a, P: Provider, T: Transport>(
         &'a self,
         context: &RenewalContext<P, T>,
@@ -103,7 +96,7 @@ impl Share {
         Some(Calls { store, name, provider: context.login.name(), meter, is_out: false })
     }
 
-    /// Takes a rejected token out of the store, in the background.
+    /// Removes a rejected token from the store, in the background.
     pub(super) fn forget(&self, cursor: &StoreCursor) {
         let Some((store, name)) = self.0.clone().zip(cursor.name.clone()) else { return };
         let saved = cursor.saved;
@@ -117,27 +110,27 @@ impl Share {
 
 enum Found {
     Token(AccessToken),
-    /// Another process has failed, and all wait.
+    /// A login has failed in another process, and its cooldown holds for all.
     Cooldown(Error),
     LeaseHeld(LeaseHeld),
-    /// The store is out of reach.
+    /// The store does not respond.
     Nothing,
 }
 
-/// The right to log in for all.
+/// The lease, and what is needed to log in under it.
 struct LeaseHeld {
     lease: LeaseGuard,
     has_refresh: bool,
     clock: StoreClock,
 }
 
-/// One flight's dealings with the store.
+/// A login that is shared through the store: read, lease, claim, log in, save.
 struct SharedLogin<'a, P, T> {
     calls: Calls<'a>,
     context: &'a mut RenewalContext<P, T>,
     need: Need,
     start: Moment,
-    /// The last change that this flight has looked at.
+    /// The last change that this flight has read.
     known: LeaseNumber,
 }
 
@@ -146,16 +139,17 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         if context.cursor.name.as_ref() != Some(&calls.name) {
             context.cursor = StoreCursor { name: Some(calls.name.clone()), ..StoreCursor::default() };
         }
-        let (start, known) = (context.login.clock().now(), context.cursor.revision);
+        let start = context.login.clock().now();
+        let known = context.cursor.revision;
         Self { calls, context, need, start, known }
     }
 
-    /// Looks at the entry until there is a token in it, a failure, or the lease is granted.
-    async fn look(&mut self) -> Found {
+    /// Reads the entry until it has a token or a cooldown, or until the lease is granted.
+    async fn read_or_lease(&mut self) -> Found {
         let ttl = lease_time(self.context.login.policy().deadline, self.calls.store.timeout());
         let start = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        // Time for two holders who die one after the other; after that, the store itself is wrong.
+        let mut wait = FIRST_WAIT;
+        // Two holders may be killed one after the other. After that, the store itself does not work, and waiting is useless.
         while start.elapsed() <= 2 * ttl {
             let asked = self.now();
             let Some((lease, guard, snapshot)) = self.calls.lease(self.known, ttl).await else {
@@ -169,14 +163,14 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
                 return Found::LeaseHeld(LeaseHeld { lease, has_refresh: snapshot.has_refresh, clock });
             }
             if let LeaseOutcome::Held(left) = lease {
-                sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64()).min(left)).await;
-                pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
+                sleep(wait.mul_f64(0.5 + 0.5 * fastrand::f64()).min(left)).await;
+                wait = wait.mul_f64(1.5).min(LONGEST_WAIT);
             }
         }
         Found::Nothing
     }
 
-    /// What the entry says that ends the flight.
+    /// Returns what the entry holds that ends the flight.
     fn read(&mut self, snapshot: &Snapshot, asked: Moment) -> Option<Found> {
         let clock = StoreClock { local: asked, store: snapshot.now };
         let codec = Codec { sealing: self.calls.store.sealing(), name: &self.calls.name, clock };
@@ -200,12 +194,13 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         if let Some(error) = self.context.cooldown.stops(&now) {
             return Some(Found::Cooldown(error));
         }
-        // A login that failed while this one waited is what it waited for, even where the pause after it is over.
+        // The login that this flight waited for has failed. That is its result too, even if the cooldown is already over:
+        // otherwise each waiting process would try in turn.
         let last = cooldown.last.filter(|last| !last.at.is_before(&self.start))?;
         Some(Found::Cooldown(last.error))
     }
 
-    /// What cannot be read is as if it were not there.
+    /// Returns `None` for a part that cannot be read, with a warning. The next save replaces it.
     fn readable<R>(&self, part: Option<Result<R, &'static str>>) -> Option<R> {
         part?
             .inspect_err(|reason| {
@@ -216,7 +211,7 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
             .ok()
     }
 
-    /// Logs in, by the refresh token of the store where there is one, and saves what came of it before anybody gets it.
+    /// Logs in, with the store's refresh token if there is one, and saves the result before any caller gets it.
     async fn log_in(&mut self, held: LeaseHeld) -> (u32, Result<AccessToken, Error>) {
         let lease_number = held.lease.lease_number();
         if held.has_refresh
@@ -226,8 +221,8 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
             self.context.refresh = self.readable(Some(codec.open_refresh(&refresh))).or(self.context.refresh.take());
         }
         let (attempts, result) = self.context.log_in().await;
-        let is_saved = match self.change(held.clock, result.as_ref().ok()) {
-            Ok(change) => self.calls.save(lease_number, change).await,
+        let is_saved = match self.update(held.clock, result.as_ref().ok()) {
+            Ok(update) => self.calls.save(lease_number, update).await,
             Err(error) => {
                 tracing::warn!(target: targets::STORE, %error, "token not saved");
                 Some(false)
@@ -236,15 +231,19 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         if is_saved == Some(true) {
             held.lease.end();
         }
-        // From the moment that it may be in the store, a refresh token is the store's alone.
+        // If the response of the save was lost, the refresh token may be in the store, and another process may use it. Using
+        // it here as well would end the session (RFC 9700 4.14.2), so only a save that surely failed keeps it.
         if is_saved != Some(false) {
             self.context.refresh = None;
         }
         let cursor = &mut self.context.cursor;
-        // After a failure the entry is looked at again: a token that was not enough for this need may be for the next.
+        // After a failed login the cursor stays, so that the entry is read again: its token may meet the next need.
         match (is_saved, &result) {
             (Some(false), Ok(_)) => cursor.saved = LeaseNumber(0),
-            (_, Ok(_)) => (cursor.revision, cursor.saved) = (lease_number, lease_number),
+            (_, Ok(_)) => {
+                cursor.revision = lease_number;
+                cursor.saved = lease_number;
+            }
             (_, Err(_)) => {}
         }
         (attempts, result)
@@ -258,7 +257,7 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         (attempts, result)
     }
 
-    fn change(&self, clock: StoreClock, token: Option<&AccessToken>) -> Result<EntryUpdate, Error> {
+    fn update(&self, clock: StoreClock, token: Option<&AccessToken>) -> Result<EntryUpdate, Error> {
         let codec = Codec { sealing: self.calls.store.sealing(), name: &self.calls.name, clock };
         let refresh = self.context.refresh.as_ref();
         let cooldown = if token.is_none() { codec.seal_cooldown(&self.context.cooldown)? } else { None };
@@ -280,7 +279,7 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
     }
 }
 
-/// How long a lease lasts: a login's deadline, the store's answers around it, and a quarter more.
+/// Returns how long a lease lasts: the deadline of a login and a quarter more, and four calls of the store around it.
 fn lease_time(deadline: Duration, timeout: Duration) -> Duration {
     deadline.saturating_add(deadline / 4).saturating_add(timeout.saturating_mul(4)).min(LONGEST_LEASE)
 }
@@ -295,7 +294,7 @@ mod tests {
         for deadline in [1, 30, 300] {
             assert!(lease_time(seconds(deadline), Duration::from_millis(50)) > seconds(deadline));
         }
-        // As docs/sharing.md says of files and of Redis.
+        // The values for files and for Redis in docs/sharing.md.
         assert_eq!(lease_time(seconds(30), seconds(12)), Duration::from_millis(85_500));
         assert_eq!(lease_time(seconds(30), Duration::from_millis(50)), Duration::from_millis(37_700));
     }

@@ -1,44 +1,47 @@
-//! A manager as its operator sees it.
+//! A snapshot of a manager for its operator.
 
 use std::time::SystemTime;
 
-use super::{Shared, TokenManager};
+use super::state::Shared;
 use crate::error::Error;
 use crate::freshness::Freshness;
 use crate::provider::Provider;
 use crate::token::AccessToken;
 use crate::transport::Transport;
 
-/// Holds one look at a [`TokenManager`]; there is no secret in it.
+/// A snapshot of a [`TokenManager`](crate::TokenManager). It holds no secret.
+///
+/// ```
+/// use auth_core::{Provider, TokenManager, Transport};
+///
+/// # fn example(tokens: TokenManager<impl Provider, impl Transport>) {
+/// let status = tokens.status();
+/// if let (Some(error), Some(at)) = (status.last_error, status.next_attempt_at) {
+///     eprintln!("{}: {error}; next attempt at {at:?}", status.provider);
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Status {
     /// The provider's name.
     pub provider: &'static str,
-    /// What the current token is worth; none where there is no token.
+    /// The freshness of the current token, or `None` if there is no token.
     pub freshness: Option<Freshness>,
     /// The number of the newest token, from 1 on; 0 before the first.
     pub generation: u64,
     /// When the current token was issued, by the wall clock.
     pub issued_at: Option<SystemTime>,
-    /// From when on the next call fetches the next token.
+    /// When the current token becomes stale: the next call after this starts a renewal.
     pub refresh_at: Option<SystemTime>,
     /// When the current token ends.
     pub expires_at: Option<SystemTime>,
     /// Whether a login is under way.
     pub is_renewing: bool,
-    /// Why the last login failed; none once one has succeeded.
+    /// The error of the last login, or `None` if it succeeded.
     pub last_error: Option<Error>,
-    /// Until when no login is tried, whoever asks.
+    /// When the cooldown after a failure ends. Until then no login is attempted.
     pub next_attempt_at: Option<SystemTime>,
-}
-
-impl<P: Provider, T: Transport> TokenManager<P, T> {
-    /// Tells how things stand, without a request.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.0.status()
-    }
 }
 
 impl<P: Provider, T: Transport> Shared<P, T> {

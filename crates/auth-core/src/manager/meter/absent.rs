@@ -1,8 +1,8 @@
-//! What a manager counts without the feature `metrics`: nothing.
+//! The same interface without the feature `metrics`; it counts nothing.
 
 use std::time::Duration;
 
-use super::flight::{Outcome, Reason};
+use super::need::{Outcome, Reason};
 use crate::clock::Moment;
 use crate::freshness::Freshness;
 use crate::token::AccessToken;

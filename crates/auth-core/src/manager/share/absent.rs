@@ -1,16 +1,15 @@
-//! A flight without the feature `store`: it shares nothing.
+//! The same interface without the feature `store`; every flight is a login.
 
+use super::cursor::StoreCursor;
 use super::meter::Meter;
-use super::renewal::{Need, RenewalContext};
+use super::need::Need;
+use super::renewal::RenewalContext;
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::token::AccessToken;
 use crate::transport::Transport;
 
 pub(super) struct Share;
-
-#[derive(Clone, Default)]
-pub(super) struct StoreCursor;
 
 impl Share {
     pub(super) fn none() -> Self {

@@ -1,4 +1,4 @@
-//! The calls of a store, each waited for as long as the store's timeout lasts, and carried out whoever waits.
+//! The calls of a store. Each runs in a task of its own, so that it is completed even if nobody waits for it any more.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,28 +12,29 @@ use crate::secret::Secret;
 use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot, TokenStore};
 use crate::targets;
 
-/// Of a store's timeout.
+/// Into how many parts a store's timeout is divided.
 const SLICES: u32 = 10;
 
-/// One flight's calls.
+/// The calls of one flight.
 pub(super) struct Calls<'a> {
     pub(super) store: &'a Arc<dyn TokenStore>,
     pub(super) name: EntryName,
     pub(super) provider: &'static str,
     pub(super) meter: &'a Meter,
-    /// The store has failed to answer once: nothing waits for it any more in this flight.
+    /// Whether the store has failed once in this flight. After that, nothing waits for it.
     pub(super) is_out: bool,
 }
 
 impl Calls<'_> {
     pub(super) async fn load(&mut self) -> Result<Snapshot, Error> {
         let (store, name) = (self.store.clone(), self.name.clone());
-        let snapshot = self.answer(async move { store.load(&name).await }).await;
+        let snapshot = self.response(async move { store.load(&name).await }).await;
         self.meter.stored("load", if snapshot.is_ok() { "ok" } else { "error" });
         snapshot
     }
 
-    /// None of these where the store is out. A lease that is granted too late is given back.
+    /// Asks for the lease. Returns `None` if the store does not respond. A grant that arrives after the timeout is released
+    /// by the guard, which the task of the call drops.
     pub(super) async fn lease(
         &mut self,
         known: LeaseNumber,
@@ -66,7 +67,7 @@ impl Calls<'_> {
         refresh
     }
 
-    /// Whether it was done; none where that is not known.
+    /// Returns whether the update was saved, or `None` if that is not known.
     pub(super) async fn save(&mut self, lease: LeaseNumber, change: EntryUpdate) -> Option<bool> {
         let (store, name) = (self.store.clone(), self.name.clone());
         let call = async move { store.save(&name, lease, change).await };
@@ -84,36 +85,36 @@ impl Calls<'_> {
             tokio::spawn(call);
             return None;
         }
-        let error = match self.answer(call).await {
-            Ok(answer) => return Some(answer),
+        let error = match self.response(call).await {
+            Ok(response) => return Some(response),
             Err(error) => error,
         };
         self.meter.stored(what, "error");
         let (provider, store) = (self.provider, self.store.name());
-        tracing::warn!(target: targets::STORE, provider, store, what, ?error, "store unavailable: this login goes on without it");
+        tracing::warn!(target: targets::STORE, provider, store, what, ?error, "store unavailable: this login continues without it");
         self.is_out = true;
         None
     }
 
-    async fn answer<R: Send + 'static>(
+    async fn response<R: Send + 'static>(
         &self,
         call: impl Future<Output = Result<R, Error>> + Send + 'static,
     ) -> Result<R, Error> {
         match within(self.store.timeout(), tokio::spawn(call)).await {
-            Some(Ok(answer)) => answer,
-            Some(Err(_)) => Err(Error::unavailable("the store's work was cut off")),
-            None => Err(Error::unavailable("the store did not answer in time")),
+            Some(Ok(response)) => response,
+            Some(Err(_)) => Err(Error::unavailable("the runtime shut down during a call of the store")),
+            None => Err(Error::unavailable("the store did not respond in time")),
         }
     }
 }
 
-/// Waits in slices, so that a process left without a core does not use up the store's timeout: a slice that took too
-/// long counts as one.
-async fn within<R>(timeout: Duration, answer: impl Future<Output = R>) -> Option<R> {
-    let mut answer = pin!(answer);
+/// Waits for at most `timeout`, in slices. If the process gets no core for a while, that counts as one slice only, and the
+/// response that arrived meanwhile is still taken.
+async fn within<R>(timeout: Duration, response: impl Future<Output = R>) -> Option<R> {
+    let mut response = pin!(response);
     for _ in 0..SLICES {
-        if let Ok(answer) = tokio::time::timeout(timeout / SLICES, &mut answer).await {
-            return Some(answer);
+        if let Ok(response) = tokio::time::timeout(timeout / SLICES, &mut response).await {
+            return Some(response);
         }
     }
     None

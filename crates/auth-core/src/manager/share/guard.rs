@@ -1,4 +1,4 @@
-//! A lease in the hand of this process.
+//! A lease that this process holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::store::{EntryName, LeaseNumber, TokenStore};
 
-/// Between two tries to give it back.
-const PAUSE: Duration = Duration::from_millis(250);
+/// The wait between two attempts to release it.
+const RELEASE_RETRY: Duration = Duration::from_millis(250);
 
-/// Gives the lease back when it is dropped; a process that is killed leaves it to its time.
+/// Releases the lease when it is dropped. If the process is killed, the lease ends after its time.
 pub(super) struct LeaseGuard {
     store: Arc<dyn TokenStore>,
     name: EntryName,
@@ -29,7 +29,7 @@ impl LeaseGuard {
         self.lease_number
     }
 
-    /// It has ended with what was saved under it.
+    /// Marks the lease as ended, which a save does.
     pub(super) fn end(mut self) {
         self.is_over = true;
     }
@@ -42,10 +42,10 @@ impl Drop for LeaseGuard {
         {
             let (store, name, lease_number, ttl) = (self.store.clone(), self.name.clone(), self.lease_number, self.ttl);
             runtime.spawn(async move {
-                // A store that is out for a moment would keep it till its end.
+                // Without another attempt, a store that is unreachable for a moment would keep the lease for its full time.
                 let released = async {
                     while store.release(&name, lease_number).await.is_err() {
-                        sleep(PAUSE).await;
+                        sleep(RELEASE_RETRY).await;
                     }
                 };
                 timeout(ttl, released).await

@@ -1,0 +1,62 @@
+//! What a caller needs of a token, why a login begins, and what comes of it.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::freshness::Freshness;
+use crate::token::AccessToken;
+
+/// What a caller needs of a token.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Need {
+    /// Any token that is not expired.
+    Usable,
+    /// A token before its refresh point.
+    Fresh,
+    /// A token with at least this lifetime left.
+    Left(Duration),
+    /// A token that was issued at most this long ago.
+    Newer(Duration),
+}
+
+impl Need {
+    pub(super) fn is_met(self, token: &AccessToken, now: &Moment) -> bool {
+        match self {
+            Self::Usable => token.term().at(now) != Freshness::Expired,
+            Self::Fresh => token.term().at(now) == Freshness::Fresh,
+            Self::Newer(age) => Self::Usable.is_met(token, now) && now.since(&token.issued()) <= age,
+            Self::Left(lifetime) => Self::Usable.is_met(token, now) && token.remaining_at(now) >= lifetime,
+        }
+    }
+}
+
+/// Why a flight was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// There has been no token yet.
+    Cold,
+    /// The token was rejected.
+    Rejected,
+    /// The token is past its refresh point.
+    Stale,
+    /// The token is expired, or within the margin before its end.
+    Expired,
+    /// A caller asked for a new token, or for more validity than the current one has left.
+    Manual,
+}
+
+impl Reason {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Rejected => "rejected",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+/// The result of a flight, shared by everybody who waits for it.
+pub(super) type Outcome = Result<AccessToken, Error>;
