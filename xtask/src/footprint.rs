@@ -36,7 +36,7 @@ const SUBJECTS: [Subject; 4] = [
     println!(\"{:?}\", tokens.token().await);",
     },
     Subject {
-        name: "`auth-all`, as it comes",
+        name: "`auth-all`, default features",
         dependencies: r#"auth-all = { path = "ROOT/crates/auth-all" }"#,
         code: "use auth_all::core::{ReqwestTransport, TokenSource};
     let tokens = auth_all::ProviderConfig::from_env(\"voipex\").unwrap().into_manager(ReqwestTransport::new().unwrap()).unwrap();
