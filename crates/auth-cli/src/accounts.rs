@@ -50,7 +50,9 @@ impl<'a> Accounts<'a> {
         CliError::collect(names.iter().map(|name| self.account(name)))
     }
 
-    /// Returns the given names. If there are none, returns every profile, and every provider with a variable that is set.
+    /// Returns the given names.
+    ///
+    /// If there are none, returns every profile, and every provider of which a variable is set.
     pub(crate) fn names_or_all(&self, given: Vec<String>) -> Result<Vec<String>> {
         self.check_flags(&given)?;
         if !given.is_empty() {
@@ -65,7 +67,7 @@ impl<'a> Accounts<'a> {
         let names: Vec<_> = by_env.chain(self.config.names()).map(str::to_owned).collect();
         if names.is_empty() {
             return Err(CliError::usage(
-                "nothing is set up; set variables such as VOIPEX_USERNAME, or write a profile: `auth --help` shows both",
+                "nothing is set up; set variables such as VOIPEX_USERNAME or write a profile: `auth --help` shows how",
             ));
         }
         Ok(names)

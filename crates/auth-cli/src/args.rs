@@ -113,7 +113,8 @@ pub(crate) struct TokenArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TokenOptions {
     /// Sets the minimum time for which the token must still be valid, such as 90s or 10m
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s", hide_default_value = true)]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(default_value = "0s", hide_default_value = true)]
     pub(crate) min_ttl: Duration,
     /// Does not use the cache; refused credentials are then not remembered
     #[arg(long)]
@@ -145,13 +146,13 @@ pub(crate) enum Format {
     auth exec voipex -- sh -c 'curl -H \"Authorization: Bearer $VOIPEX_ACCESS_TOKEN\" https://ipbxapi.voipex.io/calls'
     auth exec zoqq roecny -- make reports
 
-For each PROVIDER, the command gets two variables: the PROVIDER in capitals with _ACCESS_TOKEN appended
-(SUPPORT_DESK_ACCESS_TOKEN for support-desk), and the same with _EXPIRES_AT. Variables with passwords, keys and other login
-secrets are removed, except those that the API requires in addition to the token (ZOQQ_API_KEY). AUTH_EXEC contains the
-PROVIDERs; if it is set, `auth exec` refuses to run.
+For each PROVIDER, the command gets two variables: SUPPORT_DESK_ACCESS_TOKEN for support-desk, with the token, and
+SUPPORT_DESK_ACCESS_TOKEN_EXPIRES_AT. Variables with passwords, keys and other login secrets are removed, except those
+that the API requires in addition to the token (ZOQQ_API_KEY). AUTH_EXEC contains the PROVIDERs; if it is set,
+`auth exec` refuses to run.
 
-`auth` ends with the exit code of the command, with 126 if the command cannot be run, or with 127 if it does not exist. A
-token can expire during a long command; `auth proxy` avoids that.")]
+The exit code is that of the command, 126 if the command cannot be run, or 127 if it does not exist. A token can expire
+during a long command; `auth proxy` avoids that.")]
 pub(crate) struct ExecArgs {
     /// Providers or profiles of the config file
     #[arg(required = true, value_name = "PROVIDER")]
@@ -233,7 +234,7 @@ pub(crate) struct SandboxArgs {
     /// Sets the port; without this option, a free one is chosen
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub(crate) port: u16,
-    /// Sets the lifetime of tokens, in whole seconds from 1s to 365days; without this option, it is that of the real APIs
+    /// Sets the lifetime of tokens, in whole seconds from 1s to 365days; without this option, that of the real APIs
     #[arg(long, value_name = "DURATION", value_parser = whole_seconds)]
     pub(crate) ttl: Option<Duration>,
     /// Sets the fault of an API; can be given once per API
@@ -246,8 +247,8 @@ pub(crate) struct SandboxArgs {
     auth proxy voipex --to https://ipbxapi.voipex.io --listen 127.0.0.1:8080
     curl http://127.0.0.1:8080/calls
 
-The proxy prints its address, and accepts only requests for that address. If the API rejects the token, the request is sent
-once more with a new token. Without a token, nothing is sent.")]
+The proxy prints its address, and accepts only requests for that address. If the API rejects the token, the request is
+sent once more with a new token. Without a token, nothing is sent.")]
 pub(crate) struct ProxyArgs {
     /// A provider or a profile of the config file
     pub(crate) provider: String,

@@ -207,8 +207,8 @@ impl Permissions {
         match literal.filter(|_| self.is_readable) {
             None => Ok(()),
             Some((name, setting)) => Err(CliError::usage(format!(
-                "profile {name}: the file contains `{setting}`, and other users can read the file; run chmod 600 on it, \
-                 or better use {{ env = ... }}, {{ file = ... }}, {{ command = [...] }} or {{ keyring = ... }}"
+                "profile {name}: the file contains `{setting}`, and other users can read the file; run chmod 600 on \
+                 it, or better use {{ env = ... }}, {{ file = ... }}, {{ command = [...] }} or {{ keyring = ... }}"
             ))),
         }
     }

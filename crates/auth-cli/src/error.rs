@@ -15,7 +15,9 @@ pub(crate) struct CliError {
     lines: Vec<String>,
 }
 
-/// Decides the exit code. If several accounts fail, the greatest category wins: what the user can fix comes last.
+/// Decides the exit code.
+///
+/// If several accounts fail, the greatest category counts. The order puts errors that the user can fix last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Category {
     Temporary,

@@ -1,7 +1,7 @@
 //! The program `auth`: access tokens at a shell prompt.
 //!
-//! Modules import only from layers further left: `text`, `timestamp`, `flags`, `sandbox_fault` → `args`, `error` →
-//! `output`, `setting`, `signal`, `transport` → `account`, `config` → `accounts`, `session` → `format` → `command`.
+//! Modules import only from layers before theirs: (`text`, `timestamp`, `flags`, `sandbox_fault`), (`args`, `error`),
+//! (`output`, `setting`, `signal`, `transport`), (`account`, `config`), (`accounts`, `session`), `format`, `command`.
 
 #![forbid(unsafe_code)]
 

@@ -101,8 +101,8 @@ impl Session {
 
     /// Checks the cache and the transport before a login.
     ///
-    /// During the login, an error of either would count as a failed login, and the cooldown after it would delay the next
-    /// call although the provider did nothing wrong.
+    /// During the login, an error of either would count as a failed login. The cooldown after it would then delay the
+    /// next call although the provider is not the cause.
     fn prepare_login(&self) -> Result<()> {
         if let Some(cache) = &self.cache {
             cache.probe().map_err(|error| cache_error(cache.dir(), error))?;

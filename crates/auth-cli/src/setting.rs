@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{CliError, Result};
 
-/// The settings that are not secrets. A name that is not listed counts as a secret, so that a new one is safe by default.
+/// The settings that are not secrets. Other names count as secrets, so that a new setting is safe by default.
 const OPEN: [&str; 9] = [
     "base_url",
     "client_id",

@@ -1,4 +1,4 @@
-//! Text for people: what a terminal may receive, and how errors and waiting times read.
+//! Text for people: printable strings, errors with their causes, and the time of the next attempt.
 
 use std::time::{Duration, SystemTime};
 

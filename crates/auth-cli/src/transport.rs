@@ -30,7 +30,7 @@ fn extra_roots() -> Result<Vec<Certificate>> {
 
 /// A transport that is built before the first login.
 ///
-/// Loading the root certificates takes longer than everything else that the program does, and a cached token needs none.
+/// Loading the root certificates takes longer than the rest of the program, and a cached token needs none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LazyTransport(Arc<Lazy>);
 

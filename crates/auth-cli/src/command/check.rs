@@ -22,7 +22,7 @@ use crate::timestamp::rfc3339;
 /// The timeout of each step on the network.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest difference between the clocks that counts as none. `Date` has whole seconds, and the response takes time.
+/// The largest difference between the clocks that counts as none: `Date` has whole seconds, and its way takes time.
 const MAX_SKEW: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: CheckArgs) -> Result<()> {
@@ -52,7 +52,7 @@ async fn check(account: Account, cache: &FileStore) -> Result<()> {
     report(Mark::Ok, "login", &uri.to_string())?;
 
     let is_https = uri.scheme_str() == Some("https");
-    // A login without https is on this machine, where no proxy is used.
+    // A login without https is on this machine, so no proxy is used.
     match Matcher::from_env().intercept(&uri).filter(|_| is_https) {
         Some(proxy) => {
             report(Mark::Ok, "proxy", &format!("{} resolves the host and connects to it", host_and_port(proxy.uri())))?

@@ -18,8 +18,9 @@ use crate::format::variables;
 use crate::session::{Session, open_cache};
 use crate::setting::{is_secret, variable};
 
-/// The variable that names the accounts of the surrounding `auth exec`. A nested one is refused, because the secrets that it
-/// needs have been removed from its environment.
+/// The variable that names the accounts of the surrounding `auth exec`.
+///
+/// A nested `auth exec` is refused, because the secrets that it needs have been removed from its environment.
 const NESTING: &str = "AUTH_EXEC";
 
 /// The variable with the keys of the cache.

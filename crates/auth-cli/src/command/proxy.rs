@@ -106,7 +106,7 @@ impl Gateway {
         let bearer = Bearer::new(tokens, [to]).map_err(|error| usage(&error))?;
         let to: Uri = to.parse().map_err(|error: http::uri::InvalidUri| usage(&error))?;
         let client = client_builder()?;
-        // An API without https is on this machine, where no proxy is needed.
+        // An API without https is on this machine, so no proxy is used.
         let client = if to.scheme_str() == Some("https") { client } else { client.no_proxy() };
         // The client gets the API's responses unchanged: no redirect is followed and no body is decompressed.
         let client = client.redirect(Policy::none()).retry(reqwest::retry::never()).referer(false);

@@ -1,4 +1,4 @@
-//! The value of a setting in the config file: a string, or a reference to the place where the value is kept.
+//! The value of a setting in the config file: a string, or a reference to a value kept elsewhere.
 
 use std::fmt::Display;
 use std::fs;
@@ -93,8 +93,8 @@ fn expand_home(path: &Path) -> PathBuf {
 
 /// Returns the path of a program.
 ///
-/// A relative path starts at the config file's directory. If it started at the current directory, anyone who can write to that
-/// directory could have their own program run.
+/// A relative path starts at the config file's directory. If it started at the current directory, a program of the same
+/// name in a directory that someone else controls would be run.
 fn program_path(directory: &Path, program: &str) -> PathBuf {
     if program.contains('/') { directory.join(program) } else { program.into() }
 }

@@ -31,9 +31,9 @@ type Rejection = (StatusCode, &'static str);
 
 /// Rejects a request that does not come from a program on this machine for the address of the proxy.
 ///
-/// A web page must not use the token through the user's browser. It could send requests to the proxy directly, which the
-/// check of `Origin` and `Sec-Fetch-Site` rejects. Or its owner could point the page's own host name at this address (DNS
-/// rebinding), which the check of `Host` rejects.
+/// A web page must not use the token through the user's browser. If it sends requests to the proxy directly, the check
+/// of `Origin` and `Sec-Fetch-Site` rejects them. If its owner points the page's own host name at this address (DNS
+/// rebinding), the check of `Host` rejects them.
 pub(super) fn check(head: &Parts, address: SocketAddr) -> Result<(), Rejection> {
     match head.method {
         Method::CONNECT => {
@@ -84,8 +84,8 @@ pub(super) fn rewrite_request(headers: &mut HeaderMap) {
 
 /// Turns the headers of a response into those for the client.
 ///
-/// A redirect within the API becomes a path, so that the client follows it through the proxy. Without the proxy, its next
-/// request would have no token.
+/// A redirect within the API becomes a path, so that the client follows it through the proxy. Otherwise the client's
+/// next request would have no token.
 pub(super) fn rewrite_response(headers: &mut HeaderMap, to: &Uri) {
     remove_hop_by_hop(headers);
     let origin = format!("{}://{}", to.scheme_str().unwrap_or_default(), to.authority().map_or("", Authority::as_str));
