@@ -55,13 +55,17 @@ pub(super) fn check(head: &Parts, address: SocketAddr) -> Result<(), Rejection> 
         return Err((StatusCode::MISDIRECTED_REQUEST, "the Host header must be the address of this proxy"));
     }
     let is_own_origin = |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://").is_some_and(is_own);
-    let is_own_site = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     let mut origins = head.headers.get_all(ORIGIN).iter();
     let mut sites = head.headers.get_all(SEC_FETCH_SITE).iter();
     if !origins.all(is_own_origin) || !sites.all(is_own_site) {
         return Err((StatusCode::FORBIDDEN, "the request comes from a web page of another site"));
     }
     Ok(())
+}
+
+/// Returns whether `Sec-Fetch-Site` names the proxy itself, or a user who typed the address.
+fn is_own_site(site: &HeaderValue) -> bool {
+    matches!(site.as_bytes(), b"same-origin" | b"none")
 }
 
 /// Returns the values of `Host` that mean this address. Port 80 can be left out.
