@@ -1,4 +1,4 @@
-//! What a start costs: a cached `auth token` beside a bare `true`. `cargo bench -p auth-cli`.
+//! Measures the start of the program: a cached `auth token` compared with `true`. Run by `cargo bench -p auth-cli`.
 #![allow(clippy::unwrap_used, reason = "a bench may panic")]
 
 use std::process::{Command, Stdio};
@@ -9,24 +9,25 @@ use auth_sandbox::Sandbox;
 const ROUNDS: usize = 200;
 
 fn main() {
-    let (home, sandbox) = (tempfile::tempdir().unwrap(), Sandbox::start().unwrap());
+    let home = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start().unwrap();
     let command = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
         command.args(arguments).envs(sandbox.env()).env("HOME", home.path()).stdout(Stdio::null());
         command
     };
     let mut auth = command(env!("CARGO_BIN_EXE_auth"), &["token", "voipex"]);
-    let mut bare = command("true", &[]);
+    let mut baseline = command("true", &[]);
     run(&mut auth);
-    // In turns, so that both meet the same load.
+    // The programs take turns, so that a change of load affects both.
     let mut took: [Vec<Duration>; 2] = Default::default();
     for _ in 0..ROUNDS {
         took[0].push(run(&mut auth));
-        took[1].push(run(&mut bare));
+        took[1].push(run(&mut baseline));
     }
-    for (name, took) in ["a cached `auth token`", "a bare `true`"].into_iter().zip(&mut took) {
+    for (name, took) in ["a cached `auth token`", "`true`"].into_iter().zip(&mut took) {
         took.sort_unstable();
-        println!("{name}: median {:.1?}, 95 % within {:.1?}", took[ROUNDS / 2], took[ROUNDS * 95 / 100]);
+        println!("{name}: median {:.1?}, 95th percentile {:.1?}", took[ROUNDS / 2], took[ROUNDS * 95 / 100]);
     }
 }
 

@@ -5,33 +5,33 @@ use std::sync::Arc;
 use auth_all::ProviderConfig;
 use auth_all::core::Provider;
 
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 use crate::setting::{Setting, is_secret};
 
-/// An account, as it was named on the command line.
+/// An account under the name that the command line gives it.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) name: String,
     pub(crate) provider: &'static str,
-    /// Whether a profile of the config file stands behind it.
+    /// Whether the name is a profile of the config file.
     pub(crate) is_profile: bool,
-    /// All that the provider knows, in its order.
+    /// All settings of the provider, set or not, in the provider's order.
     pub(crate) settings: Vec<Setting>,
 }
 
 impl Account {
-    /// Who it is, as the provider knows it.
-    pub(crate) fn who(&self) -> Option<&str> {
+    /// Returns the user name or the client id.
+    pub(crate) fn user(&self) -> Option<&str> {
         ["username", "client_id"].iter().find_map(|name| self.value(name))
     }
 
-    /// A setting that is no secret.
+    /// Returns the value of a setting, unless it is a secret.
     fn value(&self, setting: &str) -> Option<&str> {
         let setting = self.settings.iter().find(|known| known.name == setting && !is_secret(known.name))?;
         setting.found.as_ref().map(|(value, _)| value.expose())
     }
 
-    /// Where its settings come from, each place once.
+    /// Returns the places that the settings come from, each place once.
     pub(crate) fn origins(&self) -> Vec<&'static str> {
         let found = self.settings.iter().filter_map(|setting| setting.found.as_ref());
         let mut origins: Vec<_> = found.map(|(_, origin)| origin.name()).collect();
@@ -40,20 +40,20 @@ impl Account {
         origins
     }
 
-    /// What its variables begin with, in the environment of a command.
-    pub(crate) fn prefix(&self) -> String {
+    /// Returns the prefix of the account's variables in the environment of a command.
+    pub(crate) fn variable_prefix(&self) -> String {
         self.name.to_ascii_uppercase().replace('-', "_")
     }
 
-    /// Checks the settings.
+    /// Validates the settings and builds the provider from them.
     pub(crate) fn provider(&self) -> Result<Arc<dyn Provider>> {
         let found = |name| self.settings.iter().find(|setting| setting.name == name)?.found.clone();
         let config = ProviderConfig::from_settings(self.provider, |name| Ok(found(name).map(|(value, _)| value)));
-        config.and_then(ProviderConfig::build).map_err(|error| self.of(error.into()))
+        config.and_then(ProviderConfig::build).map_err(|error| self.in_context(error.into()))
     }
 
-    /// A failure of this account. An error of the library has the provider's name in front already.
-    pub(crate) fn of(&self, failure: Failure) -> Failure {
-        if self.name == self.provider { failure } else { failure.of(&self.name) }
+    /// Prefixes an error with the profile's name. The library's errors start with the provider's name already.
+    pub(crate) fn in_context(&self, error: CliError) -> CliError {
+        if self.name == self.provider { error } else { error.in_context(&self.name) }
     }
 }

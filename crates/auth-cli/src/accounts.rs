@@ -1,11 +1,11 @@
-//! What PROVIDER means: a provider's name or a profile's, and what its settings are.
+//! Finds the account that PROVIDER names, by the name of a provider or of a profile, and its settings.
 
 use auth_all::ProviderConfig;
 use auth_all::core::Secret;
 
 use crate::account::Account;
 use crate::config::{Config, Profile};
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 use crate::flags::Flags;
 use crate::setting::{Origin, Setting, from_env, from_stdin, variable};
 
@@ -13,7 +13,7 @@ use crate::setting::{Origin, Setting, from_env, from_stdin, variable};
 pub(crate) struct Accounts<'a> {
     flags: &'a Flags,
     config: Config,
-    /// What was read from stdin, by the setting's name.
+    /// The setting that was read from stdin, and its value.
     stdin: Option<(&'static str, Secret)>,
 }
 
@@ -27,31 +27,32 @@ impl<'a> Accounts<'a> {
         &self.config
     }
 
-    /// The account of this name.
-    pub(crate) fn one(&self, name: &str) -> Result<Account> {
+    /// Returns the account of this name.
+    pub(crate) fn account(&self, name: &str) -> Result<Account> {
         let profile = self.config.profile(name);
         let provider = profile.map_or(name, |profile| profile.provider);
         let Some(provider) = ProviderConfig::PROVIDERS.iter().find(|known| **known == provider) else {
             return Err(self.unknown(name));
         };
         let known = ProviderConfig::setting_names(provider).unwrap_or_default();
-        self.check_settings(provider, known, profile).map_err(|failure| failure.of(name))?;
+        self.check_settings(provider, known, profile).map_err(|error| error.in_context(name))?;
         let settings = known.iter().map(|setting| {
-            let found = self.find(provider, setting, profile).map_err(|failure| failure.of(name))?;
+            let found = self.find(provider, setting, profile).map_err(|error| error.in_context(name))?;
             Ok(Setting { name: setting, found })
         });
-        let settings = Failure::all(settings)?;
+        let settings = CliError::collect(settings)?;
         Ok(Account { name: name.to_owned(), provider, is_profile: profile.is_some(), settings })
     }
 
-    /// The accounts of these names.
-    pub(crate) fn named(&self, names: &[String]) -> Result<Vec<Account>> {
+    /// Returns the accounts of these names.
+    pub(crate) fn accounts(&self, names: &[String]) -> Result<Vec<Account>> {
         self.check_flags(names)?;
-        Failure::all(names.iter().map(|name| self.one(name)))
+        CliError::collect(names.iter().map(|name| self.account(name)))
     }
 
-    /// The names that were given, or those of all who have any setting at all: every profile, and the providers that the
-    /// environment speaks of.
+    /// Returns the given names.
+    ///
+    /// If there are none, returns every profile, and every provider of which a variable is set.
     pub(crate) fn names_or_all(&self, given: Vec<String>) -> Result<Vec<String>> {
         self.check_flags(&given)?;
         if !given.is_empty() {
@@ -65,29 +66,29 @@ impl<'a> Accounts<'a> {
         let by_env = by_env.filter(|name| self.config.profile(name).is_none());
         let names: Vec<_> = by_env.chain(self.config.names()).map(str::to_owned).collect();
         if names.is_empty() {
-            return Err(Failure::usage(
-                "nothing is set up: neither a variable such as VOIPEX_USERNAME nor a profile; `auth --help` shows both",
+            return Err(CliError::usage(
+                "nothing is set up; set variables such as VOIPEX_USERNAME or write a profile: `auth --help` shows how",
             ));
         }
         Ok(names)
     }
 
-    /// Settings by flag are for one account.
+    /// Refuses settings by flag or stdin for several accounts.
     fn check_flags(&self, names: &[String]) -> Result<()> {
         let has_flags = self.stdin.is_some() || self.flags.given().next().is_some();
         if has_flags && names.len() != 1 {
-            return Err(Failure::usage("settings by flag are for one PROVIDER: name it, and no other"));
+            return Err(CliError::usage("flags with settings apply to one account; name exactly one PROVIDER"));
         }
         Ok(())
     }
 
-    fn unknown(&self, name: &str) -> Failure {
+    fn unknown(&self, name: &str) -> CliError {
         let profiles = self.config.names().filter(|name| !ProviderConfig::PROVIDERS.contains(name));
         let names: Vec<_> = ProviderConfig::PROVIDERS.iter().copied().chain(profiles).collect();
-        Failure::usage(format!("`{name}` is neither a provider nor a profile; known are: {}", names.join(", ")))
+        CliError::usage(format!("`{name}` is neither a provider nor a profile; known names: {}", names.join(", ")))
     }
 
-    /// That nothing was given which the provider does not know.
+    /// Refuses a setting that the provider does not have.
     fn check_settings(&self, provider: &str, known: &[&str], profile: Option<&Profile>) -> Result<()> {
         let by_flag = self.flags.given().map(|(setting, _)| setting).chain(self.stdin.as_ref().map(|(name, _)| *name));
         let by_profile = profile.into_iter().flat_map(Profile::settings);
@@ -95,12 +96,12 @@ impl<'a> Accounts<'a> {
             None => Ok(()),
             Some(setting) => {
                 let known = known.join(", ");
-                Err(Failure::usage(format!("{provider} has no setting `{setting}`; it has: {known}")))
+                Err(CliError::usage(format!("{provider} has no setting `{setting}`; its settings are: {known}")))
             }
         }
     }
 
-    /// By flag, else by the environment, else by the profile.
+    /// Finds a setting: on stdin, in a flag, in the environment or in the profile, in this order.
     fn find(&self, provider: &str, setting: &str, profile: Option<&Profile>) -> Result<Option<(Secret, Origin)>> {
         if let Some((_, value)) = self.stdin.as_ref().filter(|(name, _)| *name == setting) {
             return Ok(Some((value.clone(), Origin::Stdin)));
@@ -113,7 +114,8 @@ impl<'a> Accounts<'a> {
             return Ok(Some((value, Origin::Environment(variable))));
         }
         let Some(value) = profile.and_then(|profile| profile.get(setting)) else { return Ok(None) };
-        let secret = value.resolve(self.config.directory()).map_err(|failure| failure.of(&format!("`{setting}`")))?;
+        let secret =
+            value.resolve(self.config.directory()).map_err(|error| error.in_context(&format!("`{setting}`")))?;
         Ok(Some((secret, Origin::Profile(value.kind()))))
     }
 }

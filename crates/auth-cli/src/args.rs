@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line: commands, options and help texts.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -8,19 +8,19 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use crate::fault::ApiFault;
 use crate::flags::Flags;
+use crate::sandbox_fault::SandboxFault;
 
-const CODES: &str = "\
+const LONG_HELP: &str = "\
 Exit codes:
-    0  done; for sandbox and proxy also where they are interrupted
-    1  another failure: a redirect, an untrusted certificate, an answer that holds no token, a broken pipe
+    0  success; also if sandbox or proxy is interrupted
+    1  other error: a redirect, an untrusted certificate, a response without a token, a closed pipe
     2  usage, or a setting that is missing or wrong
-    4  the provider refuses the credentials; they are tried again ever more rarely, whoever asks
-   75  temporary: no answer, one that cannot be read, too many logins; the message says when to try again
+    4  the provider refuses the credentials; every further refusal makes the wait before the next attempt longer
+   75  temporary: no response, an unreadable response, too many logins; the message says when the next attempt is
   130  interrupted
 
-Settings come from flags, then from the environment (VOIPEX_USERNAME, ...), then from a profile in
+Settings come from flags first, then from the environment (VOIPEX_USERNAME, ...), then from a profile in
 ~/.config/auth/config.toml:
 
     [profile.support-desk]
@@ -31,57 +31,57 @@ Settings come from flags, then from the environment (VOIPEX_USERNAME, ...), then
 A secret is { command = [...] }, { env = \"NAME\" }, { file = \"PATH\" } or { keyring = \"SERVICE/USER\" }.
 
 Environment:
-    ZOQQ_*, ROECNY_*, CAMBYOPRO_*, VOIPEX_*  settings; `auth check PROVIDER` lists those that it finds
-    AUTH_CA_FILE                             root certificates (PEM), beside the system's
-    AUTH_CACHE_DIR                           where the cache is
-    AUTH_CACHE_KEYS, AUTH_CACHE_KEYS_FILE    what it is sealed with, or the file that holds that
-    XDG_CONFIG_HOME, XDG_CACHE_HOME          in place of ~/.config and ~/.cache
+    ZOQQ_*, ROECNY_*, CAMBYOPRO_*, VOIPEX_*  settings; `auth check PROVIDER` lists the ones that it finds
+    AUTH_CA_FILE                             file of root certificates (PEM) to trust in addition to the system's
+    AUTH_CACHE_DIR                           directory of the cache
+    AUTH_CACHE_KEYS, AUTH_CACHE_KEYS_FILE    keys that encrypt the cache, or the file that contains them
+    XDG_CONFIG_HOME, XDG_CACHE_HOME          directories to use instead of ~/.config and ~/.cache
     HTTPS_PROXY, NO_PROXY, NO_COLOR          as usual";
 
-/// Access tokens for Zoqq, Roecny, Cambyopro and Voipex.
+/// Gets access tokens for Zoqq, Roecny, Cambyopro and Voipex.
 #[derive(Debug, Parser)]
-// Lines are not wrapped: what stands there is meant to be copied.
-#[command(name = "auth", version, term_width = 0, after_long_help = CODES)]
-#[command(after_help = "`auth --help` tells the exit codes and the settings, `auth COMMAND --help` shows examples.")]
+// Lines are not wrapped, so that the examples can be copied.
+#[command(name = "auth", version, term_width = 0, after_long_help = LONG_HELP)]
+#[command(after_help = "`auth --help` explains exit codes and settings, `auth COMMAND --help` shows examples.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Tells on stderr of each login, its attempts and its end; never a secret
+    /// Logs each login, its attempts and its result to stderr; never a secret
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Logs in to all four against a built-in sandbox; needs no credentials
+    /// Logs in to all four providers in a built-in sandbox; needs no credentials
     #[command(after_help = "Example:\n    auth demo")]
     Demo,
-    /// Prints an access token, and nothing else
+    /// Prints an access token and nothing else
     Token(TokenArgs),
     /// Runs a command with access tokens in its environment
     Exec(ExecArgs),
-    /// Tells what is known of the tokens, without a request; never a token
+    /// Shows accounts and cached tokens without sending a request; never prints a token
     Status(StatusArgs),
-    /// Finds out what is wrong, step by step; does not log in
+    /// Checks the settings and the connection step by step, without logging in
     Check(CheckArgs),
-    /// Forgets cached tokens, and what is remembered of refusals
+    /// Removes cached tokens and remembered refusals
     Clear(ClearArgs),
-    /// Serves the four login APIs on this machine, until interrupted
+    /// Serves the four login APIs on this machine until interrupted
     Sandbox(SandboxArgs),
-    /// Serves an API on this machine with the token added, until interrupted
+    /// Forwards requests to an API and adds the token, until interrupted
     Proxy(ProxyArgs),
     /// Prints the completions for a shell
     #[command(after_help = "Examples:
     auth completions bash > ~/.local/share/bash-completion/completions/auth
     auth completions fish > ~/.config/fish/completions/auth.fish")]
     Completions {
-        /// Which shell
+        /// The shell
         shell: Shell,
     },
-    /// Writes the manual pages, one for each command
+    /// Writes the manual pages, one per command
     #[command(after_help = "Example:\n    auth man ~/.local/share/man/man1 && man auth-token")]
     Man {
-        /// Where to; it is made where it is missing
+        /// The directory for the pages; it is created if it does not exist
         #[arg(value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
@@ -95,27 +95,28 @@ pub(crate) enum Command {
     auth token voipex --min-ttl 10m
     pass show voipex | auth token voipex --username me@example.com --password-stdin")]
 pub(crate) struct TokenArgs {
-    /// A provider, or a profile of the config file
+    /// A provider or a profile of the config file
     pub(crate) provider: String,
-    /// How to print it
+    /// Sets the output format
     #[arg(long, value_enum, default_value_t = Format::Token)]
     pub(crate) format: Format,
-    /// Gets another token, though the cached one is good; that stays where this fails
+    /// Gets a new token although the cached one is valid; if that fails, the cached one is kept
     #[arg(long)]
     pub(crate) refresh: bool,
     #[command(flatten)]
-    pub(crate) wish: Wish,
+    pub(crate) options: TokenOptions,
     #[command(flatten)]
     pub(crate) flags: Flags,
 }
 
-/// What a token must be, and where it may come from.
+/// The options of the commands that get tokens.
 #[derive(Debug, Args)]
-pub(crate) struct Wish {
-    /// How much of its life must be left, such as 90s or 10m
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s", hide_default_value = true)]
+pub(crate) struct TokenOptions {
+    /// Sets the minimum time for which the token must still be valid, such as 90s or 10m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(default_value = "0s", hide_default_value = true)]
     pub(crate) min_ttl: Duration,
-    /// Neither reads nor writes the cache; refusals are not remembered then
+    /// Does not use the cache; refused credentials are then not remembered
     #[arg(long)]
     pub(crate) no_cache: bool,
 }
@@ -126,7 +127,7 @@ pub(crate) enum Format {
     Token,
     /// `Authorization: Bearer ...`
     Header,
-    /// An object with the token, its times, its scope and where it is from
+    /// A JSON object with the token, its times, its scope and its source
     Json,
     /// `export` lines for sh, bash and zsh
     Env,
@@ -136,7 +137,7 @@ pub(crate) enum Format {
     Powershell,
     /// An ExecCredential for kubectl
     ExecCredential,
-    /// A config for `curl -K -`, with the other headers that the API wants
+    /// A config for `curl -K -`, with all headers that the API requires
     Curl,
 }
 
@@ -145,18 +146,19 @@ pub(crate) enum Format {
     auth exec voipex -- sh -c 'curl -H \"Authorization: Bearer $VOIPEX_ACCESS_TOKEN\" https://ipbxapi.voipex.io/calls'
     auth exec zoqq roecny -- make reports
 
-For each PROVIDER the command gets its name in capitals and _ACCESS_TOKEN (SUPPORT_DESK_ACCESS_TOKEN for support-desk), and
-the same with _EXPIRES_AT. It does not get the passwords, keys and secrets that log in, but for what the API wants beside
-the token (ZOQQ_API_KEY). AUTH_EXEC names the providers there: within, `auth exec` refuses to run.
+For each PROVIDER, the command gets two variables: SUPPORT_DESK_ACCESS_TOKEN for support-desk, with the token, and
+SUPPORT_DESK_ACCESS_TOKEN_EXPIRES_AT. Variables with passwords, keys and other login secrets are removed, except those
+that the API requires in addition to the token (ZOQQ_API_KEY). AUTH_EXEC contains the PROVIDERs; if it is set,
+`auth exec` refuses to run.
 
-`auth` ends with the command's own exit code; 126 where it cannot be run, 127 where there is none. A token ends while a long
-command runs: see `auth proxy` for that.")]
+The exit code is that of the command, 126 if the command cannot be run, or 127 if it does not exist. A token can expire
+during a long command; `auth proxy` avoids that.")]
 pub(crate) struct ExecArgs {
-    /// Providers, or profiles of the config file
+    /// Providers or profiles of the config file
     #[arg(required = true, value_name = "PROVIDER")]
     pub(crate) providers: Vec<String>,
     #[command(flatten)]
-    pub(crate) wish: Wish,
+    pub(crate) options: TokenOptions,
     #[command(flatten)]
     pub(crate) flags: Flags,
     /// The command and its arguments
@@ -169,10 +171,10 @@ pub(crate) struct ExecArgs {
     auth status
     auth status voipex --format json")]
 pub(crate) struct StatusArgs {
-    /// Providers, or profiles of the config file; all that are set up where none is named
+    /// Providers or profiles of the config file; without any, all that are set up
     #[arg(value_name = "PROVIDER")]
     pub(crate) providers: Vec<String>,
-    /// How to print it
+    /// Sets the output format
     #[arg(long, value_enum, default_value_t = StatusFormat::Table)]
     pub(crate) format: StatusFormat,
     #[command(flatten)]
@@ -181,9 +183,9 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StatusFormat {
-    /// A line each; where stdout is no terminal without a heading, and with a tab between two columns
+    /// One line per account; tab-separated and without a heading if stdout is not a terminal
     Table,
-    /// An array of objects
+    /// A JSON array of objects
     Json,
 }
 
@@ -192,7 +194,7 @@ pub(crate) enum StatusFormat {
     auth check voipex
     AUTH_CA_FILE=company.pem auth check")]
 pub(crate) struct CheckArgs {
-    /// Providers, or profiles of the config file; all that are set up where none is named
+    /// Providers or profiles of the config file; without any, all that are set up
     #[arg(value_name = "PROVIDER")]
     pub(crate) providers: Vec<String>,
     #[command(flatten)]
@@ -204,7 +206,7 @@ pub(crate) struct CheckArgs {
     auth clear voipex
     auth clear")]
 pub(crate) struct ClearArgs {
-    /// Providers, or profiles of the config file; the whole cache where none is named
+    /// Providers or profiles of the config file; without any, the whole cache
     #[arg(value_name = "PROVIDER")]
     pub(crate) providers: Vec<String>,
     #[command(flatten)]
@@ -217,20 +219,27 @@ pub(crate) struct ClearArgs {
     auth sandbox --port 8099 --ttl 10s
     auth sandbox --fault voipex=503 --fault zoqq=latency:2s
 
-Faults, of every login answer of an API: a status (503), retry-after:SECONDS (429 with that header), latency:DURATION,
-drip:DURATION (that pause between two bytes), truncated, oversized, redirect:URL, body:TEXT (200 with that body).
+A fault applies to every login response of the API:
+    503                  this status (200 to 999)
+    retry-after:SECONDS  status 429 with this Retry-After header
+    latency:DURATION     a delay before the response
+    drip:DURATION        a delay between every two bytes
+    truncated            a response that ends too early
+    oversized            a response that is too long
+    redirect:URL         a redirect to this URL
+    body:TEXT            status 200 with this body
 
-Beside the logins, /api/protected at the root of the address answers 200 to any token that was issued there.")]
+In addition, the path /api/protected responds with 200 to every token that this sandbox has issued.")]
 pub(crate) struct SandboxArgs {
-    /// Which port; a free one where none is given
+    /// Sets the port; without this option, a free one is chosen
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub(crate) port: u16,
-    /// How long tokens live, in whole seconds from 1s to a year; as the real ones where it is not given
+    /// Sets the lifetime of tokens, in whole seconds from 1s to 365days; without this option, that of the real APIs
     #[arg(long, value_name = "DURATION", value_parser = whole_seconds)]
     pub(crate) ttl: Option<Duration>,
-    /// What goes wrong, as API=FAULT; once for each API
+    /// Sets the fault of an API; can be given once per API
     #[arg(long = "fault", value_name = "API=FAULT")]
-    pub(crate) faults: Vec<ApiFault>,
+    pub(crate) faults: Vec<SandboxFault>,
 }
 
 #[derive(Debug, Args)]
@@ -238,18 +247,18 @@ pub(crate) struct SandboxArgs {
     auth proxy voipex --to https://ipbxapi.voipex.io --listen 127.0.0.1:8080
     curl http://127.0.0.1:8080/calls
 
-It prints its own address, and answers requests for that address alone. A request whose token is rejected is sent once
-more with the next one; without a token nothing is sent.")]
+The proxy prints its address, and accepts only requests for that address. If the API rejects the token, the request is
+sent once more with a new token. Without a token, nothing is sent.")]
 pub(crate) struct ProxyArgs {
-    /// A provider, or a profile of the config file
+    /// A provider or a profile of the config file
     pub(crate) provider: String,
-    /// The API's scheme and host, such as `https://api.example.com`; the token goes nowhere else
+    /// Sets the scheme and host of the API, such as `https://api.example.com`; the token is sent nowhere else
     #[arg(long, value_name = "ORIGIN", value_hint = ValueHint::Url)]
     pub(crate) to: String,
-    /// Where to listen, on this machine alone; port 0 is a free one
+    /// Sets the loopback address to listen on; port 0 chooses a free one
     #[arg(long, value_name = "ADDR", value_parser = loopback, default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
-    /// Neither reads nor writes the cache; refusals are remembered while it runs
+    /// Does not use the cache; refused credentials are remembered until the proxy stops
     #[arg(long)]
     pub(crate) no_cache: bool,
     #[command(flatten)]
@@ -260,18 +269,18 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 fn whole_seconds(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let is_good = (Duration::from_secs(1)..=YEAR).contains(&duration) && duration.subsec_nanos() == 0;
-    if is_good { Ok(duration) } else { Err("give whole seconds, from 1s to 365days".into()) }
+    let is_valid = (Duration::from_secs(1)..=YEAR).contains(&duration) && duration.subsec_nanos() == 0;
+    if is_valid { Ok(duration) } else { Err("expected whole seconds from 1s to 365days".into()) }
 }
 
-/// Whoever reaches the proxy has the token's power.
+/// Parses an address to listen on. Other machines must not reach the proxy, because every client can use the token.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| "give address and port, such as 127.0.0.1:8080")?;
+    let address: SocketAddr =
+        text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8080".to_owned())?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {
-        Err("whoever reaches the proxy has the token's power, so it is for this machine alone: give a loopback address"
-            .into())
+        Err("expected a loopback address, because every client of the proxy can use the token".into())
     }
 }
 
@@ -282,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_passes_the_checks_of_clap() {
         Cli::command().debug_assert();
     }
 

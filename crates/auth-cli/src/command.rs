@@ -1,4 +1,4 @@
-//! The commands, a file each.
+//! The commands, one file each.
 
 mod check;
 mod clear;
@@ -11,7 +11,7 @@ mod status;
 mod token;
 
 use crate::args::Command;
-use crate::failure::Result;
+use crate::error::Result;
 
 pub(crate) async fn run(command: Command) -> Result<()> {
     match command {

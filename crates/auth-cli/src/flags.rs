@@ -1,36 +1,36 @@
-//! The settings of a provider, as flags.
+//! The flags with a provider's settings.
 
 use clap::{Args, ValueHint};
 
-/// The settings of a provider. None of these takes a secret.
+/// The settings of a provider. No flag takes a secret, because other users can see a program's arguments.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Settings of the provider")]
 pub(crate) struct Flags {
-    /// Scheme, host and an optional path prefix
+    /// Sets the URL of the API: scheme, host and an optional path prefix
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     base_url: Option<String>,
-    /// The path of the login
+    /// Sets the path of the login
     #[arg(long, value_name = "PATH")]
     login_path: Option<String>,
-    /// Which revision of the login the server speaks
+    /// Sets the revision of the login API
     #[arg(long, value_name = "NAME")]
     revision: Option<String>,
-    /// The client id
+    /// Sets the client id
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
-    /// The user name
+    /// Sets the user name
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
-    /// The e-mail address
+    /// Sets the e-mail address
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
-    /// Cambyopro: the name of the client id's field in the request
+    /// Sets the name of the request field for the client id (Cambyopro)
     #[arg(long, value_name = "NAME")]
     client_id_field: Option<String>,
-    /// Cambyopro: the name of the client secret's field in the request
+    /// Sets the name of the request field for the client secret (Cambyopro)
     #[arg(long, value_name = "NAME")]
     client_secret_field: Option<String>,
-    /// The scope to ask for, space-separated
+    /// Sets the scopes to request, separated by spaces
     #[arg(long, value_name = "SCOPE")]
     scope: Option<String>,
     /// Reads the password from stdin
@@ -45,7 +45,7 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// What was given, by the names of the settings.
+    /// Returns the settings that were given, by name.
     pub(crate) fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
             ("base_url", &self.base_url),
@@ -61,7 +61,7 @@ impl Flags {
         all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
     }
 
-    /// The setting whose value is on stdin.
+    /// Returns the setting to read from stdin.
     pub(crate) fn on_stdin(&self) -> Option<&'static str> {
         let all = [
             ("password", self.password_stdin),
@@ -75,16 +75,15 @@ impl Flags {
 #[cfg(test)]
 mod tests {
     use auth_all::ProviderConfig;
-    use clap::CommandFactory;
+    use clap::{Args, Command};
 
-    use crate::args::Cli;
+    use super::Flags;
     use crate::setting::is_secret;
 
     #[test]
-    fn each_setting_has_its_flag_and_a_secret_is_for_stdin() {
-        let command = Cli::command();
-        let token = command.find_subcommand("token").unwrap();
-        let has = |flag: &str| token.get_arguments().any(|argument| argument.get_long() == Some(flag));
+    fn every_setting_has_a_flag_and_a_secret_is_read_from_stdin() {
+        let command = Flags::augment_args(Command::new("auth"));
+        let has = |flag: &str| command.get_arguments().any(|argument| argument.get_long() == Some(flag));
         for setting in ProviderConfig::PROVIDERS.iter().flat_map(|name| ProviderConfig::setting_names(name).unwrap()) {
             let flag = setting.replace('_', "-");
             assert_eq!(has(&flag), !is_secret(setting), "{setting}");

@@ -1,4 +1,4 @@
-//! The forms in which a token is printed.
+//! The formats in which `auth token` prints a token.
 
 use std::io::{self, Write};
 
@@ -9,26 +9,26 @@ use shell_quote::{Fish, Sh};
 
 use crate::account::Account;
 use crate::args::Format;
-use crate::clock::{stamp, unix};
-use crate::failure::{Failure, Result};
-use crate::session::Source;
+use crate::error::{CliError, Result};
+use crate::session::TokenOrigin;
+use crate::timestamp::{rfc3339, unix_seconds};
 
-/// What kubectl tells a plugin, as JSON.
+/// The variable in which kubectl sends its request to a credential plugin, as JSON.
 pub(crate) const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 
-/// The text for stdout; `version` is that of [`version`].
+/// Returns the text for stdout. `version` comes from [`exec_credential_version`] and matters for that format only.
 pub(crate) fn render(
     format: Format,
     version: &'static str,
     account: &Account,
     token: &AccessToken,
-    source: Source,
+    origin: TokenOrigin,
 ) -> Result<SecretBytes> {
     let mut out = SecretBytes::with_capacity(4096 + 2 * token.expose().len());
     let written = match format {
         Format::Token => writeln!(out, "{}", token.expose()),
         Format::Header => writeln!(out, "Authorization: {} {}", token.token_type(), token.expose()),
-        Format::Json => json(&mut out, &Description::of(account, token, source)),
+        Format::Json => json(&mut out, &TokenDescription::of(account, token, origin)),
         Format::Env => for_shell(&mut out, account, token, ["export ", "="], |value| Sh::quote_vec(value)),
         Format::Fish => for_shell(&mut out, account, token, ["set -gx ", " "], |value| Fish::quote_vec(value)),
         Format::Powershell => for_shell(&mut out, account, token, ["$env:", " = "], |value| {
@@ -41,38 +41,38 @@ pub(crate) fn render(
     Ok(out)
 }
 
-/// What a command gets in its environment.
+/// Returns the variables that pass a token to a command or a shell.
 pub(crate) fn variables(account: &Account, token: &AccessToken) -> [(String, Secret); 2] {
-    let name = format!("{}_ACCESS_TOKEN", account.prefix());
-    let until = format!("{name}_EXPIRES_AT");
-    [(name, token.expose().into()), (until, stamp(token.expires_at()).into())]
+    let name = format!("{}_ACCESS_TOKEN", account.variable_prefix());
+    let expires_at = format!("{name}_EXPIRES_AT");
+    [(name, token.expose().into()), (expires_at, rfc3339(token.expires_at()).into())]
 }
 
 fn for_shell(
     out: &mut SecretBytes,
     account: &Account,
     token: &AccessToken,
-    [set, to]: [&str; 2],
+    [prefix, separator]: [&str; 2],
     quote: impl Fn(&str) -> Vec<u8>,
 ) -> io::Result<()> {
     variables(account, token).into_iter().try_for_each(|(name, value)| {
-        write!(out, "{set}{name}{to}")?;
+        write!(out, "{prefix}{name}{separator}")?;
         out.write_all(SecretBytes::from(quote(value.expose())).as_ref())?;
         writeln!(out)
     })
 }
 
-/// All headers that a call needs, for `curl -K -`.
+/// Writes all headers that a call to the API needs, for `curl -K -`.
 fn for_curl(out: &mut SecretBytes, token: &AccessToken) -> io::Result<()> {
     writeln!(out, "header = \"Authorization: {} {}\"", token.token_type(), escaped(token.expose()).expose())?;
     token.api_headers().iter().try_for_each(|(name, value)| {
-        // Checked to be ASCII when it was built.
+        // The provider checked that the value is ASCII when it made the header.
         let value = escaped(value.to_str().unwrap_or_default());
         writeln!(out, "header = \"{name}: {}\"", value.expose())
     })
 }
 
-/// By the rules of a curl config: within quotes, a backslash stands before a quote and before itself.
+/// Escapes a quoted value of a curl config file: a quote or a backslash gets a backslash in front.
 fn escaped(text: &str) -> Secret {
     let mut escaped = String::with_capacity(2 * text.len());
     for character in text.chars() {
@@ -90,7 +90,7 @@ fn json(out: &mut SecretBytes, value: &impl Serialize) -> io::Result<()> {
 }
 
 #[derive(Serialize)]
-struct Description<'a> {
+struct TokenDescription<'a> {
     access_token: &'a str,
     token_type: &'a str,
     expires_at: String,
@@ -99,26 +99,26 @@ struct Description<'a> {
     scope: Option<&'a str>,
     provider: &'a str,
     profile: Option<&'a str>,
-    source: Source,
+    source: TokenOrigin,
 }
 
-impl<'a> Description<'a> {
-    fn of(account: &'a Account, token: &'a AccessToken, source: Source) -> Self {
+impl<'a> TokenDescription<'a> {
+    fn of(account: &'a Account, token: &'a AccessToken, origin: TokenOrigin) -> Self {
         Self {
             access_token: token.expose(),
             token_type: token.token_type(),
-            expires_at: stamp(token.expires_at()),
-            expires_at_unix: unix(token.expires_at()),
-            issued_at: stamp(token.issued().wall),
+            expires_at: rfc3339(token.expires_at()),
+            expires_at_unix: unix_seconds(token.expires_at()),
+            issued_at: rfc3339(token.issued().wall),
             scope: token.scope(),
             provider: account.provider,
             profile: account.is_profile.then_some(&account.name),
-            source,
+            source: origin,
         }
     }
 }
 
-/// The answer of a credential plugin (client.authentication.k8s.io).
+/// The response of a credential plugin (client.authentication.k8s.io).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ExecCredential<'a> {
@@ -134,7 +134,7 @@ struct Status<'a> {
     expiration_timestamp: String,
 }
 
-/// What kubectl asks for, as far as it counts here.
+/// The parts of kubectl's request that matter here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ExecInfo {
@@ -147,21 +147,24 @@ const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authenti
 
 impl<'a> ExecCredential<'a> {
     fn of(api_version: &'static str, token: &'a AccessToken) -> Self {
-        let status = Status { token: token.expose(), expiration_timestamp: stamp(token.expires_at()) };
+        let status = Status { token: token.expose(), expiration_timestamp: rfc3339(token.expires_at()) };
         Self { api_version, kind: KIND, status }
     }
 }
 
-/// The version that kubectl asks for, where the format is its own: an answer in another one is refused there. `exec_info`
-/// is what [`EXEC_INFO`] holds.
-pub(crate) fn version(format: Format, exec_info: Option<&str>) -> Result<&'static str> {
+/// Returns the API version in which kubectl expects the response. It refuses any other.
+///
+/// `exec_info` is the value of [`EXEC_INFO`]. It is ignored for formats other than [`Format::ExecCredential`].
+pub(crate) fn exec_credential_version(format: Format, exec_info: Option<&str>) -> Result<&'static str> {
     let Some(text) = exec_info.filter(|_| format == Format::ExecCredential) else { return Ok(VERSIONS[0]) };
     let info: Option<ExecInfo> = serde_json::from_str(text).ok();
     let Some(info) = info.filter(|info| info.kind == KIND) else {
-        return Err(Failure::usage(format!("{EXEC_INFO} is set, and is not what kubectl sets: an {KIND} as JSON")));
+        return Err(CliError::usage(format!("{EXEC_INFO} must be an {KIND} as JSON, as kubectl sets it, or unset")));
     };
     let known = VERSIONS.into_iter().find(|version| *version == info.api_version);
-    known.ok_or_else(|| Failure::usage(format!("{EXEC_INFO} asks for another version than {}", VERSIONS.join(" or "))))
+    known.ok_or_else(|| {
+        CliError::usage(format!("{EXEC_INFO} requests an unknown version; known are {}", VERSIONS.join(" and ")))
+    })
 }
 
 #[cfg(test)]
@@ -176,35 +179,35 @@ mod tests {
 
     fn rendered(format: Format, token: &str) -> String {
         let token = AccessToken::new(token.into(), Duration::from_secs(60)).unwrap();
-        let out = render(format, VERSIONS[0], &account("support-desk"), &token, Source::Login).unwrap();
+        let out = render(format, VERSIONS[0], &account("support-desk"), &token, TokenOrigin::Login).unwrap();
         String::from_utf8(out.as_ref().to_vec()).unwrap()
     }
 
-    const HOSTILE: &str = r#"a'b"c\d$e`f;g"#;
+    const SPECIAL: &str = r#"a'b"c\d$e`f;g"#;
 
-    fn first(format: Format) -> String {
-        rendered(format, HOSTILE).lines().next().unwrap().to_owned()
+    fn first_line(format: Format) -> String {
+        rendered(format, SPECIAL).lines().next().unwrap().to_owned()
     }
 
     #[test]
-    fn a_token_of_any_characters_is_one_word() {
-        assert_eq!(rendered(Format::Token, HOSTILE), format!("{HOSTILE}\n"));
-        assert_eq!(rendered(Format::Header, HOSTILE), format!("Authorization: Bearer {HOSTILE}\n"));
-        assert_eq!(rendered(Format::Curl, HOSTILE), "header = \"Authorization: Bearer a'b\\\"c\\\\d$e`f;g\"\n");
-        assert_eq!(first(Format::Powershell), r#"$env:SUPPORT_DESK_ACCESS_TOKEN = 'a''b"c\d$e`f;g'"#);
-        assert_eq!(first(Format::Fish), r#"set -gx SUPPORT_DESK_ACCESS_TOKEN a\'b'"c\\d$e`f;g'"#);
+    fn a_token_with_special_characters_is_quoted() {
+        assert_eq!(rendered(Format::Token, SPECIAL), format!("{SPECIAL}\n"));
+        assert_eq!(rendered(Format::Header, SPECIAL), format!("Authorization: Bearer {SPECIAL}\n"));
+        assert_eq!(rendered(Format::Curl, SPECIAL), "header = \"Authorization: Bearer a'b\\\"c\\\\d$e`f;g\"\n");
+        assert_eq!(first_line(Format::Powershell), r#"$env:SUPPORT_DESK_ACCESS_TOKEN = 'a''b"c\d$e`f;g'"#);
+        assert_eq!(first_line(Format::Fish), r#"set -gx SUPPORT_DESK_ACCESS_TOKEN a\'b'"c\\d$e`f;g'"#);
     }
 
     #[cfg(unix)]
     #[test]
-    fn sh_reads_what_was_written() {
-        let script = format!("{}; printf %s \"$SUPPORT_DESK_ACCESS_TOKEN\"", first(Format::Env));
+    fn sh_reads_the_token_unchanged() {
+        let script = format!("{}; printf %s \"$SUPPORT_DESK_ACCESS_TOKEN\"", first_line(Format::Env));
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), HOSTILE);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), SPECIAL);
     }
 
     #[test]
-    fn json_has_all_its_members() {
+    fn json_has_all_documented_members() {
         let value: serde_json::Value = serde_json::from_str(&rendered(Format::Json, "t")).unwrap();
         let expected = [
             "access_token",
@@ -225,16 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn kubectl_is_answered_in_its_own_version() {
-        let asked = |version: &str| {
+    fn kubectl_gets_the_version_that_it_requests() {
+        let request = |version: &str| {
             format!(r#"{{"kind":"ExecCredential","apiVersion":"{version}","spec":{{"interactive":false}}}}"#)
         };
-        let version = |exec_info: Option<&str>| version(Format::ExecCredential, exec_info);
+        let version = |exec_info: Option<&str>| exec_credential_version(Format::ExecCredential, exec_info);
         assert_eq!(version(None).unwrap(), VERSIONS[0]);
         for known in VERSIONS {
-            assert_eq!(version(Some(&asked(known))).unwrap(), known);
+            assert_eq!(version(Some(&request(known))).unwrap(), known);
         }
-        for wrong in ["", "{}", "[]", &asked("client.authentication.k8s.io/v2"), r#"{"kind":"Pod","apiVersion":"v1"}"#]
+        for wrong in
+            ["", "{}", "[]", &request("client.authentication.k8s.io/v2"), r#"{"kind":"Pod","apiVersion":"v1"}"#]
         {
             assert!(version(Some(wrong)).is_err(), "{wrong}");
         }

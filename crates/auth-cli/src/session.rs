@@ -1,4 +1,4 @@
-//! An account's tokens: from the cache, and else by login.
+//! The tokens of one account: from the cache, or by a login.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,34 +12,38 @@ use etcetera::BaseStrategy;
 use serde::Serialize;
 
 use crate::account::Account;
-use crate::config::places;
-use crate::failure::{Failure, Result, with_causes};
+use crate::config::base_dirs;
+use crate::error::{CliError, Result};
+use crate::text::with_causes;
 use crate::transport::LazyTransport;
 
 pub(crate) type Manager = TokenManager<Arc<dyn Provider>, LazyTransport>;
 
-/// The cache on disk: where `AUTH_CACHE_DIR` says, or the user's place for caches.
-pub(crate) fn cache() -> Result<FileStore> {
-    let set = env::var_os("AUTH_CACHE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let dir = set.map_or_else(|| places().map(|places| places.cache_dir().join("auth")), Ok)?;
+/// Opens the cache on disk: in `AUTH_CACHE_DIR`, or in the user's cache directory.
+pub(crate) fn open_cache() -> Result<FileStore> {
+    let given = env::var_os("AUTH_CACHE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let dir = given.map_or_else(|| base_dirs().map(|dirs| dirs.cache_dir().join("auth")), Ok)?;
     let cache = store_file::Builder::from_env().and_then(|builder| builder.with_dir(&dir).build());
-    cache.map_err(|error| useless(&dir, error))
+    cache.map_err(|error| cache_error(&dir, error))
 }
 
-/// Without a cache, what was refused would be tried again each time: it is left out by wish alone.
-fn useless(dir: &Path, error: Error) -> Failure {
-    Failure::from(error)
-        .of(&format!("the cache in {}", dir.display()))
-        .with_advice("AUTH_CACHE_DIR moves it; --no-cache does without, where a command has that")
+/// Returns the error of a cache that cannot be used.
+///
+/// There is no silent fallback to no cache: refused credentials would then be sent again by every call, because nothing
+/// would remember the refusal.
+fn cache_error(dir: &Path, error: Error) -> CliError {
+    CliError::from(error)
+        .in_context(&format!("the cache in {}", dir.display()))
+        .with_advice("set AUTH_CACHE_DIR to use another directory, or pass --no-cache to a command that has it")
 }
 
-/// Of a token's life, what may be asked for.
-const MOST_OF_LIFE: f64 = 0.95;
+/// The largest part of a token's lifetime that `--min-ttl` may ask for.
+const MAX_MIN_TTL: f64 = 0.95;
 
-/// Where a token comes from.
+/// The place that a token comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Source {
+pub(crate) enum TokenOrigin {
     Cache,
     Login,
 }
@@ -65,73 +69,83 @@ impl Session {
         Ok(Self { account, provider, tokens, transport, cache: cache.cloned() })
     }
 
-    /// Gives a token with so much left, by login where the cache has none.
+    /// Returns a token that is valid for at least `min_ttl`, and logs in if the cache has none.
     ///
-    /// One that is usable is not renewed early: this process would have to wait for that.
-    pub(crate) async fn token(&self, min_ttl: Duration) -> Result<(AccessToken, Source)> {
-        self.recall().await?;
+    /// A usable token is not renewed early, because this short program would have to wait for the renewal.
+    pub(crate) async fn token(&self, min_ttl: Duration) -> Result<(AccessToken, TokenOrigin)> {
+        self.load_cached().await?;
         if let Some(token) = self.tokens.cached() {
             if token.remaining_at(&SystemClock.now()) >= min_ttl {
-                return Ok((token, Source::Cache));
+                return Ok((token, TokenOrigin::Cache));
             }
-            // The next one would have less on its arrival, and so on with each call.
-            if min_ttl > token.lifetime().mul_f64(MOST_OF_LIFE) {
-                return Err(self.too_long());
+            // A new token would arrive with less time left than that, so every call would log in again.
+            if min_ttl > token.lifetime().mul_f64(MAX_MIN_TTL) {
+                return Err(self.min_ttl_too_long());
             }
         }
-        self.ready()?;
-        self.told(self.tokens.token_valid_for(min_ttl).await)
+        self.prepare_login()?;
+        self.with_origin(self.tokens.token_valid_for(min_ttl).await)
     }
 
-    /// Gets another token, with so much left.
-    pub(crate) async fn renew(&self, min_ttl: Duration) -> Result<(AccessToken, Source)> {
-        self.recall().await?;
-        self.ready()?;
-        let (token, source) = self.told(self.tokens.renew().await)?;
-        if token.remaining_at(&SystemClock.now()) < min_ttl { Err(self.too_long()) } else { Ok((token, source)) }
+    /// Gets a new token that is valid for at least `min_ttl`.
+    pub(crate) async fn renew(&self, min_ttl: Duration) -> Result<(AccessToken, TokenOrigin)> {
+        self.load_cached().await?;
+        self.prepare_login()?;
+        let (token, origin) = self.with_origin(self.tokens.renew().await)?;
+        if token.remaining_at(&SystemClock.now()) < min_ttl {
+            Err(self.min_ttl_too_long())
+        } else {
+            Ok((token, origin))
+        }
     }
 
-    /// Sees to all that a login needs here, so that what is wrong with it is told as such, and is not remembered as a
-    /// failure of the provider's.
-    fn ready(&self) -> Result<()> {
-        self.cache.as_ref().map_or(Ok(()), |cache| cache.probe().map_err(|error| useless(cache.dir(), error)))?;
+    /// Checks the cache and the transport before a login.
+    ///
+    /// During the login, an error of either would count as a failed login. The cooldown after it would then delay the
+    /// next call although the provider is not the cause.
+    fn prepare_login(&self) -> Result<()> {
+        if let Some(cache) = &self.cache {
+            cache.probe().map_err(|error| cache_error(cache.dir(), error))?;
+        }
         self.transport.build().map(drop)
     }
 
-    fn too_long(&self) -> Failure {
-        let text = format!("--min-ttl: no token of {} has that much left when it arrives", self.provider.name());
-        self.account.of(Failure::usage(text))
+    fn min_ttl_too_long(&self) -> CliError {
+        let text = format!("--min-ttl: no token of {} is valid for that long", self.provider.name());
+        self.account.in_context(CliError::usage(text))
     }
 
-    fn told(&self, result: std::result::Result<AccessToken, Error>) -> Result<(AccessToken, Source)> {
+    fn with_origin(&self, result: std::result::Result<AccessToken, Error>) -> Result<(AccessToken, TokenOrigin)> {
         match result {
-            // Another process may have logged in meanwhile.
-            Ok(token) => Ok((token, if self.transport.was_used() { Source::Login } else { Source::Cache })),
-            Err(error) if error.setting() == Some("min_validity") => Err(self.too_long()),
-            Err(error) => {
-                let (name, uri) = (&self.account.name, self.provider.login_request().uri().clone());
-                Err(self
-                    .account
-                    .of(error.into())
-                    .with_hint(&format!("{name} logs in at {uri}; `auth check {name}` goes there step by step")))
-            }
+            // If no request was sent, another process has logged in and its token came through the cache.
+            Ok(token) if self.transport.was_used() => Ok((token, TokenOrigin::Login)),
+            Ok(token) => Ok((token, TokenOrigin::Cache)),
+            Err(error) if error.setting() == Some("min_validity") => Err(self.min_ttl_too_long()),
+            Err(error) => Err(self.login_error(error)),
         }
     }
 
-    /// Takes what the cache knows.
-    pub(crate) async fn recall(&self) -> Result<()> {
+    fn login_error(&self, error: Error) -> CliError {
+        let name = &self.account.name;
+        let uri = self.provider.login_request().uri().clone();
+        let advice = format!("{name} logs in at {uri}; run `auth check {name}` to test each step on the way there");
+        self.account.in_context(error.into()).with_network_advice(&advice)
+    }
+
+    /// Loads the cached token and the cooldown of earlier failures.
+    pub(crate) async fn load_cached(&self) -> Result<()> {
         let recalled = self.tokens.recall().await;
         recalled.map_err(|error| match &self.cache {
-            Some(cache) => useless(cache.dir(), error),
+            Some(cache) => cache_error(cache.dir(), error),
             None => error.into(),
         })
     }
 
-    /// Removes all that the cache has of this account.
-    pub(crate) fn forget(&self, cache: &FileStore) -> Result<()> {
+    /// Removes everything that the cache holds for this account.
+    pub(crate) fn clear(&self, cache: &FileStore) -> Result<()> {
         if let Some(identity) = self.provider.identity() {
             let removed = cache.remove(&cache.sealing().name(self.provider.name(), &identity));
-            removed.map_err(|error| Failure::other(with_causes(&error)))?;
+            removed.map_err(|error| CliError::other(with_causes(&error)))?;
         }
         Ok(())
     }

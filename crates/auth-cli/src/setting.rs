@@ -1,4 +1,4 @@
-//! Settings: which are secrets, what their variables are called, and where they are found.
+//! Settings: which of them are secrets, the names of their variables, and where their values come from.
 
 use std::env;
 use std::fmt::Display;
@@ -7,9 +7,9 @@ use std::io::{self, Read};
 use auth_all::core::{Secret, SecretBytes};
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 
-/// The settings that are no secrets. A name that is not here counts as one, so a new secret cannot be forgotten.
+/// The settings that are not secrets. Other names count as secrets, so that a new setting is safe by default.
 const OPEN: [&str; 9] = [
     "base_url",
     "client_id",
@@ -22,8 +22,8 @@ const OPEN: [&str; 9] = [
     "username",
 ];
 
-/// More than any secret is long, in bytes.
-const LONGEST: usize = 64 * 1024;
+/// The maximum length of a secret in bytes.
+const MAX_SECRET_LENGTH: usize = 64 * 1024;
 
 /// One setting of an account.
 #[derive(Debug)]
@@ -32,18 +32,19 @@ pub(crate) struct Setting {
     pub(crate) found: Option<(Secret, Origin)>,
 }
 
-/// Where a setting was found.
+/// The place that a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     Flag,
     Stdin,
+    /// The environment variable of this name.
     Environment(String),
-    /// In a profile, or where that says.
+    /// A profile of the config file, with the kind of its value.
     Profile(&'static str),
 }
 
 impl Origin {
-    /// The place, in a word.
+    /// Returns the place as one word.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Flag => "flag",
@@ -53,7 +54,7 @@ impl Origin {
         }
     }
 
-    /// The place, with what is needed to find it.
+    /// Returns the place with the details that help to find it.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Flag | Self::Stdin => self.name().into(),
@@ -67,31 +68,31 @@ pub(crate) fn is_secret(setting: &str) -> bool {
     !OPEN.contains(&setting)
 }
 
-/// The environment variable of a provider's setting.
+/// Returns the name of the environment variable of a provider's setting.
 pub(crate) fn variable(provider: &str, setting: &str) -> String {
     format!("{provider}_{setting}").to_ascii_uppercase()
 }
 
-/// The value of a variable; none where it is not set, or empty.
+/// Returns the value of an environment variable, or `None` if it is unset or empty.
 pub(crate) fn from_env(variable: &str) -> Result<Option<Secret>> {
     let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
     match value.into_string() {
         Ok(value) => Ok(Some(value.into())),
-        Err(_) => Err(Failure::usage(format!("{variable} is not Unicode text"))),
+        Err(_) => Err(CliError::usage(format!("{variable} is not valid Unicode"))),
     }
 }
 
-/// What stdin holds.
+/// Reads the value of a setting from stdin.
 pub(crate) fn from_stdin(setting: &str) -> Result<Secret> {
-    let fault = |problem: &dyn Display| Failure::usage(format!("`{setting}` was to come from stdin: {problem}"));
-    let secret = read(io::stdin().lock()).map_err(|error| fault(&error))?;
-    if secret.is_empty() { Err(fault(&"it is empty")) } else { Ok(secret) }
+    let usage = |problem: &dyn Display| CliError::usage(format!("cannot read `{setting}` from stdin: {problem}"));
+    let secret = read(io::stdin().lock()).map_err(|error| usage(&error))?;
+    if secret.is_empty() { Err(usage(&"the input is empty")) } else { Ok(secret) }
 }
 
-/// Reads a secret to its end, but for one line end.
+/// Reads a secret to its end and removes one line end.
 pub(crate) fn read(from: impl Read) -> io::Result<Secret> {
-    let mut bytes = SecretBytes::with_capacity(LONGEST + 1);
-    let mut from = from.take(LONGEST as u64 + 1);
+    let mut bytes = SecretBytes::with_capacity(MAX_SECRET_LENGTH + 1);
+    let mut from = from.take(MAX_SECRET_LENGTH as u64 + 1);
     let mut chunk = Zeroizing::new([0; 4096]);
     loop {
         match from.read(&mut *chunk)? {
@@ -99,10 +100,10 @@ pub(crate) fn read(from: impl Read) -> io::Result<Secret> {
             length => bytes.push(&chunk[..length]),
         }
     }
-    if bytes.as_ref().len() > LONGEST {
-        return Err(io::Error::other("it is longer than 64 KiB"));
+    if bytes.as_ref().len() > MAX_SECRET_LENGTH {
+        return Err(io::Error::other("longer than 64 KiB"));
     }
-    let text = std::str::from_utf8(bytes.as_ref()).map_err(|_| io::Error::other("it is not Unicode text"))?;
+    let text = std::str::from_utf8(bytes.as_ref()).map_err(|_| io::Error::other("not valid UTF-8"))?;
     Ok(text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(text).into())
 }
 
@@ -111,19 +112,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_to_be_open_is_a_secret() {
+    fn a_setting_that_is_not_listed_as_open_is_a_secret() {
         for secret in ["password", "api_key", "client_secret", "something_new"] {
             assert!(is_secret(secret), "{secret}");
         }
     }
 
     #[test]
-    fn one_line_end_is_none_of_a_secret() {
+    fn read_removes_one_line_end_and_refuses_what_is_too_long() {
         for (text, expected) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a\r", "a\r"), (" a ", " a ")] {
             assert_eq!(read(text.as_bytes()).unwrap().expose(), expected);
         }
         assert!(read(&b"\xff"[..]).is_err());
-        assert_eq!(read(io::repeat(b'a').take(LONGEST as u64)).unwrap().expose().len(), LONGEST);
-        assert!(read(io::repeat(b'a')).is_err(), "none is cut");
+        assert_eq!(read(io::repeat(b'a').take(MAX_SECRET_LENGTH as u64)).unwrap().expose().len(), MAX_SECRET_LENGTH);
+        assert!(read(io::repeat(b'a')).is_err(), "a long secret is refused, not cut");
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP client: with the root certificates of `AUTH_CA_FILE`, and only where it is needed.
+//! The HTTP client. It also trusts the root certificates of `AUTH_CA_FILE`, and is built only if a login needs it.
 
 use std::env;
 use std::fs;
@@ -9,26 +9,28 @@ use async_trait::async_trait;
 use auth_all::core::{Error, Request, ReqwestTransport, Response, Transport};
 use reqwest::{Certificate, Client, ClientBuilder};
 
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 
 const CA_FILE: &str = "AUTH_CA_FILE";
 
-const AGENT: &str = concat!("auth/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!("auth/", env!("CARGO_PKG_VERSION"));
 
-/// A client that trusts what `AUTH_CA_FILE` names, too.
-pub(crate) fn client() -> Result<ClientBuilder> {
-    Ok(Client::builder().user_agent(AGENT).tls_certs_merge(more_roots()?))
+/// Returns a client that trusts the certificates in `AUTH_CA_FILE` and those of the system.
+pub(crate) fn client_builder() -> Result<ClientBuilder> {
+    Ok(Client::builder().user_agent(USER_AGENT).tls_certs_merge(extra_roots()?))
 }
 
-fn more_roots() -> Result<Vec<Certificate>> {
+fn extra_roots() -> Result<Vec<Certificate>> {
     let Some(path) = env::var_os(CA_FILE).filter(|path| !path.is_empty()) else { return Ok(Vec::new()) };
-    let at = |problem: String| Failure::usage(format!("{CA_FILE} names {}, {problem}", path.display()));
-    let pem = fs::read(&path).map_err(|error| at(format!("which cannot be read: {error}")))?;
-    let roots = Certificate::from_pem_bundle(&pem).map_err(|_| at("which is not of PEM certificates".into()))?;
-    if roots.is_empty() { Err(at("which holds no certificate".into())) } else { Ok(roots) }
+    let usage = |problem: String| CliError::usage(format!("{CA_FILE}: {} {problem}", path.display()));
+    let pem = fs::read(&path).map_err(|error| usage(format!("cannot be read: {error}")))?;
+    let roots = Certificate::from_pem_bundle(&pem).map_err(|_| usage("is not a file of PEM certificates".into()))?;
+    if roots.is_empty() { Err(usage("contains no certificate".into())) } else { Ok(roots) }
 }
 
-/// Reads the root certificates with the first login: a cached token needs none, and they take longer than the rest.
+/// A transport that is built before the first login.
+///
+/// Loading the root certificates takes longer than the rest of the program, and a cached token needs none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LazyTransport(Arc<Lazy>);
 
@@ -39,16 +41,19 @@ struct Lazy {
 }
 
 impl LazyTransport {
-    /// Builds it, so that what is wrong with it is told as such, and not remembered as a failure of the login.
+    /// Builds the transport on the first call.
+    ///
+    /// A session calls this before it logs in. If `send` built it, an error in `AUTH_CA_FILE` would look like a failed
+    /// login and would be remembered as one.
     pub(crate) fn build(&self) -> Result<&ReqwestTransport> {
         if let Some(built) = self.0.built.get() {
             return Ok(built);
         }
-        let built = ReqwestTransport::from_client_builder(client()?)?;
+        let built = ReqwestTransport::from_client_builder(client_builder()?)?;
         Ok(self.0.built.get_or_init(|| built))
     }
 
-    /// Whether a request was made.
+    /// Returns whether a request has been sent.
     pub(crate) fn was_used(&self) -> bool {
         self.0.was_used.load(Ordering::Relaxed)
     }
@@ -60,7 +65,7 @@ impl Transport for LazyTransport {
         self.0.was_used.store(true, Ordering::Relaxed);
         match self.0.built.get() {
             Some(built) => built.send(request).await,
-            None => unreachable!("a session builds it before it logs in"),
+            None => unreachable!("the session builds the transport before it logs in"),
         }
     }
 }

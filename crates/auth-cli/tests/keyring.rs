@@ -1,4 +1,4 @@
-//! `{ keyring = "SERVICE/USER" }`, with a real Secret Service on a bus of its own.
+//! `{ keyring = "SERVICE/USER" }`, with a real Secret Service on a separate bus.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 #[cfg(all(feature = "keyring", target_os = "linux"))]
@@ -19,10 +19,10 @@ mod real {
     use left_out::{has_program, left_out};
 
     use super::GROUP;
-    use super::support::{Home, PROGRAM, Ran};
+    use super::support::{Home, PROGRAM, RunResult};
 
     #[test]
-    fn a_secret_is_kept_by_the_keyring() {
+    fn a_secret_is_read_from_the_keyring() {
         for program in ["dbus-run-session", "gnome-keyring-daemon", "secret-tool"] {
             if !has_program(program) {
                 left_out(GROUP, &format!("no {program} on the path; `cargo xtask test` installs it"));
@@ -38,25 +38,25 @@ mod real {
             {PROGRAM} token desk --format header"
         );
         let bus = home.command("dbus-run-session", &["--", "sh", "-c", &script]).output();
-        let ran = Ran::from(bus.unwrap());
-        let (missing, found) = ran.stdout.split_once('\n').unwrap();
-        assert!(missing.contains("desk: `password`: the keyring has no `auth-desk/me`"), "{ran:?}");
-        assert!(found.starts_with("Authorization: Bearer "), "{ran:?}");
+        let result = RunResult::from(bus.unwrap());
+        let (missing, found) = result.stdout.split_once('\n').unwrap();
+        assert!(missing.contains("desk: `password`: the keyring has no entry `auth-desk/me`"), "{result:?}");
+        assert!(found.starts_with("Authorization: Bearer "), "{result:?}");
         assert_eq!(home.sandbox.counters(Api::Voipex).logins, 1);
     }
 
     #[test]
-    fn without_a_keyring_that_is_said() {
+    fn without_a_keyring_the_error_names_it() {
         let home = Home::new().with("VOIPEX_PASSWORD", "").with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/no/such");
-        let configured = |entry: &str| {
+        let error_with = |entry: &str| {
             home.configure(
                 &format!("[profile.desk]\nprovider = \"voipex\"\npassword = {{ keyring = \"{entry}\" }}\n"),
                 0o644,
             );
             home.run(&["token", "desk"]).failed(2).to_owned()
         };
-        assert!(configured("no-user").contains("SERVICE/USER"));
-        let told = configured("auth-desk/me");
-        assert!(told.contains("the keyring cannot be used"), "{told}");
+        assert!(error_with("no-user").contains("SERVICE/USER"));
+        let stderr = error_with("auth-desk/me");
+        assert!(stderr.contains("the keyring cannot be used"), "{stderr}");
     }
 }

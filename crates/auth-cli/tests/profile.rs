@@ -1,4 +1,4 @@
-//! Profiles of the config file, and what comes before them.
+//! Profiles of the config file, and the settings with precedence over them.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -10,18 +10,18 @@ use std::os::unix::fs::PermissionsExt;
 use auth_sandbox::{Api, CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME};
 use support::Home;
 
-/// A profile of Voipex by this password.
+/// Returns a profile of Voipex with this value of `password`.
 fn voipex(home: &Home, password: &str) -> String {
     let base_url = home.sandbox.base_url(Api::Voipex);
     format!("provider = \"voipex\"\nbase_url = \"{base_url}\"\nusername = \"{USERNAME}\"\npassword = {password}\n")
 }
 
-fn token(home: &Home, profile: &str) -> support::Ran {
+fn token(home: &Home, profile: &str) -> support::RunResult {
     home.run(&["token", profile, "--format", "json"])
 }
 
 #[test]
-fn a_secret_is_a_reference() {
+fn a_secret_can_be_a_reference() {
     let home = Home::bare().with("DESK_PASSWORD", PASSWORD);
     fs::write(home.path().join("key"), format!("{PASSWORD}\n")).unwrap();
     fs::create_dir_all(home.path().join(".config/auth")).unwrap();
@@ -35,29 +35,36 @@ fn a_secret_is_a_reference() {
     ];
     for reference in references {
         home.configure(&format!("[profile.desk]\n{}", voipex(&home, &reference)), 0o644);
-        let ran = token(&home, "desk");
-        assert!(ran.line().contains("\"provider\":\"voipex\",\"profile\":\"desk\""), "{reference}: {ran:?}");
+        let result = token(&home, "desk");
+        assert!(
+            result.stdout_line().contains("\"provider\":\"voipex\",\"profile\":\"desk\""),
+            "{reference}: {result:?}"
+        );
     }
-    assert_eq!(home.sandbox.counters(Api::Voipex).logins, 1, "one identity, wherever the password is kept");
+    assert_eq!(
+        home.sandbox.counters(Api::Voipex).logins,
+        1,
+        "the same identity, no matter where the password is stored"
+    );
 }
 
 #[test]
-fn a_reference_that_leads_nowhere_is_named() {
+fn a_reference_that_cannot_be_resolved_is_named() {
     let home = Home::bare();
     let cases = [
-        ("{ env = \"UNSET\" }", "the variable UNSET is not set, or empty"),
+        ("{ env = \"UNSET\" }", "the variable UNSET is unset or empty"),
         ("{ file = \"/no/such\" }", "/no/such cannot be read"),
         ("{ command = [\"no-such-program\"] }", "`no-such-program` cannot be run"),
         ("{ command = [\"false\"] }", "`false` failed"),
         ("{ command = [\"yes\"] }", "longer than 64 KiB"),
         ("{ file = \"/dev/zero\" }", "longer than 64 KiB"),
-        ("{ command = [\"true\"] }", "`true` gives nothing"),
+        ("{ command = [\"true\"] }", "the output of `true` is empty"),
     ];
     for (reference, expected) in cases {
         home.configure(&format!("[profile.desk]\n{}", voipex(&home, reference)), 0o644);
-        let ran = token(&home, "desk");
-        let told = ran.failed(2);
-        assert!(told.contains("desk: `password`") && told.contains(expected), "{told}");
+        let result = token(&home, "desk");
+        let stderr = result.failed(2);
+        assert!(stderr.contains("desk: `password`") && stderr.contains(expected), "{stderr}");
     }
     #[cfg(not(feature = "keyring"))]
     {
@@ -67,21 +74,21 @@ fn a_reference_that_leads_nowhere_is_named() {
 }
 
 #[test]
-fn a_literal_secret_is_for_the_owners_eyes() {
+fn a_literal_secret_is_refused_if_other_users_can_read_the_file() {
     let home = Home::bare();
     let text = format!("[profile.desk]\n{}", voipex(&home, &format!("\"{PASSWORD}\"")));
     for mode in [0o644, 0o640, 0o604] {
         home.configure(&text, mode);
-        let ran = token(&home, "desk");
-        let told = ran.failed(2);
-        assert!(told.contains("chmod 600") && !told.contains(PASSWORD), "{told}");
+        let result = token(&home, "desk");
+        let stderr = result.failed(2);
+        assert!(stderr.contains("chmod 600") && !stderr.contains(PASSWORD), "{stderr}");
     }
     home.configure(&text, 0o600);
-    token(&home, "desk").line();
+    token(&home, "desk").stdout_line();
 }
 
 #[test]
-fn a_file_that_others_can_change_is_refused() {
+fn a_file_that_other_users_can_change_is_refused() {
     let home = Home::bare();
     for mode in [0o620, 0o602] {
         home.configure("", mode);
@@ -90,29 +97,29 @@ fn a_file_that_others_can_change_is_refused() {
 }
 
 #[test]
-fn a_flag_wins_over_the_environment_and_that_over_the_profile() {
+fn flags_override_the_environment_and_the_environment_overrides_the_profile() {
     let mut home = Home::bare();
     home.configure(
         &format!("[profile.desk]\n{}", voipex(&home, &format!("\"{PASSWORD}\""))).replace(USERNAME, "nobody"),
         0o600,
     );
-    let who = |home: &Home, more: &[&str]| {
+    let account = |home: &Home, more: &[&str]| {
         let arguments = [&["status", "desk", "--format", "json"], more].concat();
-        let ran = home.run(&arguments);
-        ran.stdout.lines().find(|line| line.contains("\"account\"")).unwrap().trim().to_owned()
+        let result = home.run(&arguments);
+        result.stdout.lines().find(|line| line.contains("\"account\"")).unwrap().trim().to_owned()
     };
-    assert_eq!(who(&home, &[]), "\"account\": \"nobody\",");
-    home.set("VOIPEX_USERNAME", "of-the-environment");
-    assert_eq!(who(&home, &[]), "\"account\": \"of-the-environment\",");
-    assert_eq!(who(&home, &["--username", USERNAME]), format!("\"account\": \"{USERNAME}\","));
-    home.run(&["token", "desk", "--username", USERNAME]).line();
+    assert_eq!(account(&home, &[]), "\"account\": \"nobody\",");
+    home.set("VOIPEX_USERNAME", "from-environment");
+    assert_eq!(account(&home, &[]), "\"account\": \"from-environment\",");
+    assert_eq!(account(&home, &["--username", USERNAME]), format!("\"account\": \"{USERNAME}\","));
+    home.run(&["token", "desk", "--username", USERNAME]).stdout_line();
     home.set("VOIPEX_USERNAME", "");
-    assert_eq!(who(&home, &[]), "\"account\": \"nobody\",", "an empty variable counts as unset");
+    assert_eq!(account(&home, &[]), "\"account\": \"nobody\",", "an empty variable counts as unset");
     assert!(home.run(&["status", "desk", "zoqq", "--username", "x"]).failed(2).contains("one PROVIDER"));
 }
 
 #[test]
-fn a_program_by_a_relative_path_lies_beside_the_file() {
+fn a_relative_path_of_a_program_starts_at_the_config_file() {
     let home = Home::bare();
     home.configure(&format!("[profile.desk]\n{}", voipex(&home, "{ command = [\"./password\"] }")), 0o644);
     let program = |directory: &std::path::Path, prints: &str| {
@@ -123,40 +130,41 @@ fn a_program_by_a_relative_path_lies_beside_the_file() {
     program(&home.path().join(".config/auth"), PASSWORD);
     let hostile = tempfile::tempdir().unwrap();
     program(hostile.path(), "wrong");
-    let ran = home.auth(&["token", "desk"]).current_dir(hostile.path()).output().unwrap();
-    support::Ran::from(ran).line();
+    let result = home.auth(&["token", "desk"]).current_dir(hostile.path()).output().unwrap();
+    support::RunResult::from(result).stdout_line();
 }
 
 #[test]
-fn a_command_is_run_only_where_its_value_counts() {
+fn a_command_is_run_only_if_its_value_is_used() {
     let home = Home::bare().with("VOIPEX_PASSWORD", PASSWORD);
     let mark = home.path().join("ran");
     let command = format!("{{ command = [\"touch\", \"{}\"] }}", mark.display());
     home.configure(&format!("[profile.desk]\n{}", voipex(&home, &command)), 0o644);
-    token(&home, "desk").line();
+    token(&home, "desk").stdout_line();
     assert!(!mark.exists());
 }
 
 #[test]
-fn s10_accounts_of_one_provider_are_kept_apart() {
+fn s10_accounts_of_one_provider_are_kept_separate() {
     let home = Home::bare();
     let base_url = home.sandbox.base_url(Api::Cambyopro);
     let profile = |name: &str, path: &str| {
         format!(
-            "[profile.{name}]\nprovider = \"cambyopro\"\nbase_url = \"{base_url}\"\nclient_id = \"{CLIENT_ID}\"\nclient_secret = {{ file = \"{path}\" }}\n"
+            "[profile.{name}]\nprovider = \"cambyopro\"\nbase_url = \"{base_url}\"\nclient_id = \"{CLIENT_ID}\"\n\
+             client_secret = {{ file = \"{path}\" }}\n"
         )
     };
     fs::create_dir_all(home.path().join(".config/auth")).unwrap();
     fs::write(home.path().join(".config/auth/right"), CLIENT_SECRET).unwrap();
     fs::write(home.path().join(".config/auth/wrong"), "x").unwrap();
     home.configure(&(profile("one", "right") + &profile("two", "wrong")), 0o644);
-    token(&home, "one").line();
+    token(&home, "one").stdout_line();
     assert!(token(&home, "two").failed(4).starts_with("auth: two: cambyopro: "));
     let status = home.run(&["status"]);
     assert_eq!((status.code, status.stdout.lines().count()), (0, 2), "{status:?}");
-    let words: Vec<Vec<&str>> = status.stdout.lines().map(|line| line.split('\t').collect()).collect();
+    let rows: Vec<Vec<&str>> = status.stdout.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(
-        (&words[0][..5], &words[1][..5]),
+        (&rows[0][..5], &rows[1][..5]),
         (
             &["one", "cambyopro", CLIENT_ID, "profile", "cached"][..],
             &["two", "cambyopro", CLIENT_ID, "profile", "failed"][..],
@@ -165,7 +173,7 @@ fn s10_accounts_of_one_provider_are_kept_apart() {
 }
 
 #[test]
-fn what_is_wrong_in_the_file_is_told_with_its_place() {
+fn an_error_in_the_file_names_its_place() {
     let home = Home::bare();
     let cases = [
         ("[profile.desk]\nprovider = \"acme\"\n", "profile desk: `provider` must be one of: zoqq"),
@@ -175,12 +183,14 @@ fn what_is_wrong_in_the_file_is_told_with_its_place() {
     ];
     for (text, expected) in cases {
         home.configure(text, 0o600);
-        let ran = token(&home, "desk");
-        let told = ran.failed(2);
-        assert!(told.contains(expected) && !told.contains("sentinel"), "{text}: {told}");
+        let result = token(&home, "desk");
+        let stderr = result.failed(2);
+        assert!(stderr.contains(expected) && !stderr.contains("sentinel"), "{text}: {stderr}");
     }
     let file = home.path().join(".config/auth/config.toml");
     fs::remove_file(&file).unwrap();
     let made = home.command("mkfifo", &[file.to_str().unwrap()]).status().unwrap();
-    assert!(made.success() && token(&home, "desk").failed(2).contains("config.toml: cannot be opened: it is no file"));
+    assert!(
+        made.success() && token(&home, "desk").failed(2).contains("config.toml: cannot be opened: not a regular file")
+    );
 }

@@ -1,4 +1,4 @@
-//! `auth proxy`: over real sockets, to the sandbox and to an API of the test's own.
+//! `auth proxy`: over real sockets, with the sandbox and with an API of this test.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -20,12 +20,12 @@ use axum::routing::any;
 use futures::StreamExt;
 use support::{Home, Server};
 
-/// An API that tells what it was asked, and echoes bodies as they come.
+/// Starts an API that shows the headers of requests and echoes bodies in chunks. Returns its origin.
 fn api() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let itself = origin.clone();
+    let own_origin = origin.clone();
     let app = Router::new()
         .route("/headers", any(|headers: HeaderMap| async move { format!("{headers:?}") }))
         .route(
@@ -40,8 +40,8 @@ fn api() -> String {
         .route(
             "/moved",
             any(move || {
-                let there = format!("{itself}/headers?x=1");
-                async move { (StatusCode::FOUND, [(header::LOCATION, there)]).into_response() }
+                let location = format!("{own_origin}/headers?x=1");
+                async move { (StatusCode::FOUND, [(header::LOCATION, location)]).into_response() }
             }),
         )
         .route(
@@ -85,21 +85,21 @@ fn proxy(home: &Home, provider: &str, to: &str) -> Proxy {
 }
 
 impl Proxy {
-    /// Sends a request as it stands, with `Host` and `Connection: close` added; gives the whole answer.
-    fn ask(&self, line: &str, more: &str) -> String {
+    /// Sends a request with `Host` and `Connection: close` added. Returns the whole response.
+    fn request(&self, line: &str, more: &str) -> String {
         self.raw(&format!("{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{more}\r\n", self.address))
     }
 
     fn get(&self, path: &str) -> String {
-        self.ask(&format!("GET {path}"), "")
+        self.request(&format!("GET {path}"), "")
     }
 
     fn raw(&self, request: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer);
-        answer
+        let mut response = String::new();
+        let _ = stream.read_to_string(&mut response);
+        response
     }
 
     fn connect(&self) -> TcpStream {
@@ -109,12 +109,12 @@ impl Proxy {
     }
 }
 
-fn status(answer: &str) -> u16 {
-    answer.split(' ').nth(1).unwrap_or_else(|| panic!("{answer:?}")).parse().unwrap()
+fn status(response: &str) -> u16 {
+    response.split(' ').nth(1).unwrap_or_else(|| panic!("{response:?}")).parse().unwrap()
 }
 
 #[test]
-fn a1_the_token_is_added_and_a_rejected_request_sent_once_more() {
+fn a1_the_token_is_added_and_a_rejected_request_is_sent_once_more() {
     let home = Home::new();
     let proxy = proxy(&home, "voipex", &home.sandbox.origin());
     assert_eq!(status(&proxy.get("/api/protected")), 200);
@@ -122,23 +122,23 @@ fn a1_the_token_is_added_and_a_rejected_request_sent_once_more() {
     assert_eq!(status(&proxy.get("/api/protected")), 200);
     let counters = home.sandbox.counters(Api::Voipex);
     assert_eq!((counters.logins, counters.refreshes, counters.served), (1, 1, 2));
-    home.run(&["token", "voipex"]).line();
-    assert_eq!(home.sandbox.counters(Api::Voipex).logins, 1, "one cache for all");
+    home.run(&["token", "voipex"]).stdout_line();
+    assert_eq!(home.sandbox.counters(Api::Voipex).logins, 1, "the proxy and `auth token` share the cache");
 }
 
 #[test]
-fn what_the_api_wants_beside_the_token_goes_with_it() {
+fn the_other_headers_that_the_api_requires_are_added() {
     let home = Home::new();
     let proxy = proxy(&home, "zoqq", &api());
     let seen = proxy.get("/headers");
     assert!(seen.contains("\"authorization\": \"Bearer ") && seen.contains("\"x-api-key\""), "{seen}");
     assert!(seen.contains("\"via\": \"1.1 auth\"") && !seen.contains(&proxy.address), "{seen}");
-    let own = proxy.ask("GET /headers", "Authorization: Basic b3du\r\n");
-    assert!(own.contains("\"authorization\": \"Basic b3du\""), "one's own is left alone: {own}");
+    let own = proxy.request("GET /headers", "Authorization: Basic b3du\r\n");
+    assert!(own.contains("\"authorization\": \"Basic b3du\""), "the client's own header is kept: {own}");
 }
 
 #[test]
-fn a_request_for_another_host_or_from_a_web_page_gets_nothing() {
+fn a_request_for_another_host_or_from_a_web_page_is_rejected() {
     let home = Home::new();
     let proxy = proxy(&home, "voipex", &home.sandbox.origin());
     let host = &proxy.address;
@@ -158,7 +158,7 @@ fn a_request_for_another_host_or_from_a_web_page_gets_nothing() {
 }
 
 #[test]
-fn bodies_stream_both_ways() {
+fn bodies_are_streamed_in_both_directions() {
     let home = Home::new();
     let proxy = proxy(&home, "voipex", &api());
     let mut stream = proxy.connect();
@@ -167,7 +167,7 @@ fn bodies_stream_both_ways() {
     let mut seen = String::new();
     for word in ["first", "second"] {
         stream.write_all(format!("{:x}\r\n{word}\r\n", word.len()).as_bytes()).unwrap();
-        // Each comes back before the next is sent.
+        // Each chunk comes back before the next is sent.
         while !seen.contains(word) {
             let mut piece = [0; 1024];
             let length = stream.read(&mut piece).unwrap();
@@ -183,36 +183,39 @@ fn bodies_stream_both_ways() {
     let mut sending = stream.try_clone().unwrap();
     let head = format!("POST /echo HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", proxy.address);
     let request = format!("{head}Content-Length: {}\r\n\r\n{large}", large.len());
-    // What is echoed is read meanwhile.
+    // A thread sends, because the echo must be read at the same time.
     let sender = thread::spawn(move || sending.write_all(request.as_bytes()).unwrap());
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
     sender.join().unwrap();
-    assert_eq!((status(&answer), answer.matches('x').count()), (200, large.len()));
+    assert_eq!((status(&response), response.matches('x').count()), (200, large.len()));
 }
 
 #[test]
-fn a_request_goes_on_as_it_came() {
+fn the_path_is_forwarded_unchanged() {
     let home = Home::new();
     let proxy = proxy(&home, "zoqq", &api());
     for path in ["/headers?a=%2e%2e&b", "//headers", "/a%2Fb/@:;,"] {
         assert_ne!(status(&proxy.get(path)), 400, "{path}");
     }
     for path in ["/x/../headers", "/x/%2e%2e/headers", "/./headers"] {
-        assert_eq!(status(&proxy.get(path)), 400, "not as another path: {path}");
+        assert_eq!(status(&proxy.get(path)), 400, "a path that would change is rejected: {path}");
     }
-    let empty = proxy.ask("GET /headers", "Authorization:\r\n");
-    assert!(empty.contains("\"authorization\": \"Bearer "), "A6: never bare: {empty}");
+    let empty = proxy.request("GET /headers", "Authorization:\r\n");
+    assert!(empty.contains("\"authorization\": \"Bearer "), "A6: no request without a token: {empty}");
     let old = proxy.raw(&format!("GET /headers HTTP/1.0\r\nHost: {}\r\n\r\n", proxy.address));
     assert_eq!(status(&old), 200);
-    let broken = proxy.ask("POST /echo", "Transfer-Encoding: chunked\r\n\r\nZZ\r\n");
-    assert_eq!(status(&broken), 400, "the client's fault, not the API's: {broken}");
-    let told = proxy.server.stderr();
-    assert!(!told.contains("no answer of the API") && !told.contains(&home.setting("ZOQQ_API_KEY")), "{told}");
+    let broken = proxy.request("POST /echo", "Transfer-Encoding: chunked\r\n\r\nZZ\r\n");
+    assert_eq!(status(&broken), 400, "an error of the client, not of the API: {broken}");
+    let stderr = proxy.server.stderr();
+    assert!(
+        !stderr.contains("no response from the API") && !stderr.contains(&home.setting("ZOQQ_API_KEY")),
+        "{stderr}"
+    );
 }
 
 #[test]
-fn failures_of_the_api_pass_through() {
+fn errors_of_the_api_are_returned_unchanged() {
     let home = Home::new();
     let proxy = proxy(&home, "voipex", &api());
     let teapot = proxy.get("/teapot");
@@ -221,53 +224,59 @@ fn failures_of_the_api_pass_through() {
         "{teapot}"
     );
     let moved = proxy.get("/moved");
-    assert!(status(&moved) == 302 && moved.contains("location: /headers?x=1\r\n"), "through the proxy again: {moved}");
+    assert!(
+        status(&moved) == 302 && moved.contains("location: /headers?x=1\r\n"),
+        "the redirect leads to the proxy: {moved}"
+    );
     assert_eq!(status(&proxy.get("/nothing")), 404);
     let broken = proxy.get("/broken");
-    assert!(broken.contains("half") && !broken.ends_with("0\r\n\r\n"), "broken off there is broken off here: {broken}");
+    assert!(
+        broken.contains("half") && !broken.ends_with("0\r\n\r\n"),
+        "an incomplete response stays incomplete: {broken}"
+    );
 }
 
 #[test]
 fn a6_without_a_token_nothing_is_sent() {
     let home = Home::new().with("VOIPEX_PASSWORD", "wrong");
     let refused = proxy(&home, "voipex", &home.sandbox.origin());
-    let answer = refused.get("/api/protected");
-    assert!(status(&answer) == 502 && answer.contains("auth proxy: voipex: "), "{answer}");
-    assert!(answer.contains("refused") && !answer.contains("wrong"), "{answer}");
+    let response = refused.get("/api/protected");
+    assert!(status(&response) == 502 && response.contains("auth proxy: voipex: "), "{response}");
+    assert!(response.contains("refused") && !response.contains("wrong"), "{response}");
 
     let home = Home::new();
     home.sandbox.fail_always(Api::Roecny, Fault::RetryAfter(429, "30".into()));
     let throttled = proxy(&home, "roecny", &home.sandbox.origin());
-    let answer = throttled.get("/api/protected");
-    assert!(status(&answer) == 503 && answer.contains("retry-after: 3"), "{answer}");
+    let response = throttled.get("/api/protected");
+    assert!(status(&response) == 503 && response.contains("retry-after: 3"), "{response}");
 
     let dead = proxy(&home, "zoqq", "http://127.0.0.1:9");
-    let answer = dead.get("/");
-    assert!(status(&answer) == 502 && answer.contains("no answer of the API"), "{answer}");
+    let response = dead.get("/");
+    assert!(status(&response) == 502 && response.contains("no response from the API"), "{response}");
 }
 
 #[test]
-fn it_is_for_this_machine_and_ends_cleanly() {
+fn the_proxy_listens_on_loopback_only_and_stops_cleanly() {
     let home = Home::new();
     for (more, expected) in [
-        (&["--listen", "0.0.0.0:0"][..], "this machine alone"),
+        (&["--listen", "0.0.0.0:0"][..], "expected a loopback address"),
         (&["--to", "http://api.example.com"], "--to"),
         (&["--to", "https://api.example.com/path"], "--to"),
     ] {
         let to = if more[0] == "--to" { &[][..] } else { &["--to", "https://api.example.com"] };
-        let ran = home.run(&[&["proxy", "zoqq"], to, more].concat());
-        assert!(ran.failed(2).contains(expected), "{ran:?}");
+        let result = home.run(&[&["proxy", "zoqq"], to, more].concat());
+        assert!(result.failed(2).contains(expected), "{result:?}");
     }
 
     let mut proxy = proxy(&home, "voipex", &api());
-    let mut under_way = proxy.connect();
-    write!(under_way, "GET /slow HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.address).unwrap();
+    let mut in_progress = proxy.connect();
+    write!(in_progress, "GET /slow HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.address).unwrap();
     thread::sleep(Duration::from_millis(200));
     let start = Instant::now();
     proxy.server.signal("INT");
-    let mut answer = String::new();
-    under_way.read_to_string(&mut answer).unwrap();
-    assert!(answer.ends_with("done"), "what is under way is finished: {answer}");
+    let mut response = String::new();
+    in_progress.read_to_string(&mut response).unwrap();
+    assert!(response.ends_with("done"), "a request in progress is finished: {response}");
     assert_eq!(proxy.server.end(), 0);
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }

@@ -1,4 +1,4 @@
-//! `auth check`: what is wrong, step by step, from the settings to an answer of the server.
+//! `auth check`: tests each step from the settings to a response of the server.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,68 +14,66 @@ use tokio::time::timeout;
 use crate::account::Account;
 use crate::accounts::Accounts;
 use crate::args::CheckArgs;
-use crate::clock::stamp;
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 use crate::output;
-use crate::session::{Session, cache};
+use crate::session::{Session, open_cache};
+use crate::timestamp::rfc3339;
 
-/// Of each step on the network.
+/// The timeout of each step on the network.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server tells its clock in whole seconds, some time before that is read.
-const SKEW: Duration = Duration::from_secs(5);
+/// The largest difference between the clocks that counts as none: `Date` has whole seconds, and its way takes time.
+const MAX_SKEW: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: CheckArgs) -> Result<()> {
-    let accounts = told("config", Accounts::new(&args.flags))?;
+    let accounts = report_error("config", Accounts::new(&args.flags))?;
     let names = accounts.names_or_all(args.providers)?;
     let config = accounts.config().path();
-    let is_there = if config.exists() { "" } else { " (there is none)" };
-    tell(Mark::Ok, "config", &format!("{}{is_there}", config.display()))?;
-    let cache = told("cache", cache())?;
-    tell(Mark::Ok, "cache", &cache.dir().display().to_string())?;
+    let note = if config.exists() { "" } else { " (does not exist)" };
+    report(Mark::Ok, "config", &format!("{}{note}", config.display()))?;
+    let cache = report_error("cache", open_cache())?;
+    report(Mark::Ok, "cache", &cache.dir().display().to_string())?;
     let mut results = Vec::new();
     for name in names {
         output::line(&format!("\n{name}"))?;
-        results.push(match told("settings", accounts.one(&name)) {
+        results.push(match report_error("settings", accounts.account(&name)) {
             Ok(account) => check(account, &cache).await,
-            Err(failure) => Err(failure),
+            Err(error) => Err(error),
         });
     }
-    Failure::all(results).map(drop)
+    CliError::collect(results).map(drop)
 }
 
 async fn check(account: Account, cache: &FileStore) -> Result<()> {
-    let settings = describe(&account);
-    let session = told("settings", Session::new(account, Some(cache)))?;
-    tell(Mark::Ok, "settings", &settings)?;
+    let settings = describe_settings(&account);
+    let session = report_error("settings", Session::new(account, Some(cache)))?;
+    report(Mark::Ok, "settings", &settings)?;
     let uri = session.provider.login_request().uri().clone();
-    tell(Mark::Ok, "login", &uri.to_string())?;
+    report(Mark::Ok, "login", &uri.to_string())?;
 
     let is_https = uri.scheme_str() == Some("https");
-    // What is not https is this machine, where no proxy is used.
+    // A login without https is on this machine, so no proxy is used.
     match Matcher::from_env().intercept(&uri).filter(|_| is_https) {
         Some(proxy) => {
-            tell(Mark::Ok, "proxy", &format!("{} looks the host up and connects", host_and_port(proxy.uri())))?
+            report(Mark::Ok, "proxy", &format!("{} resolves the host and connects to it", host_and_port(proxy.uri())))?
         }
         None => connect(&uri, &resolve(&uri).await?).await?,
     }
     let step = if is_https { "TLS, HTTP" } else { "HTTP" };
     let start = Instant::now();
-    let answer = told(step, ask(&session, &uri).await)?;
-    let status = answer.status().as_u16();
-    told(step, judge(answer.status()))?;
-    tell(
-        Mark::Ok,
-        step,
-        &format!("answered, in {} ms (to a login without credentials: {status})", start.elapsed().as_millis()),
-    )?;
-    clock(&answer)?;
-    told("cache", session.recall().await)?;
-    told("credentials", remembered(&session))
+    let response = report_error(step, send_empty_login(&session, &uri).await)?;
+    let status = response.status();
+    report_error(step, classify(status))?;
+    let millis = start.elapsed().as_millis();
+    let text = format!("response in {millis} ms (HTTP {} to a login without credentials)", status.as_u16());
+    report(Mark::Ok, step, &text)?;
+    check_clock(&response)?;
+    report_error("cache", session.load_cached().await)?;
+    report_error("credentials", check_last_login(&session))
 }
 
-/// Each setting that was found, and where; no values.
-fn describe(account: &Account) -> String {
+/// Returns the name and the origin of each setting that is set, without the values.
+fn describe_settings(account: &Account) -> String {
     let found = account.settings.iter().filter_map(|setting| {
         let (_, origin) = setting.found.as_ref()?;
         Some(format!("{} ({})", setting.name, origin.describe()))
@@ -87,15 +85,16 @@ async fn resolve(uri: &Uri) -> Result<Vec<SocketAddr>> {
     let host = uri.host().unwrap_or_default();
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let found = within(async { Ok(lookup_host((name, port(uri))).await?.collect::<Vec<_>>()) }).await;
-    let addresses = found.and_then(|found| if found.is_empty() { Err("no address".into()) } else { Ok(found) });
+    let addresses =
+        found.and_then(|found| if found.is_empty() { Err("the host has no address".into()) } else { Ok(found) });
     let addresses = addresses.map_err(|problem| {
-        Failure::temporary(format!(
-            "{host}: {problem}; check the base URL, the network, and whether it needs HTTPS_PROXY"
+        CliError::temporary(format!(
+            "{host}: {problem}; check the base URL and the network, and whether HTTPS_PROXY must be set"
         ))
     });
-    let addresses = told("DNS", addresses)?;
+    let addresses = report_error("DNS", addresses)?;
     let list: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-    tell(Mark::Ok, "DNS", &list.join(", "))?;
+    report(Mark::Ok, "DNS", &list.join(", "))?;
     Ok(addresses)
 }
 
@@ -104,71 +103,76 @@ async fn connect(uri: &Uri, addresses: &[SocketAddr]) -> Result<()> {
     let connected = within(TcpStream::connect(addresses)).await;
     let peer = connected.and_then(|stream| stream.peer_addr().map_err(|error| error.to_string()));
     let peer = peer.map_err(|problem| {
-        Failure::temporary(format!("{}: {problem}; check the base URL, and firewalls", host_and_port(uri)))
+        CliError::temporary(format!("{}: {problem}; check the base URL and firewalls", host_and_port(uri)))
     });
-    let peer = told("connection", peer)?;
-    tell(Mark::Ok, "connection", &format!("{peer} in {} ms", start.elapsed().as_millis()))
+    let peer = report_error("connection", peer)?;
+    report(Mark::Ok, "connection", &format!("{peer} in {} ms", start.elapsed().as_millis()))
 }
 
 async fn within<R>(step: impl Future<Output = std::io::Result<R>>) -> std::result::Result<R, String> {
     match timeout(TIMEOUT, step).await {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("nothing within {} s", TIMEOUT.as_secs())),
+        Err(_) => Err(format!("timeout after {} s", TIMEOUT.as_secs())),
     }
 }
 
-/// Sends a login without credentials.
-async fn ask(session: &Session, uri: &Uri) -> Result<Response> {
+/// Sends a login request without credentials.
+async fn send_empty_login(session: &Session, uri: &Uri) -> Result<Response> {
     let origin = format!("{}://{}", uri.scheme_str().unwrap_or_default(), host_and_port(uri));
-    let profile = ProviderInfo::new(session.account.provider, session.account.provider);
-    let endpoint = profile.endpoint(&origin, "login_path", uri.path())?;
+    let info = ProviderInfo::new(session.account.provider, session.account.provider);
+    let endpoint = info.endpoint(&origin, "login_path", uri.path())?;
     let transport = session.transport.build()?;
     match timeout(TIMEOUT, transport.send(Request::post(&endpoint))).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(Failure::temporary(format!("no answer within {} s: is it a web server?", TIMEOUT.as_secs()))),
+        Ok(response) => Ok(response?),
+        Err(_) => Err(CliError::temporary(format!(
+            "no response within {} s; check that the base URL is that of a web server",
+            TIMEOUT.as_secs()
+        ))),
     }
 }
 
-/// What the status says: a login without credentials is refused in one way or another.
-fn judge(status: StatusCode) -> Result<()> {
+/// Returns an error if the status shows that the login cannot work. Any refusal is expected without credentials.
+fn classify(status: StatusCode) -> Result<()> {
     let code = status.as_u16();
     match code {
-        404 | 405 => Err(Failure::usage(format!(
-            "HTTP {code}: nothing there takes a login; check the base URL and the login path"
+        404 | 405 => Err(CliError::usage(format!(
+            "HTTP {code}: there is no login at this address; check the base URL and the login path"
         ))),
-        300..=399 => Err(Failure::other(format!(
-            "HTTP {code}: a redirect, which is never followed; set the base URL to the final address"
+        300..=399 => Err(CliError::other(format!(
+            "HTTP {code}: redirects are never followed; set the base URL to the final address"
         ))),
-        407 => Err(Failure::usage("HTTP 407: the proxy in HTTPS_PROXY asks for other credentials")),
-        429 | 500..=599 => Err(Failure::temporary(format!("HTTP {code}: the provider cannot answer for the moment"))),
+        407 => Err(CliError::usage("HTTP 407: the proxy in HTTPS_PROXY requires other credentials")),
+        429 | 500..=599 => Err(CliError::temporary(format!("HTTP {code}: the provider is unavailable at the moment"))),
         _ => Ok(()),
     }
 }
 
-/// A wrong clock costs no token here, but other things fail by it.
-fn clock(answer: &Response) -> Result<()> {
+/// Compares the local clock with the server's. A wrong clock is a note: logins work, but other programs may fail.
+fn check_clock(response: &Response) -> Result<()> {
     let now = SystemTime::now();
-    let Some(date) = answer.date() else { return tell(Mark::Note, "clock", "the server does not tell the time") };
+    let Some(date) = response.date() else {
+        return report(Mark::Note, "clock", "not compared, because the response has no Date header");
+    };
     let skew = now.duration_since(date).or(date.duration_since(now)).unwrap_or_default();
-    if skew <= SKEW {
-        return tell(Mark::Ok, "clock", "as the server's");
+    if skew <= MAX_SKEW {
+        return report(Mark::Ok, "clock", "agrees with the server's");
     }
     let side = if now > date { "ahead of" } else { "behind" };
-    tell(
-        Mark::Note,
-        "clock",
-        &format!("{} s {side} the server's: tokens work all the same, but set it", skew.as_secs()),
-    )
+    let text = format!("{} s {side} the server's; tokens work nevertheless, but set the clock", skew.as_secs());
+    report(Mark::Note, "clock", &text)
 }
 
-/// What the cache says of the last login.
-fn remembered(session: &Session) -> Result<()> {
+/// Reports the cached result of the last login.
+fn check_last_login(session: &Session) -> Result<()> {
     let status = session.tokens.status();
     match (status.expires_at, status.last_error) {
-        (Some(until), _) => tell(Mark::Ok, "credentials", &format!("a token is cached until {}", stamp(until))),
-        (None, Some(error)) => Err(Failure::login(&error, status.next_attempt_at)),
+        (Some(expires_at), _) => {
+            report(Mark::Ok, "credentials", &format!("a token is cached and expires at {}", rfc3339(expires_at)))
+        }
+        (None, Some(error)) => Err(CliError::login(&error, status.next_attempt_at)),
         (None, None) => {
-            tell(Mark::Note, "credentials", &format!("not tried; `auth token {}` logs in", session.account.name))
+            let text = format!("not tested; run `auth token {}` to log in", session.account.name);
+            report(Mark::Note, "credentials", &text)
         }
     }
 }
@@ -177,17 +181,17 @@ fn port(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })
 }
 
-/// Without a user name and a password.
+/// Returns the host and the port, without the user name and the password of a proxy.
 fn host_and_port(uri: &Uri) -> String {
     format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
 }
 
-/// Passes a result on; a failure is told here, and not again at the end.
-fn told<R>(step: &str, result: Result<R>) -> Result<R> {
-    if let Err(failure) = &result {
-        tell(Mark::Wrong, step, failure.text())?;
+/// Prints the error of a step, and removes its text so that it is not printed again at the end.
+fn report_error<R>(step: &str, result: Result<R>) -> Result<R> {
+    if let Err(error) = &result {
+        report(Mark::Wrong, step, error.text())?;
     }
-    result.map_err(Failure::silent)
+    result.map_err(CliError::without_text)
 }
 
 enum Mark {
@@ -196,7 +200,7 @@ enum Mark {
     Wrong,
 }
 
-fn tell(mark: Mark, step: &str, text: &str) -> Result<()> {
+fn report(mark: Mark, step: &str, text: &str) -> Result<()> {
     let (color, mark) = match mark {
         Mark::Ok => (AnsiColor::Green, "ok"),
         Mark::Note => (AnsiColor::Yellow, "note"),

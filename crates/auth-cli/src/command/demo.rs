@@ -1,4 +1,4 @@
-//! `auth demo`: the four logins, against a sandbox of its own.
+//! `auth demo`: logs in to the four providers in a sandbox.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use auth_all::ProviderConfig;
 use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
 use auth_sandbox::{Api, Sandbox};
 
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 use crate::output;
 use crate::setting::variable;
 
 pub(crate) async fn run() -> Result<()> {
-    let sandbox = Sandbox::start().map_err(|error| Failure::other(format!("the sandbox does not start: {error}")))?;
+    let sandbox = Sandbox::start().map_err(|error| CliError::other(format!("cannot start the sandbox: {error}")))?;
     let transport = Arc::new(ReqwestTransport::new()?);
     let mut rows = Vec::new();
     for api in Api::ALL {
@@ -20,28 +20,28 @@ pub(crate) async fn run() -> Result<()> {
     output::table(&["PROVIDER", "TOKEN", "TYPE", "SCOPE", "LIFETIME", "RENEWED BY"], &rows)
 }
 
-/// Logs in, loses the token, and gets the next one.
+/// Logs in, revokes the token and gets the next one. Returns the cells of the table.
 async fn row(sandbox: &Sandbox, api: Api, transport: Arc<ReqwestTransport>) -> Result<Vec<String>> {
     let tokens = TokenManager::new(Login::new(config(sandbox, api)?.build()?, transport));
     let first = tokens.token().await?;
     sandbox.revoke_all(api);
     tokens.reject(&first);
     tokens.token().await?;
-    let by = if sandbox.counters(api).refreshes > 0 { "its refresh token" } else { "a new login" };
+    let renewed_by = if sandbox.counters(api).refreshes > 0 { "its refresh token" } else { "a new login" };
     Ok(vec![
         api.name().into(),
         format!("[redacted, {} chars]", first.expose().len()),
         first.token_type().into(),
         first.scope().unwrap_or("-").into(),
         format!("{} s", first.lifetime().as_secs()),
-        by.into(),
+        renewed_by.into(),
     ])
 }
 
-/// The settings that the sandbox knows.
+/// Returns the settings with which the sandbox accepts a login.
 fn config(sandbox: &Sandbox, api: Api) -> Result<ProviderConfig> {
-    let known = sandbox.env();
-    let find = |setting| known.iter().find(|(name, _)| *name == variable(api.name(), setting));
+    let settings = sandbox.env();
+    let find = |setting| settings.iter().find(|(name, _)| *name == variable(api.name(), setting));
     let config =
         ProviderConfig::from_settings(api.name(), |setting| Ok(find(setting).map(|(_, value)| value.as_str().into())));
     Ok(config?)

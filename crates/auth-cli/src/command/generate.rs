@@ -1,4 +1,4 @@
-//! `auth completions` and `auth man`: what is made of the command line's own description.
+//! `auth completions` and `auth man`: generated from the definition of the command line.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::args::Cli;
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 use crate::output;
 
 pub(crate) fn completions(shell: Shell) -> Result<()> {
@@ -18,5 +18,5 @@ pub(crate) fn completions(shell: Shell) -> Result<()> {
 
 pub(crate) fn manual(directory: &Path) -> Result<()> {
     let written = fs::create_dir_all(directory).and_then(|()| clap_mangen::generate_to(Cli::command(), directory));
-    written.map_err(|error| Failure::other(format!("{}: {error}", directory.display())))
+    written.map_err(|error| CliError::other(format!("{}: {error}", directory.display())))
 }

@@ -1,16 +1,16 @@
-//! `auth sandbox`: the four login APIs in the foreground.
+//! `auth sandbox`: serves the four login APIs in the foreground.
 
 use auth_sandbox::{Api, Sandbox};
 use shell_quote::Sh;
 
 use crate::args::SandboxArgs;
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 use crate::output;
-use crate::signal::stopped;
+use crate::signal::stop_requested;
 
 pub(crate) async fn run(args: SandboxArgs) -> Result<()> {
     let sandbox = Sandbox::start_on(args.port);
-    let sandbox = sandbox.map_err(|error| Failure::other(format!("127.0.0.1:{}: {error}", args.port)))?;
+    let sandbox = sandbox.map_err(|error| CliError::other(format!("127.0.0.1:{}: {error}", args.port)))?;
     if let Some(ttl) = args.ttl {
         Api::ALL.into_iter().for_each(|api| sandbox.set_lifetime(api, ttl));
     }
@@ -18,7 +18,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<()> {
         sandbox.fail_always(fault.api, fault.fault);
     }
     output::write(&exports(&sandbox))?;
-    stopped().await
+    stop_requested().await
 }
 
 fn exports(sandbox: &Sandbox) -> Vec<u8> {

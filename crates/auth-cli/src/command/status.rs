@@ -1,4 +1,4 @@
-//! `auth status`: who, where from, until when.
+//! `auth status`: shows accounts, their settings and their cached tokens.
 
 use std::io;
 use std::time::SystemTime;
@@ -10,79 +10,82 @@ use serde::Serialize;
 use crate::account::Account;
 use crate::accounts::Accounts;
 use crate::args::{StatusArgs, StatusFormat};
-use crate::clock::{stamp, unix};
-use crate::failure::{Failure, Result, wait_until, with_causes};
+use crate::error::{CliError, Result};
 use crate::output;
-use crate::session::{Session, cache};
+use crate::session::{Session, open_cache};
+use crate::text::{next_attempt, with_causes};
+use crate::timestamp::{rfc3339, unix_seconds};
 
 pub(crate) async fn run(args: StatusArgs) -> Result<()> {
     let accounts = Accounts::new(&args.flags)?;
     let names = accounts.names_or_all(args.providers)?;
-    let cache = cache()?;
-    let (mut lines, mut results) = (Vec::new(), Vec::new());
+    let cache = open_cache()?;
+    let mut shown = Vec::new();
+    let mut results = Vec::new();
     for name in names {
-        let line = match accounts.one(&name) {
-            Ok(account) => Line::of(account, &cache).await,
-            Err(failure) => Err(failure),
+        let result = match accounts.account(&name) {
+            Ok(account) => AccountStatus::of(account, &cache).await,
+            Err(error) => Err(error),
         };
-        lines.push(line.as_ref().cloned().unwrap_or_else(|failure| Line::unknown(name, failure)));
-        results.push(line);
+        shown.push(result.as_ref().cloned().unwrap_or_else(|error| AccountStatus::incomplete(name, error)));
+        results.push(result);
     }
-    print(&lines, args.format)?;
-    Failure::all(results).map(drop)
+    // The table shows every account, also the ones with errors. The errors decide the exit code.
+    print(&shown, args.format)?;
+    CliError::collect(results).map(drop)
 }
 
-fn print(lines: &[Line], format: StatusFormat) -> Result<()> {
+fn print(accounts: &[AccountStatus], format: StatusFormat) -> Result<()> {
     match format {
         StatusFormat::Json => {
             let mut out = SecretBytes::with_capacity(4096);
-            serde_json::to_writer_pretty(&mut out, lines).map_err(io::Error::from)?;
+            serde_json::to_writer_pretty(&mut out, accounts).map_err(io::Error::from)?;
             out.push(b"\n");
             output::write(out.as_ref())
         }
         StatusFormat::Table => {
-            let rows: Vec<_> = lines.iter().map(Line::cells).collect();
+            let rows: Vec<_> = accounts.iter().map(AccountStatus::cells).collect();
             output::table(&["NAME", "PROVIDER", "ACCOUNT", "SETTINGS", "TOKEN", "UNTIL", "NOTE"], &rows)
         }
     }
 }
 
-/// What is told of one account.
+/// The status of one account.
 #[derive(Debug, Clone, Default, Serialize)]
-struct Line {
+struct AccountStatus {
     name: String,
     provider: Option<&'static str>,
     /// The user name or the client id.
     account: Option<String>,
-    /// Where the settings come from.
+    /// The places that the settings come from.
     settings: Vec<&'static str>,
-    token: Standing,
+    token: TokenState,
     issued_at: Option<String>,
     expires_at: Option<String>,
     expires_at_unix: Option<i64>,
-    /// Why there is none, if that is known.
+    /// The error of the last login.
     error: Option<String>,
     next_attempt_at: Option<String>,
-    /// As it stands in a table.
+    /// The note in the table: the error and the time of the next attempt.
     #[serde(skip)]
     note: String,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Standing {
-    /// One is cached, and usable.
+enum TokenState {
+    /// A usable token is cached.
     Cached,
     /// The next call logs in.
     None,
-    /// The next call fails, for the last one did.
+    /// The next call fails, because the last login failed and its cooldown has not ended.
     Failed,
-    /// The settings are not complete.
+    /// The settings are incomplete.
     #[default]
     Unset,
 }
 
-impl Standing {
+impl TokenState {
     fn name(self) -> &'static str {
         match self {
             Self::Cached => "cached",
@@ -93,41 +96,41 @@ impl Standing {
     }
 }
 
-impl Line {
+impl AccountStatus {
     async fn of(account: Account, cache: &FileStore) -> Result<Self> {
         let session = Session::new(account, Some(cache))?;
-        session.recall().await?;
-        let (status, account) = (session.tokens.status(), &session.account);
-        let standing = match (status.expires_at, status.next_attempt_at) {
-            (Some(_), _) => Standing::Cached,
-            (None, Some(_)) => Standing::Failed,
-            (None, None) => Standing::None,
+        session.load_cached().await?;
+        let status = session.tokens.status();
+        let account = &session.account;
+        let token = match (status.expires_at, status.next_attempt_at) {
+            (Some(_), _) => TokenState::Cached,
+            (None, Some(_)) => TokenState::Failed,
+            (None, None) => TokenState::None,
         };
-        let text = |at: Option<SystemTime>| at.map(stamp);
+        let timestamp = |at: Option<SystemTime>| at.map(rfc3339);
         let error = status.last_error.map(|error| with_causes(&error));
-        let wait = status.next_attempt_at.map_or(String::new(), wait_until);
+        let wait = status.next_attempt_at.map_or(String::new(), next_attempt);
         Ok(Self {
             name: account.name.clone(),
             provider: Some(account.provider),
-            account: account.who().map(str::to_owned),
+            account: account.user().map(str::to_owned),
             settings: account.origins(),
-            token: standing,
-            issued_at: text(status.issued_at),
-            expires_at: text(status.expires_at),
-            expires_at_unix: status.expires_at.map(unix),
+            token,
+            issued_at: timestamp(status.issued_at),
+            expires_at: timestamp(status.expires_at),
+            expires_at_unix: status.expires_at.map(unix_seconds),
             note: error.as_ref().map_or("-".into(), |error| format!("{error}{wait}")),
             error,
-            next_attempt_at: text(status.next_attempt_at),
+            next_attempt_at: timestamp(status.next_attempt_at),
         })
     }
 
-    fn unknown(name: String, failure: &Failure) -> Self {
-        let error = failure.text().to_owned();
+    fn incomplete(name: String, error: &CliError) -> Self {
+        let error = error.text().to_owned();
         Self { name, note: error.clone(), error: Some(error), ..Self::default() }
     }
 
     fn cells(&self) -> Vec<String> {
-        let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
         vec![
             self.name.clone(),
             or_dash(self.provider),
@@ -138,4 +141,8 @@ impl Line {
             self.note.clone(),
         ]
     }
+}
+
+fn or_dash(text: Option<&str>) -> String {
+    text.unwrap_or("-").to_owned()
 }

@@ -1,5 +1,5 @@
-//! The real program, in a home of its own, beside a sandbox.
-#![allow(dead_code, unreachable_pub, reason = "a module of each test file, which uses a part of it")]
+//! Runs the real program with its own home directory and a sandbox.
+#![allow(dead_code, unreachable_pub, reason = "each test file includes this module and uses a part of it")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use auth_sandbox::Sandbox;
 use tempfile::TempDir;
 
-/// Longer than anything here takes.
+/// The longest time that a test waits for a program to exit.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Home {
@@ -22,23 +22,23 @@ pub struct Home {
     env: Vec<(String, String)>,
 }
 
-/// What a run left.
+/// The exit code and the output of a finished program.
 #[derive(Debug)]
-pub struct Ran {
+pub struct RunResult {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Home {
-    /// Where the environment has the sandbox's settings.
+    /// Creates a home whose environment has the sandbox's settings.
     pub fn new() -> Self {
         let mut home = Self::bare();
         home.env = home.sandbox.env().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         home
     }
 
-    /// Where the environment has nothing.
+    /// Creates a home whose environment has no settings.
     pub fn bare() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), sandbox: Sandbox::start().unwrap(), env: Vec::new() }
     }
@@ -53,7 +53,7 @@ impl Home {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The settings that the sandbox knows, by variable.
+    /// Returns the value with which the sandbox accepts a login, by the name of its variable.
     pub fn setting(&self, name: &str) -> String {
         self.sandbox.env().into_iter().find(|(known, _)| *known == name).unwrap().1
     }
@@ -66,7 +66,7 @@ impl Home {
         self.path().join(".cache/auth")
     }
 
-    /// The files of the cached entries.
+    /// Returns the files of the cached entries.
     pub fn entries(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.cache()).unwrap().map(|file| file.unwrap().path());
         files.filter(|file| file.extension().is_some_and(|extension| extension == "json")).collect()
@@ -81,7 +81,7 @@ impl Home {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A program with the environment of this home, and nothing else.
+    /// Returns a program with the environment of this home and nothing else.
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(self.variables()).stdin(Stdio::null());
@@ -99,17 +99,17 @@ impl Home {
         self.command(PROGRAM, arguments)
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub fn run(&self, arguments: &[&str]) -> RunResult {
         self.auth(arguments).output().unwrap().into()
     }
 
-    /// A script of sh, in which `auth` is the program.
-    pub fn sh(&self, script: &str) -> Ran {
+    /// Runs a script in sh, in which `auth` is the program.
+    pub fn sh(&self, script: &str) -> RunResult {
         let script = format!("auth() {{ {PROGRAM} \"$@\"; }}\n{script}");
         self.command("sh", &["-c", &script]).output().unwrap().into()
     }
 
-    pub fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Ran {
+    pub fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> RunResult {
         let mut command = self.auth(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
@@ -119,7 +119,7 @@ impl Home {
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_auth");
 
-impl From<Output> for Ran {
+impl From<Output> for RunResult {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -129,21 +129,21 @@ impl From<Output> for Ran {
     }
 }
 
-impl Ran {
-    /// Its one line, where it went well and said nothing else.
-    pub fn line(&self) -> &str {
+impl RunResult {
+    /// Returns the only line on stdout. Panics if the program failed or printed anything else.
+    pub fn stdout_line(&self) -> &str {
         assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{self:?}");
         let line = self.stdout.strip_suffix('\n').unwrap();
         assert!(!line.contains('\n'), "{self:?}");
         line
     }
 
-    /// That it went well, and said nothing.
-    pub fn silent(&self) {
+    /// Panics if the program failed or printed anything.
+    pub fn assert_silent(&self) {
         assert_eq!((self.code, self.stdout.as_str(), self.stderr.as_str()), (0, "", ""), "{self:?}");
     }
 
-    /// Its stderr, where it failed with this code and printed nothing.
+    /// Returns stderr. Panics if the exit code is another one, or if stdout is not empty.
     pub fn failed(&self, code: i32) -> &str {
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{self:?}");
         assert!(!self.stderr.contains("panicked"), "{self:?}");
@@ -151,7 +151,7 @@ impl Ran {
     }
 }
 
-/// A server in the foreground, which is ended with the test.
+/// A server in the foreground, which is killed at the end of the test.
 pub struct Server {
     child: Child,
     pub lines: Vec<String>,
@@ -159,31 +159,32 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one, and reads so many lines of its stdout.
+    /// Starts a server and reads this number of lines from its stdout.
     pub fn start(command: &mut Command, lines: usize) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let lines = (0..lines).map(|_| stdout.next().expect("a line").unwrap()).collect();
-        let (stderr, seen) = (BufReader::new(child.stderr.take().unwrap()), Arc::new(Mutex::new(String::new())));
-        let told = seen.clone();
+        let pipe = BufReader::new(child.stderr.take().unwrap());
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let shared = stderr.clone();
         thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).for_each(|line| told.lock().unwrap().push_str(&(line + "\n")))
+            pipe.lines().map_while(Result::ok).for_each(|line| shared.lock().unwrap().push_str(&(line + "\n")))
         });
-        Self { child, lines, stderr: seen }
+        Self { child, lines, stderr }
     }
 
-    /// What it has said on stderr so far.
+    /// Returns the output on stderr so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
     pub fn signal(&self, name: &str) {
-        kill(self.child.id(), name);
+        send_signal(self.child.id(), name);
     }
 
-    /// Waits for its end; gives its exit code, or less than nothing for a signal.
+    /// Waits until the server exits. Returns as [`wait_for_exit`] does.
     pub fn end(&mut self) -> i32 {
-        ended(&mut self.child)
+        wait_for_exit(&mut self.child)
     }
 }
 
@@ -194,13 +195,13 @@ impl Drop for Server {
     }
 }
 
-pub fn kill(pid: u32, signal: &str) {
+pub fn send_signal(pid: u32, signal: &str) {
     let sent = Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status().unwrap();
     assert!(sent.success());
 }
 
-/// Waits for the end of a process; its exit code, or the number of the signal with a minus.
-pub fn ended(child: &mut Child) -> i32 {
+/// Waits until a process exits. Returns its exit code, or the negative number of the signal that killed it.
+pub fn wait_for_exit(child: &mut Child) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     let start = Instant::now();
     while start.elapsed() < TIMEOUT {
@@ -210,5 +211,5 @@ pub fn ended(child: &mut Child) -> i32 {
         thread::sleep(Duration::from_millis(5));
     }
     let _ = child.kill();
-    panic!("it does not end");
+    panic!("the program does not exit");
 }

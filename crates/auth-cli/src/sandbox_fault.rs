@@ -1,35 +1,37 @@
-//! Faults of the sandbox, as they are written on the command line.
+//! The faults of `auth sandbox --fault API=FAULT`.
 
 use std::str::FromStr;
 
 use auth_sandbox::{Api, Fault};
 
-/// What goes wrong with one API.
+/// A fault of one API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ApiFault {
+pub(crate) struct SandboxFault {
     pub(crate) api: Api,
     pub(crate) fault: Fault,
 }
 
-impl FromStr for ApiFault {
+impl FromStr for SandboxFault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (api, fault) = text.split_once('=').ok_or("give API=FAULT, such as voipex=503")?;
+        let (api, fault) = text.split_once('=').ok_or("expected API=FAULT, such as voipex=503")?;
         let known = Api::ALL.into_iter().find(|known| known.name() == api);
-        let api = known.ok_or_else(|| format!("`{api}` is none of {}", Api::ALL.map(Api::name).join(", ")))?;
+        let api = known.ok_or_else(|| format!("`{api}` must be one of: {}", Api::ALL.map(Api::name).join(", ")))?;
         Ok(Self { api, fault: parse(fault)? })
     }
 }
 
 fn parse(text: &str) -> Result<Fault, String> {
     let (kind, value) = text.split_once(':').map_or((text, None), |(kind, value)| (kind, Some(value)));
-    let value_of = |example: &str| value.filter(|value| !value.is_empty()).ok_or(format!("give {kind}:{example}"));
+    let value_of = |example: &str| {
+        value.filter(|value| !value.is_empty()).ok_or(format!("expected a value, such as {kind}:{example}"))
+    };
     let duration =
-        || humantime::parse_duration(value_of("500ms")?).map_err(|_| format!("give {kind}:500ms, or another time"));
+        || humantime::parse_duration(value_of("500ms")?).map_err(|_| format!("expected a time, such as {kind}:500ms"));
     match (kind, value) {
         ("retry-after", _) => {
-            let seconds: u32 = value_of("30")?.parse().map_err(|_| "give retry-after:30, or other whole seconds")?;
+            let seconds: u32 = value_of("30")?.parse().map_err(|_| "expected whole seconds, such as retry-after:30")?;
             Ok(Fault::RetryAfter(429, seconds.to_string()))
         }
         ("latency", _) => Ok(Fault::Latency(duration()?)),
@@ -40,10 +42,14 @@ fn parse(text: &str) -> Result<Fault, String> {
         ("body", Some(body)) => Ok(Fault::Body(body.into())),
         (status, None) => match status.parse() {
             Ok(status @ 200..=999) => Ok(Fault::Status(status)),
-            _ => Err(format!("`{text}` is no fault; `auth sandbox --help` lists them")),
+            _ => Err(unknown_fault(text)),
         },
-        _ => Err(format!("`{text}` is no fault; `auth sandbox --help` lists them")),
+        _ => Err(unknown_fault(text)),
     }
+}
+
+fn unknown_fault(text: &str) -> String {
+    format!("unknown fault `{text}`; `auth sandbox --help` lists the faults")
 }
 
 #[cfg(test)]
@@ -53,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_read() {
+    fn faults_are_parsed() {
         let cases = [
             ("503", Fault::Status(503)),
             ("retry-after:30", Fault::RetryAfter(429, "30".into())),
@@ -65,7 +71,7 @@ mod tests {
             ("body:{\"a\":1}", Fault::Body("{\"a\":1}".into())),
         ];
         for (text, fault) in cases {
-            assert_eq!(format!("zoqq={text}").parse(), Ok(ApiFault { api: Api::Zoqq, fault }), "{text}");
+            assert_eq!(format!("zoqq={text}").parse(), Ok(SandboxFault { api: Api::Zoqq, fault }), "{text}");
         }
         for wrong in [
             "zoqq",
@@ -79,7 +85,7 @@ mod tests {
             "zoqq=truncated:5",
             "zoqq=body",
         ] {
-            assert!(wrong.parse::<ApiFault>().is_err(), "{wrong}");
+            assert!(wrong.parse::<SandboxFault>().is_err(), "{wrong}");
         }
     }
 }
