@@ -39,8 +39,8 @@ pub(crate) type BodyRule = fn(&[u8]) -> bool;
 impl Bearer {
     /// Creates a `Bearer` that attaches the tokens of `source` to requests for `origins` only.
     ///
-    /// An origin is a scheme, a host and an optional port, such as `https://api.example.com`. Plain http is accepted for
-    /// loopback addresses only.
+    /// An origin is a scheme, a host and an optional port, such as `https://api.example.com`. Plain http is accepted
+    /// for loopback addresses only.
     ///
     /// ```
     /// # fn example(tokens: impl auth_middleware::core::TokenSource) -> Result<(), auth_middleware::core::Error> {
@@ -210,7 +210,8 @@ pub(crate) fn attach(token: &AccessToken, headers: &mut HeaderMap) {
 
 /// Returns whether the response rejects the token.
 ///
-/// Only a 401 does, and only without `insufficient_scope` (RFC 6750 section 3.1): a new token would have the same scope.
+/// Only a 401 does, and only without `insufficient_scope` (RFC 6750 section 3.1), because a new token would have the
+/// same scope.
 fn is_rejection(status: StatusCode, headers: &HeaderMap) -> bool {
     let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter();
     status == StatusCode::UNAUTHORIZED && !challenges.any(|challenge| is_scope_error(challenge.as_bytes()))

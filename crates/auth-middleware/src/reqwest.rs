@@ -66,7 +66,9 @@ pub fn within_origin() -> Policy {
 /// Attaches a token to each request, and sends the request once more if that token is rejected.
 ///
 /// A request for which the source has no token is not sent. The error is an [`auth_core::Error`] inside
-/// [`Error::Middleware`]. [`Outcome::of`] returns what was done.
+/// [`Error::Middleware`]. [`Outcome::of`] returns what was done. Dropping the future drops the request, but not a
+/// login that a [`TokenManager`](auth_core::TokenManager) has started.
+///
 /// [`with_extension(NoReplay)`](reqwest_middleware::RequestBuilder::with_extension) keeps a request from being sent
 /// again:
 ///

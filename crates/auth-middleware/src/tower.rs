@@ -3,9 +3,9 @@
 //! The type of a request's body must implement `From<`[`Bytes`]`>`, as the bodies of axum and reqwest and `Full<Bytes>`
 //! do. `map_request_body` of tower-http converts others.
 //!
-//! Put the layer *below* a service that follows redirects (`FollowRedirect` of tower-http), so that each hop gets or does
-//! not get the token by its own origin. A client that follows redirects internally, as reqwest does by default, works
-//! differently: it sends the token and the API's own headers to the redirect's target, a 401 from there rejects the
+//! Put the layer *below* a service that follows redirects (`FollowRedirect` of tower-http). Then a hop gets the token
+//! only if its origin is listed. A client that follows redirects internally, as reqwest does by default, is less safe.
+//! Only that client decides which hosts get the token and the API's own headers. A 401 from any of them rejects the
 //! token, and the whole request is sent again.
 
 use std::future::poll_fn;
@@ -70,6 +70,7 @@ impl<S> Layer<S> for AuthLayer {
 ///
 /// A request for which the source has no token is not sent. The error is a boxed [`auth_core::Error`].
 /// [`Outcome::of`] returns what was done. [`NoReplay`] among a request's extensions keeps it from being sent again.
+/// Dropping the future drops the request, but not a login that a [`TokenManager`](auth_core::TokenManager) has started.
 ///
 /// ```
 /// # async fn example<S>(mut service: auth_middleware::tower::AuthService<S>) -> Result<(), auth_middleware::BoxError>
@@ -161,7 +162,7 @@ where
         if !is_rejected {
             return Ok(with_outcome(Outcome::Attached, response));
         }
-        // Boxed, because replays are rare and this future is moved for each request: inline, it would be larger.
+        // Boxed, because replays are rare. Inline, it would make this future larger, which is moved for each request.
         Box::pin(send_again(bearer, service, token, replay, response)).await
     }
 }
