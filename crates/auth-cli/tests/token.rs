@@ -331,7 +331,7 @@ fn an_interrupt_ends_it_as_shells_expect() {
     }
     kill(child.id(), "INT");
     assert_eq!(ended(&mut child), -2, "which a shell shows as 130");
-    home.sandbox.heal(Api::Zoqq);
+    home.sandbox.clear_faults(Api::Zoqq);
     home.run(&["token", "zoqq"]).line();
 }
 
