@@ -64,7 +64,7 @@ async fn sixty_four_tasks_through_seconds_of_faults() {
         // rarely.
         sandbox.fail_next(Api::Voipex, fault);
         tokio::time::sleep(Duration::from_millis(300)).await;
-        sandbox.heal(Api::Voipex);
+        sandbox.clear_faults(Api::Voipex);
         tokio::time::sleep(Duration::from_millis(700)).await;
         // One rejection: a second young one in a row would rightly stop the logins for a minute.
         if let Some(token) = tokens.cached().filter(|_| rejections == 0) {
@@ -82,7 +82,7 @@ async fn sixty_four_tasks_through_seconds_of_faults() {
     // back-offs.
     assert!((seconds / 5..5 * seconds).contains(&requests), "{requests} requests for {served} calls");
 
-    sandbox.heal(Api::Voipex);
+    sandbox.clear_faults(Api::Voipex);
     let end = Instant::now() + Duration::from_secs(35);
     while let Err(error) = tokens.token().await {
         assert!(Instant::now() < end, "it does not recover: {error}");

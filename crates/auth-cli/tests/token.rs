@@ -353,7 +353,7 @@ fn an_interrupt_ends_the_program_by_the_signal() {
     }
     send_signal(child.id(), "INT");
     assert_eq!(wait_for_exit(&mut child), -2, "killed by the signal; a shell shows that as 130");
-    home.sandbox.heal(Api::Zoqq);
+    home.sandbox.clear_faults(Api::Zoqq);
     home.run(&["token", "zoqq"]).stdout_line();
 }
 

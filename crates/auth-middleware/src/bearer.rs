@@ -1,4 +1,4 @@
-//! What is attached where, and what counts as a rejection: the decisions, for whatever client.
+//! Decides which requests get a token and which responses reject it. Both clients share these decisions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,14 +9,16 @@ use http::{HeaderMap, StatusCode};
 
 use crate::outcome::{NotReplayed, Outcome};
 
-/// Attaches the tokens of one source to the requests for some origins.
+/// Attaches the tokens of one source to the requests for a list of origins.
 ///
-/// Cheap to clone. It sends nothing itself: give it to [`AuthMiddleware`](crate::reqwest::AuthMiddleware) or to
+/// A `Bearer` is cheap to clone. It sends nothing: pass it to [`AuthMiddleware`](crate::reqwest::AuthMiddleware) or to
 /// [`AuthLayer`](crate::tower::AuthLayer).
 ///
 /// ```
-/// # fn example(tokens: impl auth_core::TokenSource) -> Result<(), auth_core::Error> {
-/// let bearer = auth_middleware::Bearer::new(tokens, ["https://ipbxapi.voipex.io"])?;
+/// # fn example(tokens: impl auth_middleware::core::TokenSource) -> Result<(), auth_middleware::core::Error> {
+/// use auth_middleware::Bearer;
+///
+/// let bearer = Bearer::new(tokens, ["https://ipbxapi.voipex.io"])?;
 /// # Ok(())
 /// # }
 /// ```
@@ -28,42 +30,75 @@ struct Settings {
     source: Arc<dyn TokenSource>,
     origins: Vec<Origin>,
     body_limit: usize,
-    rejected_in_body: Option<fn(&[u8]) -> bool>,
+    body_rule: Option<BodyRule>,
 }
 
+/// Returns whether a response's body rejects the token.
+pub(crate) type BodyRule = fn(&[u8]) -> bool;
+
 impl Bearer {
-    /// Takes tokens from `source` for requests to these origins, such as `https://api.example.com`, and to no other.
+    /// Creates a `Bearer` that attaches the tokens of `source` to requests for `origins` only.
+    ///
+    /// An origin is a scheme, a host and an optional port, such as `https://api.example.com`. Plain http is accepted
+    /// for loopback addresses only.
+    ///
+    /// ```
+    /// # fn example(tokens: impl auth_middleware::core::TokenSource) -> Result<(), auth_middleware::core::Error> {
+    /// use auth_middleware::Bearer;
+    ///
+    /// let bearer = Bearer::new(tokens, ["https://api.example.com", "https://files.example.com:8443"])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) where there is no origin, or one that is none: see
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if `origins` is empty or contains an invalid origin; see
     /// [`Origin::new`].
     pub fn new<O: AsRef<str>>(source: impl TokenSource, origins: impl IntoIterator<Item = O>) -> Result<Self, Error> {
         let origins: Vec<_> =
             origins.into_iter().map(|origin| Origin::new(origin.as_ref())).collect::<Result<_, _>>()?;
         if origins.is_empty() {
-            return Err(Error::misconfigured("origins", "is empty; name the origins that may see the token"));
+            return Err(Error::misconfigured("origins", "is empty; list the origins that may receive the token"));
         }
-        Ok(Self(Arc::new(Settings {
-            source: Arc::new(source),
-            origins,
-            body_limit: 64 * 1024,
-            rejected_in_body: None,
-        })))
+        Ok(Self(Arc::new(Settings { source: Arc::new(source), origins, body_limit: 64 * 1024, body_rule: None })))
     }
 
-    /// Sets how many bytes of a body are kept, so that the request can be sent again, or the answer be read for a
-    /// rejection. Default is 64 KiB. Longer bodies, and those of unknown length, pass as they come; with 0 all do, and
-    /// no answer's is read.
+    /// Sets how many bytes of a request's or a response's body are buffered. The default is 64 KiB.
+    ///
+    /// A request with a longer body, or a body of unknown length, is streamed and cannot be sent again after a
+    /// rejection. A response with such a body is not searched for a rejection. With 0, no body is buffered.
+    ///
+    /// ```
+    /// # fn example(tokens: impl auth_middleware::core::TokenSource) -> Result<(), auth_middleware::core::Error> {
+    /// use auth_middleware::Bearer;
+    ///
+    /// let bearer = Bearer::new(tokens, ["https://api.example.com"])?.with_body_limit(1024 * 1024);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_body_limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.body_limit = bytes)
     }
 
-    /// Sets a rule that finds a rejection in the body of an answer that is neither 401 nor 403: some APIs say it there.
-    /// Only bodies of a stated length within the limit are read.
+    /// Sets a rule that returns whether a response's body rejects the token.
+    ///
+    /// Some APIs reject a token with a status other than 401, and say so in the body. The rule is not applied to a 401
+    /// or a 403. It is applied only to bodies whose `Content-Length` is present and within
+    /// [the limit](Self::with_body_limit).
+    ///
+    /// ```
+    /// # fn example(tokens: impl auth_middleware::core::TokenSource) -> Result<(), auth_middleware::core::Error> {
+    /// use auth_middleware::Bearer;
+    ///
+    /// let bearer = Bearer::new(tokens, ["https://ipbxapi.voipex.io"])?;
+    /// let bearer = bearer.with_rejection_in_body(auth_voipex::is_rejection);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_rejection_in_body(self, rule: fn(&[u8]) -> bool) -> Self {
-        self.with(|settings| settings.rejected_in_body = Some(rule))
+        self.with(|settings| settings.body_rule = Some(rule))
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -74,14 +109,14 @@ impl Bearer {
 }
 
 impl Bearer {
-    /// Whether a URL's origin is on the list.
-    pub(crate) fn lists(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
+    /// Returns whether a URL's origin is on the list.
+    pub(crate) fn is_listed(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
         self.0.origins.iter().any(|origin| origin.matches(scheme, host, port))
     }
 
-    /// Why a request is to be left as it is, if it is.
-    pub(crate) fn leaves(&self, scheme: &str, host: &str, port: Option<u16>, headers: &HeaderMap) -> Option<Outcome> {
-        if !self.lists(scheme, host, port) {
+    /// Returns the outcome of a request that must not get a token, or `None` if it must get one.
+    pub(crate) fn skip(&self, scheme: &str, host: &str, port: Option<u16>, headers: &HeaderMap) -> Option<Outcome> {
+        if !self.is_listed(scheme, host, port) {
             return Some(Outcome::OtherOrigin);
         }
         headers.contains_key(AUTHORIZATION).then_some(Outcome::OwnAuthorization)
@@ -91,37 +126,36 @@ impl Bearer {
         self.0.source.token()
     }
 
-    /// Takes note that `token` was rejected, and gives the next one to send the copy with, or why it is not sent.
-    pub(crate) async fn after_rejection<C>(
+    /// Rejects `token`, and returns the next token with the request to replay, or why there is no replay.
+    ///
+    /// # Errors
+    /// The source's error if it has no next token.
+    pub(crate) async fn next_token<R>(
         &self,
         token: &AccessToken,
-        copy: Result<C, NotReplayed>,
-    ) -> Result<Result<(AccessToken, C), NotReplayed>, Error> {
+        replay: Result<R, NotReplayed>,
+    ) -> Result<Result<(AccessToken, R), NotReplayed>, Error> {
+        // Rejected even if this request is not replayed, so that the next request gets another token. Many requests may
+        // have been sent with this token. The first rejection removes it and starts one login, which serves all
+        // of them. A rejection that arrives after that login names an old token: `reject` then changes nothing, and
+        // `token` returns the new one without a second login.
         self.0.source.reject(token);
-        let next = match copy {
-            Ok(copy) => match self.0.source.token().await {
+        let next = match replay {
+            Ok(replay) => match self.0.source.token().await {
+                // A source may keep a token despite the rejection. The same token would get the same response.
                 Ok(next) if next.ptr_eq(token) => Ok(Err(NotReplayed::SameToken)),
-                Ok(next) => Ok(Ok((next, copy))),
+                Ok(next) => Ok(Ok((next, replay))),
                 Err(error) => Err(error),
             },
-            Err(why) => Ok(Err(why)),
+            Err(reason) => Ok(Err(reason)),
         };
-        match &next {
-            Ok(Ok(_)) => tracing::debug!(target: targets::MIDDLEWARE, "token rejected, request sent again"),
-            Ok(Err(why)) => tracing::warn!(target: targets::MIDDLEWARE, ?why, "token rejected, request not sent again"),
-            Err(error) => tracing::warn!(target: targets::MIDDLEWARE, %error, "token rejected, request not sent again"),
-        }
-        #[cfg(feature = "metrics")]
-        {
-            let sent = if matches!(next, Ok(Ok(_))) { "yes" } else { "no" };
-            metrics::counter!("auth_replays_total", "sent" => sent).increment(1);
-        }
+        report(&next);
         next
     }
 
-    /// Whether every origin is plain http, which is this machine alone.
+    /// Returns whether every origin is plain http, which means that all of them are on this machine.
     #[cfg(feature = "reqwest")]
-    pub(crate) fn is_local(&self) -> bool {
+    pub(crate) fn is_loopback_only(&self) -> bool {
         !self.0.origins.iter().any(Origin::is_https)
     }
 
@@ -129,30 +163,44 @@ impl Bearer {
         self.0.body_limit
     }
 
-    /// Judges by the head of an answer; the body decides where a rule is set and the body can be read.
-    pub(crate) fn judge(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
+    /// Classifies a response by its status and headers.
+    pub(crate) fn classify(&self, status: StatusCode, headers: &HeaderMap) -> TokenCheck {
         if is_rejection(status, headers) {
-            return Verdict::Rejected;
+            return TokenCheck::Rejected;
         }
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Verdict::Taken;
+            return TokenCheck::Accepted;
         }
-        let Some(rule) = self.0.rejected_in_body else { return Verdict::Taken };
+        let Some(rule) = self.0.body_rule else { return TokenCheck::Accepted };
+        // A body without a length may be a stream that never ends, so it is passed on unread.
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let is_readable = length.is_some_and(|length: usize| length <= self.0.body_limit);
-        if is_readable { Verdict::Body(rule) } else { Verdict::Taken }
+        let is_within_limit = length.is_some_and(|length: usize| length <= self.0.body_limit);
+        if is_within_limit { TokenCheck::InBody(rule) } else { TokenCheck::Accepted }
     }
 }
 
-/// What the head of an answer says of the token.
-pub(crate) enum Verdict {
-    Taken,
-    Rejected,
-    /// The body is to be asked, by this rule.
-    Body(fn(&[u8]) -> bool),
+fn report<R>(next: &Result<Result<(AccessToken, R), NotReplayed>, Error>) {
+    match next {
+        Ok(Ok(_)) => tracing::debug!(target: targets::MIDDLEWARE, "token rejected, request sent again"),
+        Ok(Err(why)) => tracing::warn!(target: targets::MIDDLEWARE, ?why, "token rejected, request not sent again"),
+        Err(error) => tracing::warn!(target: targets::MIDDLEWARE, %error, "token rejected, request not sent again"),
+    }
+    #[cfg(feature = "metrics")]
+    {
+        let sent = if matches!(next, Ok(Ok(_))) { "yes" } else { "no" };
+        metrics::counter!("auth_replays_total", "sent" => sent).increment(1);
+    }
 }
 
-/// Adds the token, and what the API wants beside it; a header that the caller has set stays.
+/// Says whether a response's status and headers accept or reject the token.
+pub(crate) enum TokenCheck {
+    Accepted,
+    Rejected,
+    /// The body decides, by this rule.
+    InBody(BodyRule),
+}
+
+/// Adds the token and the headers that its API requires; headers that the caller has set are kept.
 pub(crate) fn attach(token: &AccessToken, headers: &mut HeaderMap) {
     headers.insert(AUTHORIZATION, token.authorization().clone());
     for (name, value) in token.api_headers() {
@@ -160,12 +208,17 @@ pub(crate) fn attach(token: &AccessToken, headers: &mut HeaderMap) {
     }
 }
 
-/// A 401 rejects the token, unless it says that the token's scope is too small (RFC 6750 3.1): another would be no
-/// better.
+/// Returns whether the response rejects the token.
+///
+/// Only a 401 does, and only without `insufficient_scope` (RFC 6750 section 3.1), because a new token would have the
+/// same scope.
 fn is_rejection(status: StatusCode, headers: &HeaderMap) -> bool {
-    let says_scope = |challenge: &[u8]| challenge.windows(SCOPE_ERROR.len()).any(|part| part == SCOPE_ERROR);
-    status == StatusCode::UNAUTHORIZED
-        && !headers.get_all(WWW_AUTHENTICATE).iter().any(|challenge| says_scope(challenge.as_bytes()))
+    let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    status == StatusCode::UNAUTHORIZED && !challenges.any(|challenge| is_scope_error(challenge.as_bytes()))
+}
+
+fn is_scope_error(challenge: &[u8]) -> bool {
+    challenge.windows(SCOPE_ERROR.len()).any(|part| part == SCOPE_ERROR)
 }
 
 const SCOPE_ERROR: &[u8] = b"insufficient_scope";
@@ -185,8 +238,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn a3_too_small_a_scope_is_no_rejection() {
-        let challenge = |text| HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static(text))]);
+    fn a3_an_insufficient_scope_does_not_reject_the_token() {
         let cases = [
             (401, "", true),
             (401, r#"Bearer error="invalid_token""#, true),
@@ -196,9 +248,10 @@ mod tests {
             (200, "", false),
             (407, "", false),
         ];
-        for (status, text, expected) in cases {
+        for (status, challenge, expected) in cases {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(is_rejection(status, &challenge(text)), expected, "{status} {text}");
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))]);
+            assert_eq!(is_rejection(status, &headers), expected, "{status} {challenge}");
         }
     }
 }

@@ -3,17 +3,19 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(any(feature = "reqwest", feature = "tower")), allow(dead_code, reason = "the adapters use it"))]
 
-mod answer;
 mod bearer;
-mod copy;
 mod outcome;
+mod replay;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
+mod response_body;
 #[cfg(feature = "tower")]
 pub mod tower;
 
+/// The whole of `auth-core`, under the same name as in the other crates.
+pub use auth_core as core;
 pub use bearer::Bearer;
 pub use outcome::{NoReplay, NotReplayed, Outcome};
 
-/// Any error: of the service, of a body, or [`auth_core::Error`] where there was no token.
+/// Holds an error of the inner service or of a body, or an [`auth_core::Error`] if there was no token.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,60 +1,83 @@
-//! What happened to a request, and how a request asks for less.
+//! What the middleware did with a request, and how a request opts out of a replay.
 
 use http::Extensions;
 
-/// Put among a request's extensions, keeps it from being sent again.
+/// Keeps a request from being sent again if it is in the request's extensions.
+///
+/// ```
+/// use auth_middleware::{NoReplay, core::http::Request};
+///
+/// let mut request = Request::post("https://ipbxapi.voipex.io/calls").body(())?;
+/// request.extensions_mut().insert(NoReplay);
+/// # Ok::<(), auth_middleware::core::http::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoReplay;
 
-/// Tells what was done with a request; [`of`](Self::of) reads it from the answer's extensions.
+/// Describes what the middleware did with a request; [`of`](Self::of) reads it from the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The token was attached, and was not rejected.
     Attached,
-    /// The first token was rejected; this is the answer to the request with the next one.
+    /// The first token was rejected; this is the response to the request with the next token.
     Replayed,
-    /// The token was rejected, and this is the answer that says so.
+    /// The token was rejected and the request was not sent again; this is the response that rejects it.
     Rejected(NotReplayed),
-    /// The request goes to an origin that is not on the list, so no token was attached.
+    /// The request's origin is not on the list, so no token was attached.
     OtherOrigin,
-    /// The request had an `Authorization` header of its own, which was left alone.
+    /// The caller had set an `Authorization` header, so no token was attached.
     OwnAuthorization,
 }
 
-/// Says why a rejected request was not sent again.
+/// Explains why a rejected request was not sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotReplayed {
-    /// Its body is a stream, or longer than the limit.
+    /// Its body has no known length, or is longer than the limit.
     Body,
     /// It carries [`NoReplay`].
     SwitchedOff,
-    /// The source gave the rejected token again.
+    /// The source returned the rejected token again.
     SameToken,
-    /// It went on by a redirect after a server had taken it, and is not safe to repeat (RFC 9110 9.2.1).
+    /// A server had already processed and redirected it, and it is not safe to repeat (RFC 9110 section 9.2.1).
     Redirected,
 }
 
 impl Outcome {
-    /// Reads the outcome from an answer's extensions. [`Attached`](Self::Attached) is not written there, since it would
-    /// cost each good request three allocations: an answer without an outcome is one whose token was taken. Where
-    /// two middlewares stand in a row, and the inner one has attached, the outer one's [`OtherOrigin`](Self::OtherOrigin)
-    /// is read.
+    /// Reads the outcome from a response's extensions.
+    ///
+    /// `Attached` is not stored in them, because that would cost three allocations for each successful request. So
+    /// [`Attached`](Self::Attached) is returned if they contain no outcome.
+    ///
+    /// If two middlewares are stacked, each for its own API, this is the outcome of the one that lists the request's
+    /// origin. There is one exception: if the inner one has attached its token, [`OtherOrigin`](Self::OtherOrigin) of
+    /// the outer one is returned.
+    ///
+    /// ```
+    /// # fn example(response: auth_middleware::core::http::Response<()>) {
+    /// use auth_middleware::Outcome;
+    ///
+    /// if Outcome::of(response.extensions()) == Outcome::Replayed {
+    ///     println!("the first token was rejected; this is the response to the second request");
+    /// }
+    /// # }
+    /// ```
     #[must_use]
-    pub fn of(answer: &Extensions) -> Self {
-        answer.get().copied().unwrap_or(Self::Attached)
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or(Self::Attached)
     }
 
-    /// Writes it into an answer's extensions.
-    pub(crate) fn write(self, answer: &mut Extensions) {
-        // Of two middlewares in a row, each for its own API, the one whose origin it is speaks.
-        let said = answer.get::<Self>();
+    /// Stores the outcome in a response's extensions.
+    pub(crate) fn insert_into(self, extensions: &mut Extensions) {
+        // Of two stacked middlewares, one for each API, the inner one writes first. The outer one must not replace the
+        // inner one's result by `OtherOrigin`, and its own `Attached` must replace the inner one's `OtherOrigin`.
+        let is_present = extensions.get::<Self>().is_some();
         match self {
-            Self::Attached if said.is_some() => drop(answer.remove::<Self>()),
+            Self::Attached if is_present => drop(extensions.remove::<Self>()),
             Self::Attached => {}
-            Self::OtherOrigin if said.is_some() => {}
-            _ => drop(answer.insert(self)),
+            Self::OtherOrigin if is_present => {}
+            _ => drop(extensions.insert(self)),
         }
     }
 }

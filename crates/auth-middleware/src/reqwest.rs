@@ -1,8 +1,8 @@
-//! For clients of [`reqwest_middleware`].
+//! Middleware for clients of [`reqwest_middleware`].
 //!
-//! A reqwest client follows redirects below any middleware, and then takes the API's own headers (`x-api-key`) to other
-//! hosts. [`client`] builds one that stays within the origin: use it, or set
-//! [`within_origin`] as your client's redirect policy.
+//! A reqwest client follows redirects below any middleware, and sends the API's own headers (`x-api-key`) to the new
+//! host. [`client`] builds a client that follows redirects within an origin only. For a client of your own, set
+//! [`within_origin`] as the redirect policy.
 
 use std::time::Duration;
 
@@ -14,80 +14,118 @@ use http::{Extensions, Method, Version};
 use reqwest_middleware::{ClientWithMiddleware, Error, Middleware, Next, Result};
 
 use crate::BoxError;
-use crate::answer::{ResponseBody, ask};
-use crate::bearer::{Bearer, Verdict, attach};
-use crate::copy::{Head, keep_body};
+use crate::bearer::{Bearer, TokenCheck, attach};
 use crate::outcome::{NoReplay, NotReplayed, Outcome};
+use crate::replay::{SavedHead, buffer_body};
+use crate::response_body::{ResponseBody, check_body};
 
-/// Builds a client that attaches tokens, sends a rejected request once more, and follows redirects [within the
-/// origin](within_origin) alone, whatever policy `builder` has. Where every origin is plain http, which is this
-/// machine, it uses no proxy.
+/// Builds a client that attaches tokens and sends a rejected request once more.
 ///
-/// A request's own timeout does not count the wait for a token, and begins anew when the request is sent again.
+/// It follows redirects [within an origin](within_origin) only and overrides the redirect policy of `builder`. If every
+/// origin is plain http, which means on this machine, it uses no proxy.
+///
+/// A request's own timeout does not include the wait for a token, and starts again when the request is sent again.
 ///
 /// ```
 /// # async fn example(bearer: auth_middleware::Bearer) -> Result<(), Box<dyn std::error::Error>> {
 /// let client = auth_middleware::reqwest::client(reqwest::Client::builder(), bearer)?;
-/// let answer = client.get("https://ipbxapi.voipex.io/calls").send().await?;
+/// let response = client.get("https://ipbxapi.voipex.io/calls").send().await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Errors
-/// What reqwest says where the client cannot be built.
+/// The error of reqwest if the client cannot be built.
 pub fn client(builder: ClientBuilder, bearer: Bearer) -> ::reqwest::Result<ClientWithMiddleware> {
-    let builder = if bearer.is_local() { builder.no_proxy() } else { builder };
+    let builder = if bearer.is_loopback_only() { builder.no_proxy() } else { builder };
     let client: Client = builder.redirect(within_origin()).build()?;
     Ok(reqwest_middleware::ClientBuilder::new(client).with(AuthMiddleware::new(bearer)).build())
 }
 
-/// Follows redirects within an origin, and gives one that leaves it to the caller as it is.
+/// Returns a policy that follows redirects within an origin only.
+///
+/// A redirect to another origin is returned to the caller as the response.
+///
+/// ```
+/// # fn example(bearer: auth_middleware::Bearer) -> Result<(), reqwest::Error> {
+/// use auth_middleware::reqwest::{AuthMiddleware, within_origin};
+///
+/// let client = reqwest::Client::builder().redirect(within_origin()).build()?;
+/// let client = reqwest_middleware::ClientBuilder::new(client).with(AuthMiddleware::new(bearer)).build();
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn within_origin() -> Policy {
     Policy::custom(|attempt| {
-        let came_from = attempt.previous().last().map(Url::origin);
-        if came_from == Some(attempt.url().origin()) { Policy::default().redirect(attempt) } else { attempt.stop() }
+        let previous = attempt.previous().last().map(Url::origin);
+        if previous == Some(attempt.url().origin()) { Policy::default().redirect(attempt) } else { attempt.stop() }
     })
 }
 
-/// Attaches a token to each request, and sends it once more where that token is rejected.
+/// Attaches a token to each request, and sends the request once more if that token is rejected.
 ///
-/// A request without a usable token is not sent: the error is that of the source, an [`auth_core::Error`] inside
-/// [`Error::Middleware`]. [`Outcome::of`] tells what was done, and
+/// A request for which the source has no token is not sent. The error is an [`auth_core::Error`] inside
+/// [`Error::Middleware`]. [`Outcome::of`] returns what was done. Dropping the future drops the request, but not a
+/// login that a [`TokenManager`](auth_core::TokenManager) has started.
+///
 /// [`with_extension(NoReplay)`](reqwest_middleware::RequestBuilder::with_extension) keeps a request from being sent
-/// again.
+/// again:
+///
+/// ```
+/// # async fn example(bearer: auth_middleware::Bearer) -> Result<(), Box<dyn std::error::Error>> {
+/// use auth_middleware::{NoReplay, Outcome};
+///
+/// let client = auth_middleware::reqwest::client(reqwest::Client::builder(), bearer)?;
+/// let payment = client.post("https://ipbxapi.voipex.io/calls").with_extension(NoReplay);
+/// let outcome = Outcome::of(payment.send().await?.extensions());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct AuthMiddleware(Bearer);
 
 impl AuthMiddleware {
-    /// Makes a middleware, for a client of your own: see [`within_origin`].
+    /// Creates a middleware for a client of your own; see [`within_origin`].
+    ///
+    /// ```
+    /// # fn example(client: reqwest::Client, bearer: auth_middleware::Bearer) {
+    /// use auth_middleware::reqwest::AuthMiddleware;
+    ///
+    /// let client = reqwest_middleware::ClientBuilder::new(client).with(AuthMiddleware::new(bearer)).build();
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(bearer: Bearer) -> Self {
         Self(bearer)
     }
 
-    async fn judge(&self, answer: Response) -> Result<(Response, bool)> {
-        match self.0.judge(answer.status(), answer.headers()) {
-            Verdict::Taken => Ok((answer, false)),
-            // Where a redirect has led, another server speaks: not of this token.
-            _ if !self.is_listed(answer.url()) => Ok((answer, false)),
-            Verdict::Rejected => Ok((answer, true)),
-            Verdict::Body(rule) => {
-                let url = answer.url().clone();
-                let answer = http::Response::<Body>::from(answer).map(ResponseBody::new);
-                let (mut answer, is_rejected) = ask(answer, rule, self.0.body_limit()).await?;
+    /// Returns the response, and whether it rejects the token.
+    async fn classify(&self, response: Response) -> Result<(Response, bool)> {
+        match self.0.classify(response.status(), response.headers()) {
+            TokenCheck::Accepted => Ok((response, false)),
+            // A client with another redirect policy may have followed a redirect to a server that has never seen the
+            // token. Its 401 must not make this token invalid for all other callers.
+            _ if !self.is_listed(response.url()) => Ok((response, false)),
+            TokenCheck::Rejected => Ok((response, true)),
+            TokenCheck::InBody(rule) => {
+                let url = response.url().clone();
+                let response = http::Response::<Body>::from(response).map(ResponseBody::new);
+                let (mut response, is_rejected) = check_body(response, rule, self.0.body_limit()).await?;
+                // An `http::Response` has no URL. reqwest reads it back from an extension, which only its own builder
+                // can create.
                 http::response::Builder::new()
                     .url(url)
                     .body(())
-                    .map(|with_url| answer.extensions_mut().extend(with_url.into_parts().0.extensions))
+                    .map(|with_url| response.extensions_mut().extend(with_url.into_parts().0.extensions))
                     .map_err(Error::middleware)?;
-                Ok((Response::from(answer.map(Body::wrap)), is_rejected))
+                Ok((Response::from(response.map(Body::wrap)), is_rejected))
             }
         }
     }
 
     fn is_listed(&self, url: &Url) -> bool {
-        self.0.lists(url.scheme(), url.host_str().unwrap_or_default(), url.port())
+        self.0.is_listed(url.scheme(), url.host_str().unwrap_or_default(), url.port())
     }
 }
 
@@ -96,35 +134,41 @@ impl Middleware for AuthMiddleware {
     async fn handle(&self, request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
         let url = request.url();
         let host = url.host_str().unwrap_or_default();
-        if let Some(outcome) = self.0.leaves(url.scheme(), host, url.port(), request.headers()) {
-            return next.run(request, extensions).await.map(|answer| with(outcome, answer));
+        if let Some(outcome) = self.0.skip(url.scheme(), host, url.port(), request.headers()) {
+            return next.run(request, extensions).await.map(|response| with_outcome(outcome, response));
         }
         let token = self.0.token().await.map_err(Error::middleware)?;
         let is_safe = request.method().is_safe();
-        let (mut request, copy) = keep(request, extensions, self.0.body_limit()).await?;
+        let (mut request, replay) = save(request, extensions, self.0.body_limit()).await?;
         attach(&token, request.headers_mut());
-        let (answer, is_rejected) = self.judge(next.clone().run(request, extensions).await?).await?;
+        let (response, is_rejected) = self.classify(next.clone().run(request, extensions).await?).await?;
         if !is_rejected {
-            return Ok(with(Outcome::Attached, answer));
+            return Ok(with_outcome(Outcome::Attached, response));
         }
-        // The server has taken what it redirects, and must not get it twice.
-        let copy = copy.and_then(|copy| {
-            let is_repeatable = is_safe || copy.head.is_of(answer.url().as_str());
-            if is_repeatable { Ok(copy) } else { Err(NotReplayed::Redirected) }
+        // The client may have followed a redirect: the server processed the POST and responded with a 303, and only the
+        // GET that followed got the 401. A replay starts at the first URL and would repeat the POST, so only safe
+        // methods are replayed then (RFC 9110 section 9.2.1).
+        let replay = replay.and_then(|replay| {
+            let is_repeatable = is_safe || replay.head.has_url(response.url().as_str());
+            if is_repeatable { Ok(replay) } else { Err(NotReplayed::Redirected) }
         });
-        match self.0.after_rejection(&token, copy).await.map_err(Error::middleware)? {
-            Ok((newer, copy)) => {
-                drop(answer);
-                let mut request = copy.into_request()?;
-                attach(&newer, request.headers_mut());
-                next.run(request, extensions).await.map(|answer| with(Outcome::Replayed, answer))
+        match self.0.next_token(&token, replay).await.map_err(Error::middleware)? {
+            Ok((token, replay)) => {
+                // Frees the connection for the replay.
+                drop(response);
+                let mut request = replay.into_request()?;
+                attach(&token, request.headers_mut());
+                next.run(request, extensions).await.map(|response| with_outcome(Outcome::Replayed, response))
             }
-            Err(why) => Ok(with(Outcome::Rejected(why), answer)),
+            Err(reason) => Ok(with_outcome(Outcome::Rejected(reason), response)),
         }
     }
 }
 
-fn explain(error: BoxError) -> Error {
+/// Converts an error of [`buffer_body`].
+///
+/// It is a [`reqwest::Error`](::reqwest::Error) of the body or an [`auth_core::Error`]. No other type is expected.
+fn body_error(error: BoxError) -> Error {
     match error.downcast() {
         Ok(error) => Error::Reqwest(*error),
         Err(error) => match error.downcast::<auth_core::Error>() {
@@ -134,48 +178,49 @@ fn explain(error: BoxError) -> Error {
     }
 }
 
-fn with(outcome: Outcome, mut answer: Response) -> Response {
-    outcome.write(answer.extensions_mut());
-    answer
+fn with_outcome(outcome: Outcome, mut response: Response) -> Response {
+    outcome.insert_into(response.extensions_mut());
+    response
 }
 
-/// What is needed to send a request again.
-struct Copy {
+/// Holds the parts of a request that are needed to send it again.
+struct ReplayRequest {
     method: Method,
     version: Version,
-    head: Head,
+    head: SavedHead,
     timeout: Option<Duration>,
     body: Option<Bytes>,
 }
 
-async fn keep(
+/// Returns the request, and what is needed to send it again or why it cannot be sent again.
+async fn save(
     mut request: Request,
     extensions: &Extensions,
     limit: usize,
-) -> Result<(Request, std::result::Result<Copy, NotReplayed>)> {
+) -> Result<(Request, std::result::Result<ReplayRequest, NotReplayed>)> {
     if extensions.get::<NoReplay>().is_some() {
         return Ok((request, Err(NotReplayed::SwitchedOff)));
     }
     let body = match request.body_mut().take() {
         None => None,
         Some(body) => {
-            let (body, bytes) = keep_body(body, limit).await.map_err(explain)?;
+            let (body, bytes) = buffer_body(body, limit).await.map_err(body_error)?;
             *request.body_mut() = Some(body);
             let Some(bytes) = bytes else { return Ok((request, Err(NotReplayed::Body))) };
             Some(bytes)
         }
     };
-    let copy = Copy {
+    let replay = ReplayRequest {
         method: request.method().clone(),
         version: request.version(),
-        head: Head::keep([request.url().as_str(), ""], request.headers()),
+        head: SavedHead::save([request.url().as_str(), ""], request.headers()),
         timeout: request.timeout().copied(),
         body,
     };
-    Ok((request, Ok(copy)))
+    Ok((request, Ok(replay)))
 }
 
-impl Copy {
+impl ReplayRequest {
     fn into_request(self) -> Result<Request> {
         let ([url, _], headers) = self.head.restore();
         let url = Url::parse(&String::from_utf8_lossy(&url)).map_err(Error::middleware)?;

@@ -1,10 +1,12 @@
-//! For any [`tower`](https://docs.rs/tower) service that takes and gives `http` types.
+//! A layer for any [`tower`](https://docs.rs/tower) service of `http` requests and responses.
 //!
-//! The body of a request must be one that can be made of [`Bytes`], as axum's, reqwest's and `Full<Bytes>` can;
-//! tower-http's `map_request_body` turns others into such a one. Put the layer *below* whatever follows redirects
-//! (tower-http's `FollowRedirect`), so that the token is decided for each hop. Over a client that follows redirects by
-//! itself, such as reqwest unless told otherwise, the token and the API's own headers go where that client takes them,
-//! a 401 from there rejects the token, and the whole request is sent again.
+//! The type of a request's body must implement `From<`[`Bytes`]`>`, as the bodies of axum and reqwest and `Full<Bytes>`
+//! do. `map_request_body` of tower-http converts others.
+//!
+//! Put the layer *below* a service that follows redirects (`FollowRedirect` of tower-http). Then a hop gets the token
+//! only if its origin is listed. A client that follows redirects internally, as reqwest does by default, is less safe.
+//! Only that client decides which hosts get the token and the API's own headers. A 401 from any of them rejects the
+//! token, and the whole request is sent again.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -19,28 +21,37 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::answer::ask;
-use crate::bearer::{Bearer, Verdict, attach};
-use crate::copy::{Head, keep_body};
-use crate::outcome::{NoReplay, NotReplayed, Outcome};
-
 use crate::BoxError;
-pub use crate::answer::ResponseBody;
+use crate::bearer::{Bearer, TokenCheck, attach};
+use crate::outcome::{NoReplay, NotReplayed, Outcome};
+use crate::replay::{SavedHead, buffer_body};
+pub use crate::response_body::ResponseBody;
+use crate::response_body::check_body;
 
-/// Makes an [`AuthService`] of a service.
+/// Wraps a service in an [`AuthService`].
 ///
 /// ```
-/// # fn example<S>(bearer: auth_middleware::Bearer, client: S) -> auth_middleware::tower::AuthService<S> {
-/// use tower_layer::Layer;
+/// # fn example<S>(bearer: auth_middleware::Bearer, client: S) {
+/// use auth_middleware::tower::AuthLayer;
+/// use tower::ServiceBuilder;
 ///
-/// auth_middleware::tower::AuthLayer::new(bearer).layer(client)
+/// let service = ServiceBuilder::new().layer(AuthLayer::new(bearer)).service(client);
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct AuthLayer(Bearer);
 
 impl AuthLayer {
-    /// Makes a layer.
+    /// Creates a layer.
+    ///
+    /// ```
+    /// # fn example<S>(bearer: auth_middleware::Bearer, client: S) {
+    /// use auth_middleware::tower::AuthLayer;
+    /// use tower_layer::Layer;
+    ///
+    /// let service = AuthLayer::new(bearer).layer(client);
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(bearer: Bearer) -> Self {
         Self(bearer)
@@ -55,10 +66,29 @@ impl<S> Layer<S> for AuthLayer {
     }
 }
 
-/// Sends requests through an inner service with a token, and once more where the first token is rejected.
+/// Sends requests through an inner service with a token, and once more if that token is rejected.
 ///
-/// A request without a usable token is not sent: the error is that of the source, as a boxed [`auth_core::Error`].
-/// [`Outcome::of`] tells what was done.
+/// A request for which the source has no token is not sent. The error is a boxed [`auth_core::Error`].
+/// [`Outcome::of`] returns what was done. [`NoReplay`] among a request's extensions keeps it from being sent again.
+/// Dropping the future drops the request, but not a login that a [`TokenManager`](auth_core::TokenManager) has started.
+///
+/// ```
+/// # async fn example<S>(mut service: auth_middleware::tower::AuthService<S>) -> Result<(), auth_middleware::BoxError>
+/// # where
+/// #     S: tower::Service<http::Request<axum::body::Body>, Response = http::Response<axum::body::Body>>
+/// #         + Clone + Send + 'static,
+/// #     S::Error: Into<auth_middleware::BoxError>,
+/// #     S::Future: Send,
+/// # {
+/// use auth_middleware::{NoReplay, Outcome};
+/// use tower::{Service, ServiceExt};
+///
+/// let request = http::Request::post("https://ipbxapi.voipex.io/calls").extension(NoReplay);
+/// let response = service.ready().await?.call(request.body("a call".into())?).await?;
+/// let outcome = Outcome::of(response.extensions());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct AuthService<S> {
     inner: S,
@@ -80,7 +110,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The clone is not ready; the one that was asked is.
+        // `poll_ready` may have reserved capacity in `self.inner`, such as a permit of a concurrency limit. A clone has
+        // no such reservation and may panic when it is called. So the future takes the ready service and the clone
+        // stays behind: the next `poll_ready` makes it ready.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
         let (head, body) = request.into_parts();
@@ -90,7 +122,7 @@ where
 
 #[expect(
     clippy::manual_async_fn,
-    reason = "an async fn holds what it is given twice, and all of it is moved for each request"
+    reason = "an async fn stores its arguments twice, and the future is moved for each request"
 )]
 fn exchange<S, B, R>(
     bearer: Bearer,
@@ -106,80 +138,87 @@ where
     async move {
         let uri = &head.uri;
         let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
-        if let Some(outcome) = bearer.leaves(scheme, host, uri.port_u16(), &head.headers) {
-            let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?;
-            return Ok(with(outcome, answer.map(ResponseBody::new)));
+        if let Some(outcome) = bearer.skip(scheme, host, uri.port_u16(), &head.headers) {
+            let response = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?;
+            return Ok(with_outcome(outcome, response.map(ResponseBody::new)));
         }
         let token = bearer.token().await?;
-        let (body, copy) = if head.extensions.get::<NoReplay>().is_some() {
+        let (body, replay) = if head.extensions.get::<NoReplay>().is_some() {
             (body, Err(NotReplayed::SwitchedOff))
         } else {
-            let (body, bytes) = keep_body(body, bearer.body_limit()).await?;
-            (body, bytes.ok_or(NotReplayed::Body).map(|body| Copy::of(&head, body)))
+            let (body, bytes) = buffer_body(body, bearer.body_limit()).await?;
+            (body, bytes.ok_or(NotReplayed::Body).map(|bytes| ReplayRequest::save(&head, bytes)))
         };
         attach(&token, &mut head.headers);
-        let answer = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?.map(ResponseBody::new);
-        let (answer, is_rejected) = match bearer.judge(answer.status(), answer.headers()) {
-            Verdict::Taken => (answer, false),
-            Verdict::Rejected => (answer, true),
-            Verdict::Body(rule) => Box::pin(ask(answer, rule, bearer.body_limit())).await.map_err(Into::into)?,
+        let response = service.call(Request::from_parts(head, body)).await.map_err(Into::into)?;
+        let response = response.map(ResponseBody::new);
+        let (response, is_rejected) = match bearer.classify(response.status(), response.headers()) {
+            TokenCheck::Accepted => (response, false),
+            TokenCheck::Rejected => (response, true),
+            TokenCheck::InBody(rule) => {
+                Box::pin(check_body(response, rule, bearer.body_limit())).await.map_err(Into::into)?
+            }
         };
         if !is_rejected {
-            return Ok(with(Outcome::Attached, answer));
+            return Ok(with_outcome(Outcome::Attached, response));
         }
-        // In a box of its own, since all of this future is moved for each request.
-        Box::pin(replay(bearer, service, token, copy, answer)).await
+        // Boxed, because replays are rare. Inline, it would make this future larger, which is moved for each request.
+        Box::pin(send_again(bearer, service, token, replay, response)).await
     }
 }
 
-async fn replay<S, B, R>(
+/// Sends the request again with the next token, or returns the response that rejected the first.
+async fn send_again<S, B, R>(
     bearer: Bearer,
     mut service: S,
     token: AccessToken,
-    copy: Result<Copy, NotReplayed>,
-    answer: Response<ResponseBody<R>>,
+    replay: Result<ReplayRequest, NotReplayed>,
+    response: Response<ResponseBody<R>>,
 ) -> Result<Response<ResponseBody<R>>, BoxError>
 where
     S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>,
     B: From<Bytes>,
     R: Body,
 {
-    let (next, copy) = match bearer.after_rejection(&token, copy).await? {
+    let (token, replay) = match bearer.next_token(&token, replay).await? {
         Ok(next) => next,
-        Err(why) => return Ok(with(Outcome::Rejected(why), answer)),
+        Err(reason) => return Ok(with_outcome(Outcome::Rejected(reason), response)),
     };
-    drop(answer);
-    let mut request = copy.into_request()?;
-    attach(&next, request.headers_mut());
+    // Before `poll_ready`: the body may hold a connection or a permit, and if it is the last one the service would not
+    // become ready while the body exists.
+    drop(response);
+    let mut request = replay.into_request()?;
+    attach(&token, request.headers_mut());
+    // The first call has used up the readiness that the caller waited for.
     poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
-    let answer = service.call(request).await.map_err(Into::into)?;
-    Ok(with(Outcome::Replayed, answer.map(ResponseBody::new)))
+    let response = service.call(request).await.map_err(Into::into)?;
+    Ok(with_outcome(Outcome::Replayed, response.map(ResponseBody::new)))
 }
 
-fn with<R>(outcome: Outcome, mut answer: Response<R>) -> Response<R> {
-    outcome.write(answer.extensions_mut());
-    answer
+fn with_outcome<R>(outcome: Outcome, mut response: Response<R>) -> Response<R> {
+    outcome.insert_into(response.extensions_mut());
+    response
 }
 
-/// What is needed to send a request again.
-struct Copy {
+/// Holds the parts of a request that are needed to send it again.
+struct ReplayRequest {
     method: Method,
     scheme: Option<Scheme>,
     version: Version,
-    head: Head,
+    head: SavedHead,
     extensions: Extensions,
     body: Bytes,
 }
 
-impl Copy {
-    fn of(request: &Parts, body: Bytes) -> Self {
+impl ReplayRequest {
+    fn save(request: &Parts, body: Bytes) -> Self {
         let authority = request.uri.authority().map_or("", Authority::as_str);
         let path = request.uri.path_and_query().map_or("", PathAndQuery::as_str);
         Self {
             method: request.method.clone(),
             scheme: request.uri.scheme().cloned(),
             version: request.version,
-            head: Head::keep([authority, path], &request.headers),
+            head: SavedHead::save([authority, path], &request.headers),
             extensions: request.extensions.clone(),
             body,
         }
@@ -187,7 +226,7 @@ impl Copy {
 
     fn into_request<B: From<Bytes>>(self) -> Result<Request<B>, BoxError> {
         let ([authority, path], headers) = self.head.restore();
-        // Of its parts: what was a path must not be read as more of a host.
+        // Not parsed as one string: the path may lack its slash (`*`), and would then be read as part of the host.
         let mut url = uri::Parts::default();
         url.scheme = self.scheme;
         url.authority = Some(Authority::from_maybe_shared(authority)?);

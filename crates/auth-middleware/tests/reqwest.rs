@@ -1,4 +1,4 @@
-//! A1 to A6 over real HTTP, by reqwest-middleware.
+//! A1 to A6 over real HTTP, with reqwest-middleware.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
 
 mod support;
@@ -15,14 +15,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use futures::future::join_all;
 use reqwest_middleware::ClientWithMiddleware;
-use support::{Api, Arrived, manager, no_tokens, tokens};
+use support::{Api, ReceivedRequest, manager, no_tokens, tokens};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn client(source: impl TokenSource, origins: &[String]) -> ClientWithMiddleware {
-    with(Bearer::new(source, origins).unwrap())
+    client_with(Bearer::new(source, origins).unwrap())
 }
 
-fn with(bearer: Bearer) -> ClientWithMiddleware {
+fn client_with(bearer: Bearer) -> ClientWithMiddleware {
     auth_middleware::reqwest::client(reqwest::Client::builder().no_proxy(), bearer).unwrap()
 }
 
@@ -37,20 +37,20 @@ fn zoqq(sandbox: &Sandbox) -> TokenManager<Zoqq, ReqwestTransport> {
 
 #[tokio::test]
 async fn a1_a_rejected_request_is_sent_again_with_the_next_token() {
-    let api = Api::taking(&["second"]).await;
+    let api = Api::accepting(&["second"]).await;
     let (tokens, script) = tokens();
     let client = client(tokens, &[api.origin()]);
-    let answer = client.post(api.url("/calls")).header("x-own", "kept").body("a body").send().await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Replayed);
-    assert_eq!((answer.status(), &*answer.text().await.unwrap()), (StatusCode::OK, "welcome"));
+    let response = client.post(api.url("/calls")).header("x-own", "kept").body("a body").send().await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Replayed);
+    assert_eq!((response.status(), &*response.text().await.unwrap()), (StatusCode::OK, "welcome"));
     assert_eq!(api.authorizations(), ["Bearer first", "Bearer second"]);
-    let arrived = api.arrived();
-    assert!(arrived.iter().all(|request| request.body == "a body" && request.headers["x-own"] == "kept"));
-    assert_eq!(arrived[0].headers.len(), arrived[1].headers.len());
+    let received = api.received();
+    assert!(received.iter().all(|request| request.body == "a body" && request.headers["x-own"] == "kept"));
+    assert_eq!(received[0].headers.len(), received[1].headers.len());
     assert_eq!(script.requests().len(), 2);
 
-    let answer = client.get(api.url("/calls")).send().await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Attached);
+    let response = client.get(api.url("/calls")).send().await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Attached);
     assert_eq!(api.authorizations().len(), 3);
 }
 
@@ -58,8 +58,8 @@ async fn a1_a_rejected_request_is_sent_again_with_the_next_token() {
 async fn a1_a_newer_token_is_used_without_a_login() {
     let (tokens, script) = tokens();
     let renewed = tokens.clone();
-    // While the request is under way, another caller's rejection has brought the next token.
-    let api = Api::start_async(move |request: Arrived| {
+    // Before the 401 is sent, another caller rejects the token and a login returns the next one.
+    let api = Api::start_async(move |request: ReceivedRequest| {
         let renewed = renewed.clone();
         async move {
             if request.authorization() != "Bearer first" {
@@ -71,13 +71,13 @@ async fn a1_a_newer_token_is_used_without_a_login() {
         }
     })
     .await;
-    let answer = client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap();
-    assert_eq!((answer.status(), api.authorizations().len()), (StatusCode::OK, 2));
-    assert_eq!(script.requests().len(), 2, "the login of the other caller, and no third");
+    let response = client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap();
+    assert_eq!((response.status(), api.authorizations().len()), (StatusCode::OK, 2));
+    assert_eq!(script.requests().len(), 2, "the first login, and the one of the other caller");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
+async fn a2_five_hundred_rejections_of_one_token_cause_one_login() {
     let sandbox = Sandbox::start().unwrap();
     let tokens = zoqq(&sandbox);
     let url = sandbox.protected_url();
@@ -93,22 +93,22 @@ async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
         assert_eq!(call.unwrap().unwrap().status(), StatusCode::OK);
     }
     let counters = sandbox.counters(auth_sandbox::Api::Zoqq);
-    assert_eq!(counters.requests, 2, "one login, and one more");
+    assert_eq!(counters.requests, 2, "the first login, and one after the revocation");
     assert_eq!(counters.served, 501);
 }
 
 #[tokio::test]
-async fn a3_a_second_rejection_goes_to_the_caller_untouched() {
-    let api = Api::taking(&[]).await;
+async fn a3_a_second_rejection_is_returned_unchanged() {
+    let api = Api::accepting(&[]).await;
     let (tokens, script) = tokens();
-    let answer = client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Replayed);
-    assert_eq!((answer.status(), &*answer.text().await.unwrap()), (StatusCode::UNAUTHORIZED, "no"));
-    assert_eq!((api.arrived().len(), script.requests().len()), (2, 2));
+    let response = client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Replayed);
+    assert_eq!((response.status(), &*response.text().await.unwrap()), (StatusCode::UNAUTHORIZED, "no"));
+    assert_eq!((api.received().len(), script.requests().len()), (2, 2));
 }
 
 #[tokio::test]
-async fn a3_no_permission_causes_no_login() {
+async fn a3_missing_permission_causes_no_login() {
     let api = Api::start(|request| match &*request.path {
         "/forbidden" => StatusCode::FORBIDDEN.into_response(),
         _ => (StatusCode::UNAUTHORIZED, [("www-authenticate", r#"Bearer error="insufficient_scope""#)]).into_response(),
@@ -117,57 +117,57 @@ async fn a3_no_permission_causes_no_login() {
     let (tokens, script) = tokens();
     let client = client(tokens, &[api.origin()]);
     for path in ["/forbidden", "/scope"] {
-        let answer = client.get(api.url(path)).send().await.unwrap();
-        assert_eq!(Outcome::of(answer.extensions()), Outcome::Attached);
+        let response = client.get(api.url(path)).send().await.unwrap();
+        assert_eq!(Outcome::of(response.extensions()), Outcome::Attached);
     }
-    assert_eq!((api.arrived().len(), script.requests().len()), (2, 1));
+    assert_eq!((api.received().len(), script.requests().len()), (2, 1));
 }
 
 #[tokio::test]
-async fn a4_what_cannot_be_sent_again_is_told_and_the_token_rejected() {
-    let api = Api::taking(&["second", "third"]).await;
+async fn a4_a_stream_or_long_body_is_not_sent_again_but_its_token_is_rejected() {
+    let api = Api::accepting(&["second", "third"]).await;
     let (tokens, _) = tokens();
-    let client = with(Bearer::new(tokens.clone(), [api.origin()]).unwrap().with_body_limit(10));
+    let client = client_with(Bearer::new(tokens.clone(), [api.origin()]).unwrap().with_body_limit(10));
 
     let stream = futures::stream::iter([Ok::<_, std::io::Error>("a "), Ok("stream")]);
-    let answer = client.post(api.url("/")).body(reqwest::Body::wrap_stream(stream)).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::Body));
-    assert_eq!((api.arrived().len(), &*api.arrived()[0].body), (1, &b"a stream"[..]));
+    let response = client.post(api.url("/")).body(reqwest::Body::wrap_stream(stream)).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Rejected(NotReplayed::Body));
+    assert_eq!((api.received().len(), &*api.received()[0].body), (1, &b"a stream"[..]));
     assert!(tokens.cached().is_none(), "the token was rejected");
     assert_eq!(client.get(api.url("/")).send().await.unwrap().status(), StatusCode::OK);
 
-    let api = Api::taking(&[]).await;
+    let api = Api::accepting(&[]).await;
     let (tokens, _) = support::tokens();
-    let client = with(Bearer::new(tokens, [api.origin()]).unwrap().with_body_limit(10));
-    let answer = client.post(api.url("/")).body("eleven bytes").send().await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::Body));
-    assert_eq!(&*api.arrived()[0].body, b"eleven bytes");
+    let client = client_with(Bearer::new(tokens, [api.origin()]).unwrap().with_body_limit(10));
+    let response = client.post(api.url("/")).body("eleven bytes").send().await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Rejected(NotReplayed::Body));
+    assert_eq!(&*api.received()[0].body, b"eleven bytes");
 }
 
 #[tokio::test]
-async fn a4_a_request_can_ask_not_to_be_sent_again() {
-    let api = Api::taking(&["second"]).await;
+async fn a4_a_request_with_no_replay_is_not_sent_again() {
+    let api = Api::accepting(&["second"]).await;
     let (tokens, _) = tokens();
-    let answer = client(tokens, &[api.origin()]).get(api.url("/")).with_extension(NoReplay).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::SwitchedOff));
+    let response = client(tokens, &[api.origin()]).get(api.url("/")).with_extension(NoReplay).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Rejected(NotReplayed::SwitchedOff));
     assert_eq!(api.authorizations(), ["Bearer first"]);
 }
 
 #[tokio::test]
-async fn a5_the_callers_own_header_is_left_alone() {
-    let api = Api::taking(&["first"]).await;
+async fn a5_an_authorization_header_of_the_caller_is_not_changed() {
+    let api = Api::accepting(&["first"]).await;
     let (tokens, script) = tokens();
     let client = client(tokens, &[api.origin()]);
-    let answer = client.get(api.url("/")).bearer_auth("mine").send().await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::OwnAuthorization);
-    assert_eq!((answer.status(), api.authorizations()), (StatusCode::UNAUTHORIZED, vec!["Bearer mine".to_owned()]));
+    let response = client.get(api.url("/")).bearer_auth("mine").send().await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::OwnAuthorization);
+    assert_eq!((response.status(), api.authorizations()), (StatusCode::UNAUTHORIZED, vec!["Bearer mine".to_owned()]));
     assert_eq!(script.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn a5_no_other_origin_sees_a_token_or_a_key() {
+async fn a5_no_other_origin_receives_a_token() {
     let other = Api::start(|_| StatusCode::OK).await;
     let target = other.url("/landed");
     let api = Api::start(move |request| match &*request.path {
@@ -179,57 +179,57 @@ async fn a5_no_other_origin_sees_a_token_or_a_key() {
     let (tokens, _) = tokens();
     let client = client(tokens, &[api.origin()]);
     for path in ["/away", "/near"] {
-        let answer = client.get(api.url(path)).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT, "{path}");
+        let response = client.get(api.url(path)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT, "{path}");
     }
-    assert_eq!(other.arrived().len(), 0, "a redirect to another origin is the caller's to follow");
-    let answer = client.get(other.url("/")).send().await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::OtherOrigin);
+    assert_eq!(other.received().len(), 0, "a redirect to another origin is returned to the caller");
+    let response = client.get(other.url("/")).send().await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::OtherOrigin);
     assert_eq!(other.authorizations(), [""]);
     assert_eq!(api.authorizations(), ["Bearer first"; 3]);
 }
 
 #[tokio::test]
-async fn a5_redirects_within_an_origin_end() {
+async fn a5_an_endless_redirect_within_an_origin_is_stopped() {
     let api = Api::start(|_| Redirect::temporary("/again")).await;
     let (tokens, _) = tokens();
     client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap_err();
-    assert_eq!(api.arrived().len(), 11);
+    assert_eq!(api.received().len(), 11);
 }
 
 #[tokio::test]
 async fn a6_without_a_token_nothing_is_sent() {
-    let api = Api::taking(&["first"]).await;
+    let api = Api::accepting(&["first"]).await;
     let error = client(no_tokens(), &[api.origin()]).get(api.url("/")).send().await.unwrap_err();
     let reqwest_middleware::Error::Middleware(error) = error else { panic!("{error}") };
     assert_eq!(error.downcast_ref::<auth_core::Error>().unwrap().kind(), ErrorKind::Unavailable);
-    assert_eq!(api.arrived().len(), 0);
+    assert_eq!(api.received().len(), 0);
 }
 
 #[tokio::test]
-async fn a6_a_rejected_request_fails_where_there_is_no_next_token() {
-    let api = Api::taking(&[]).await;
+async fn a6_a_rejected_request_fails_if_there_is_no_next_token() {
+    let api = Api::accepting(&[]).await;
     let tokens =
         manager(&Script::new([ScriptedResponse::token("first", 3600)]).then_always(ScriptedResponse::refusal()));
     let error = client(tokens, &[api.origin()]).get(api.url("/")).send().await.unwrap_err();
     let reqwest_middleware::Error::Middleware(error) = error else { panic!("{error}") };
     assert_eq!(error.downcast_ref::<auth_core::Error>().unwrap().kind(), ErrorKind::Refused);
-    assert_eq!(api.arrived().len(), 1);
+    assert_eq!(api.received().len(), 1);
 }
 
 #[tokio::test]
-async fn a_dropped_caller_leaves_the_login_to_the_others() {
-    let api = Api::taking(&["first"]).await;
+async fn a_dropped_request_does_not_cancel_the_login_of_others() {
+    let api = Api::accepting(&["first"]).await;
     let script = Script::new([ScriptedResponse::token("first", 3600).after(Duration::from_millis(200))]);
     let client = client(manager(&script), &[api.origin()]);
-    let impatient = tokio::time::timeout(Duration::from_millis(50), client.get(api.url("/")).send()).await;
-    assert!(impatient.is_err());
+    let dropped = tokio::time::timeout(Duration::from_millis(50), client.get(api.url("/")).send()).await;
+    assert!(dropped.is_err());
     assert_eq!(client.get(api.url("/")).send().await.unwrap().status(), StatusCode::OK);
-    assert_eq!((script.requests().len(), api.arrived().len()), (1, 1));
+    assert_eq!((script.requests().len(), api.received().len()), (1, 1));
 }
 
 #[tokio::test]
-async fn the_provider_says_what_its_api_wants_beside_the_token() {
+async fn the_api_headers_of_the_provider_are_sent_with_the_token() {
     let sandbox = Sandbox::start().unwrap();
     let tokens = zoqq(&sandbox);
     let (api, other) = (Api::start(|_| StatusCode::OK).await, Api::start(|_| StatusCode::OK).await);
@@ -237,13 +237,13 @@ async fn the_provider_says_what_its_api_wants_beside_the_token() {
     client.get(api.url("/")).send().await.unwrap();
     client.get(api.url("/")).header("x-api-key", "another").send().await.unwrap();
     client.get(other.url("/")).send().await.unwrap();
-    let keys: Vec<_> = api.arrived().iter().map(|request| request.headers["x-api-key"].clone()).collect();
+    let keys: Vec<_> = api.received().iter().map(|request| request.headers["x-api-key"].clone()).collect();
     assert_eq!(keys, [auth_sandbox::API_KEY, "another"]);
-    assert!(!other.arrived()[0].headers.contains_key("x-api-key"));
+    assert!(!other.received()[0].headers.contains_key("x-api-key"));
 }
 
 #[tokio::test]
-async fn a_rejection_may_stand_in_the_body() {
+async fn a_rejection_in_the_body_is_recognised() {
     let api = Api::start(|request| match request.authorization() {
         "Bearer first" => (StatusCode::OK, r#"{"statusCode":401,"message":"expired"}"#),
         _ => (StatusCode::OK, r#"{"calls":[]}"#),
@@ -251,18 +251,18 @@ async fn a_rejection_may_stand_in_the_body() {
     .await;
     let (tokens, script) = tokens();
     let bearer = Bearer::new(tokens, [api.origin()]).unwrap().with_rejection_in_body(auth_voipex::is_rejection);
-    let client = with(bearer);
-    let answer = client.get(api.url("/a/path")).send().await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Replayed);
-    assert_eq!(answer.text().await.unwrap(), r#"{"calls":[]}"#);
-    let answer = client.get(api.url("/a/path")).send().await.unwrap();
-    assert_eq!(answer.url().path(), "/a/path");
-    assert_eq!((answer.content_length(), &*answer.text().await.unwrap()), (Some(12), r#"{"calls":[]}"#));
+    let client = client_with(bearer);
+    let response = client.get(api.url("/a/path")).send().await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Replayed);
+    assert_eq!(response.text().await.unwrap(), r#"{"calls":[]}"#);
+    let response = client.get(api.url("/a/path")).send().await.unwrap();
+    assert_eq!(response.url().path(), "/a/path");
+    assert_eq!((response.content_length(), &*response.text().await.unwrap()), (Some(12), r#"{"calls":[]}"#));
     assert_eq!(script.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn a_proxy_sees_no_token() {
+async fn a_proxy_receives_no_token() {
     use rcgen::generate_simple_self_signed;
     use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
@@ -314,7 +314,7 @@ fn a5_an_allow_list_is_required() {
 }
 
 #[tokio::test]
-async fn a3_no_permission_causes_no_login_whatever_the_body_says() {
+async fn a3_missing_permission_causes_no_login_even_if_the_body_rejects() {
     let body = r#"{"statusCode":401,"code":"unauthorized"}"#;
     let api = Api::start(move |request| match &*request.path {
         "/forbidden" => (StatusCode::FORBIDDEN, body).into_response(),
@@ -323,34 +323,36 @@ async fn a3_no_permission_causes_no_login_whatever_the_body_says() {
     })
     .await;
     let (tokens, script) = tokens();
-    let client = with(Bearer::new(tokens, [api.origin()]).unwrap().with_rejection_in_body(auth_voipex::is_rejection));
+    let client =
+        client_with(Bearer::new(tokens, [api.origin()]).unwrap().with_rejection_in_body(auth_voipex::is_rejection));
     for path in ["/forbidden", "/scope"] {
         client.get(api.url(path)).send().await.unwrap();
     }
-    assert_eq!((api.arrived().len(), script.requests().len()), (2, 1));
+    assert_eq!((api.received().len(), script.requests().len()), (2, 1));
 }
 
 #[tokio::test]
-async fn a1_what_a_server_has_taken_is_not_sent_twice() {
+async fn a1_a_post_that_was_redirected_is_not_sent_twice() {
     let api = Api::start(|request| match &*request.path {
         "/make" => Redirect::to("/made").into_response(),
         _ => StatusCode::UNAUTHORIZED.into_response(),
     })
     .await;
     let (tokens, _) = tokens();
-    let answer = client(tokens.clone(), &[api.origin()]).post(api.url("/make")).body("a payment").send().await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::Redirected));
-    assert_eq!(api.arrived().iter().filter(|request| request.path == "/make").count(), 1);
+    let response =
+        client(tokens.clone(), &[api.origin()]).post(api.url("/make")).body("a payment").send().await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Rejected(NotReplayed::Redirected));
+    assert_eq!(api.received().iter().filter(|request| request.path == "/make").count(), 1);
     assert!(tokens.cached().is_none(), "the token was rejected");
 }
 
 #[tokio::test]
-async fn a1_another_origin_rejects_no_token() {
+async fn a1_a_401_from_another_origin_does_not_reject_the_token() {
     let other = Api::start(|_| StatusCode::UNAUTHORIZED).await;
     let target = other.url("/");
     let api = Api::start(move |_| Redirect::temporary(&target)).await;
     let (tokens, script) = tokens();
-    // A client that follows redirects wherever they lead.
+    // This client follows redirects to any host.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let bearer = Bearer::new(tokens.clone(), [api.origin()]).unwrap();
     let client = reqwest_middleware::ClientBuilder::new(client);
@@ -363,30 +365,33 @@ async fn a1_another_origin_rejects_no_token() {
 }
 
 #[tokio::test]
-async fn a5_a_token_for_this_machine_passes_no_proxy() {
-    let (api, proxy) = (Api::taking(&["first"]).await, Api::start(|_| StatusCode::OK).await);
+async fn a5_a_token_for_a_loopback_api_is_not_sent_through_a_proxy() {
+    let (api, proxy) = (Api::accepting(&["first"]).await, Api::start(|_| StatusCode::OK).await);
     let (tokens, _) = tokens();
     let builder = reqwest::Client::builder().proxy(reqwest::Proxy::all(proxy.origin()).unwrap());
     let client = auth_middleware::reqwest::client(builder, Bearer::new(tokens, [api.origin()]).unwrap()).unwrap();
     assert_eq!(client.get(api.url("/")).send().await.unwrap().text().await.unwrap(), "welcome");
-    assert_eq!(proxy.arrived().len(), 0);
+    assert_eq!(proxy.received().len(), 0);
+}
+
+fn bearer(api: &Api) -> Bearer {
+    Bearer::new(tokens().0, [api.origin()]).unwrap()
 }
 
 #[tokio::test]
-async fn a_middleware_for_each_of_two_apis() {
-    let (one, two) = (Api::taking(&["second"]).await, Api::taking(&["second"]).await);
-    let bearer = |api: &Api| Bearer::new(tokens().0, [api.origin()]).unwrap();
+async fn two_stacked_middlewares_serve_two_apis() {
+    let (one, two) = (Api::accepting(&["second"]).await, Api::accepting(&["second"]).await);
     let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::builder().no_proxy().build().unwrap())
         .with(auth_middleware::reqwest::AuthMiddleware::new(bearer(&one)))
         .with(auth_middleware::reqwest::AuthMiddleware::new(bearer(&two)))
         .build();
     for api in [&one, &two] {
-        let answer = client.get(api.url("/")).send().await.unwrap();
-        assert_eq!((answer.status(), Outcome::of(answer.extensions())), (StatusCode::OK, Outcome::Replayed));
+        let response = client.get(api.url("/")).send().await.unwrap();
+        assert_eq!((response.status(), Outcome::of(response.extensions())), (StatusCode::OK, Outcome::Replayed));
         assert_eq!(api.authorizations(), ["Bearer first", "Bearer second"]);
     }
-    let answer = client.get(one.url("/")).send().await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Attached);
+    let response = client.get(one.url("/")).send().await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Attached);
 }
 
 #[test]
@@ -396,11 +401,11 @@ fn o2_replays_are_counted() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
-            let api = Api::taking(&["second"]).await;
-            for mark in [false, true] {
+            let api = Api::accepting(&["second"]).await;
+            for is_marked in [false, true] {
                 let client = client(tokens().0, &[api.origin()]);
                 let request = client.get(api.url("/"));
-                let request = if mark { request.with_extension(NoReplay) } else { request };
+                let request = if is_marked { request.with_extension(NoReplay) } else { request };
                 request.send().await.unwrap();
             }
         });
@@ -417,9 +422,9 @@ fn o2_replays_are_counted() {
 }
 
 #[tokio::test]
-async fn a1_a_fragment_is_no_redirect() {
-    let api = Api::taking(&["second"]).await;
+async fn a1_a_fragment_does_not_count_as_a_redirect() {
+    let api = Api::accepting(&["second"]).await;
     let (tokens, _) = tokens();
-    let answer = client(tokens, &[api.origin()]).post(api.url("/a?b#c")).body("a body").send().await.unwrap();
-    assert_eq!((answer.status(), Outcome::of(answer.extensions())), (StatusCode::OK, Outcome::Replayed));
+    let response = client(tokens, &[api.origin()]).post(api.url("/a?b#c")).body("a body").send().await.unwrap();
+    assert_eq!((response.status(), Outcome::of(response.extensions())), (StatusCode::OK, Outcome::Replayed));
 }

@@ -1,4 +1,4 @@
-//! A1 to A6 over real HTTP, by tower and hyper-util's client; HTTP/2 with trailers among it.
+//! A1 to A6 over real HTTP, with tower and the client of hyper-util, including HTTP/2 with trailers.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
 
 mod support;
@@ -41,64 +41,64 @@ async fn text(body: impl http_body::Body<Data = Bytes, Error: std::fmt::Debug>) 
 
 #[tokio::test]
 async fn a1_a_rejected_request_is_sent_again_with_the_next_token() {
-    let api = Api::taking(&["second"]).await;
+    let api = Api::accepting(&["second"]).await;
     let (tokens, script) = tokens();
     let mut service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
     let request = Request::post(api.url("/calls")).header("x-own", "kept").body(Body::from("a body")).unwrap();
-    let answer = service.ready().await.unwrap().call(request).await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Replayed);
-    assert_eq!((answer.status(), text(answer.into_body()).await), (StatusCode::OK, "welcome".into()));
+    let response = service.ready().await.unwrap().call(request).await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Replayed);
+    assert_eq!((response.status(), text(response.into_body()).await), (StatusCode::OK, "welcome".into()));
     assert_eq!(api.authorizations(), ["Bearer first", "Bearer second"]);
-    assert!(api.arrived().iter().all(|request| request.body == "a body" && request.headers["x-own"] == "kept"));
+    assert!(api.received().iter().all(|request| request.body == "a body" && request.headers["x-own"] == "kept"));
     assert_eq!(script.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
-    let api = Api::taking(&["second"]).await;
+async fn a2_five_hundred_rejections_of_one_token_cause_one_login() {
+    let api = Api::accepting(&["second"]).await;
     let (tokens, script) = tokens();
     let service = ServiceBuilder::new().layer(layer(tokens.clone(), &[api.origin()])).service(hyper());
     tokens.token().await.unwrap();
     let calls = (0..500).map(|_| service.clone().oneshot(get(&api.url("/"))));
-    for answer in futures::future::join_all(calls).await {
-        assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    for response in futures::future::join_all(calls).await {
+        assert_eq!(response.unwrap().status(), StatusCode::OK);
     }
     assert_eq!(script.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn a3_a_second_rejection_goes_to_the_caller_untouched() {
-    let api = Api::taking(&[]).await;
+async fn a3_a_second_rejection_is_returned_unchanged() {
+    let api = Api::accepting(&[]).await;
     let (tokens, _) = tokens();
     let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
-    let answer = service.oneshot(get(&api.url("/"))).await.unwrap();
-    assert_eq!((answer.status(), text(answer.into_body()).await), (StatusCode::UNAUTHORIZED, "no".into()));
-    assert_eq!(api.arrived().len(), 2);
+    let response = service.oneshot(get(&api.url("/"))).await.unwrap();
+    assert_eq!((response.status(), text(response.into_body()).await), (StatusCode::UNAUTHORIZED, "no".into()));
+    assert_eq!(api.received().len(), 2);
 }
 
 #[tokio::test]
-async fn a4_streams_and_marked_requests_are_not_sent_again() {
-    let api = Api::taking(&[]).await;
+async fn a4_streams_and_requests_with_no_replay_are_not_sent_again() {
+    let api = Api::accepting(&[]).await;
     let (first, _) = tokens();
     let service = ServiceBuilder::new().layer(layer(first.clone(), &[api.origin()])).service(hyper());
     let stream = futures::stream::iter([Ok::<_, Infallible>("a "), Ok("stream")]);
     let request = Request::post(api.url("/")).body(Body::from_stream(stream)).unwrap();
-    let answer = service.oneshot(request).await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::Body));
-    assert_eq!(&*api.arrived()[0].body, b"a stream");
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Rejected(NotReplayed::Body));
+    assert_eq!(&*api.received()[0].body, b"a stream");
     assert!(first.cached().is_none(), "the token was rejected");
 
     let (tokens, _) = tokens();
     let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
     let mut request = get(&api.url("/"));
     request.extensions_mut().insert(NoReplay);
-    let answer = service.oneshot(request).await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::Rejected(NotReplayed::SwitchedOff));
-    assert_eq!(api.arrived().len(), 2);
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::Rejected(NotReplayed::SwitchedOff));
+    assert_eq!(api.received().len(), 2);
 }
 
 #[tokio::test]
-async fn a5_each_hop_of_a_redirect_is_decided_by_its_origin() {
+async fn a5_each_hop_of_a_redirect_gets_a_token_only_if_its_origin_is_listed() {
     let api = Api::start(|_| StatusCode::OK).await;
     let home = api.url("/home");
     let other = Api::start(move |_| Redirect::temporary(&home)).await;
@@ -115,33 +115,33 @@ async fn a5_each_hop_of_a_redirect_is_decided_by_its_origin() {
         .service(hyper());
     assert_eq!(service.oneshot(get(&start.url("/start"))).await.unwrap().status(), StatusCode::OK);
     assert_eq!(start.authorizations(), ["Bearer first"]);
-    assert_eq!(other.authorizations(), [""], "the hop between is of another origin");
+    assert_eq!(other.authorizations(), [""], "the origin of the second hop is not listed");
     assert_eq!(api.authorizations(), ["Bearer first"]);
 }
 
 #[tokio::test]
-async fn a5_the_callers_own_header_is_left_alone() {
-    let api = Api::taking(&["first"]).await;
+async fn a5_an_authorization_header_of_the_caller_is_not_changed() {
+    let api = Api::accepting(&["first"]).await;
     let (tokens, script) = tokens();
     let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
     let request = Request::get(api.url("/")).header("authorization", "Basic bWU6bWU=").body(Body::empty()).unwrap();
-    let answer = service.oneshot(request).await.unwrap();
-    assert_eq!(Outcome::of(answer.extensions()), Outcome::OwnAuthorization);
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(Outcome::of(response.extensions()), Outcome::OwnAuthorization);
     assert_eq!((api.authorizations(), script.requests().len()), (vec!["Basic bWU6bWU=".to_owned()], 0));
 }
 
 #[tokio::test]
 async fn a6_without_a_token_nothing_is_sent() {
-    let api = Api::taking(&["first"]).await;
+    let api = Api::accepting(&["first"]).await;
     let service = ServiceBuilder::new().layer(layer(no_tokens(), &[api.origin()])).service(hyper());
     let error: BoxError = service.oneshot(get(&api.url("/"))).await.unwrap_err();
     assert_eq!(error.downcast::<auth_core::Error>().unwrap().kind(), ErrorKind::Unavailable);
-    assert_eq!(api.arrived().len(), 0);
+    assert_eq!(api.received().len(), 0);
 }
 
 #[tokio::test]
-async fn a_dropped_caller_leaves_its_request_alone() {
-    let api = Api::taking(&["second"]).await;
+async fn dropped_requests_cause_no_further_logins() {
+    let api = Api::accepting(&["second"]).await;
     let (tokens, script) = tokens();
     let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(hyper());
     for milliseconds in 0..5 {
@@ -153,7 +153,7 @@ async fn a_dropped_caller_leaves_its_request_alone() {
 }
 
 #[tokio::test]
-async fn a_rejection_may_stand_in_the_body() {
+async fn a_rejection_in_the_body_is_recognised() {
     let api = Api::start(|request| match request.authorization() {
         "Bearer first" => r#"{"code":"unauthorized"}"#,
         _ => r#"{"data":[]}"#,
@@ -163,17 +163,17 @@ async fn a_rejection_may_stand_in_the_body() {
     let bearer = Bearer::new(tokens, [api.origin()]).unwrap().with_rejection_in_body(auth_zoqq::is_rejection);
     let service = ServiceBuilder::new().layer(AuthLayer::new(bearer)).service(hyper());
     for outcome in [Outcome::Replayed, Outcome::Attached] {
-        let answer = service.clone().oneshot(get(&api.url("/"))).await.unwrap();
-        assert_eq!(Outcome::of(answer.extensions()), outcome);
-        assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(11));
-        assert_eq!(text(answer.into_body()).await, r#"{"data":[]}"#);
+        let response = service.clone().oneshot(get(&api.url("/"))).await.unwrap();
+        assert_eq!(Outcome::of(response.extensions()), outcome);
+        assert_eq!(http_body::Body::size_hint(response.body()).exact(), Some(11));
+        assert_eq!(text(response.into_body()).await, r#"{"data":[]}"#);
     }
     assert_eq!(script.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn reqwests_client_is_a_service_too() {
-    let api = Api::taking(&["second"]).await;
+async fn a_reqwest_client_works_as_the_inner_service() {
+    let api = Api::accepting(&["second"]).await;
     let (tokens, _) = tokens();
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let client = tower::service_fn(move |request: Request<reqwest::Body>| {
@@ -182,27 +182,29 @@ async fn reqwests_client_is_a_service_too() {
     });
     let service = ServiceBuilder::new().layer(layer(tokens, &[api.origin()])).service(client);
     let request = Request::post(api.url("/")).body(reqwest::Body::from("a body")).unwrap();
-    let answer = service.oneshot(request).await.unwrap();
-    assert_eq!((answer.status(), api.arrived().len()), (StatusCode::OK, 2));
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!((response.status(), api.received().len()), (StatusCode::OK, 2));
 }
 
-/// Answers as a gRPC server does: over HTTP/2, with a body in frames, and trailers.
+/// Starts a server that responds as a gRPC server does, over HTTP/2.
 async fn grpc() -> SocketAddr {
-    let answer = async |headers: HeaderMap, message: Bytes| {
-        let knows = headers.get("authorization").is_some_and(|value| value == "Bearer second");
-        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))]);
-        let frames = [Frame::data(Bytes::from("frame ")), Frame::data(message), Frame::trailers(trailers)];
-        let body = Body::new(StreamBody::new(futures::stream::iter(frames.map(Ok::<_, Infallible>))));
-        (if knows { StatusCode::OK } else { StatusCode::UNAUTHORIZED }, body)
-    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(grpc_response)).await });
     address
 }
 
+/// Responds with several data frames and trailers.
+async fn grpc_response(headers: HeaderMap, message: Bytes) -> (StatusCode, Body) {
+    let is_accepted = headers.get("authorization").is_some_and(|value| value == "Bearer second");
+    let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))]);
+    let frames = [Frame::data(Bytes::from("frame ")), Frame::data(message), Frame::trailers(trailers)];
+    let body = Body::new(StreamBody::new(futures::stream::iter(frames.map(Ok::<_, Infallible>))));
+    (if is_accepted { StatusCode::OK } else { StatusCode::UNAUTHORIZED }, body)
+}
+
 #[tokio::test]
-async fn trailers_of_http2_pass_untouched() {
+async fn http2_trailers_of_a_response_are_unchanged() {
     let address = grpc().await;
     let (tokens, _) = tokens();
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
@@ -213,16 +215,16 @@ async fn trailers_of_http2_pass_untouched() {
             .header("content-type", "application/grpc")
             .body(Body::from("message"))
             .unwrap();
-        let answer = service.clone().oneshot(request).await.unwrap();
-        assert_eq!((answer.status(), Outcome::of(answer.extensions())), (StatusCode::OK, outcome));
-        let body = answer.into_body().collect().await.unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!((response.status(), Outcome::of(response.extensions())), (StatusCode::OK, outcome));
+        let body = response.into_body().collect().await.unwrap();
         assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
         assert_eq!(body.to_bytes(), "frame message");
     }
 }
 
 #[tokio::test]
-async fn a5_a_path_is_never_read_as_more_of_a_host() {
+async fn a5_a_path_without_a_slash_does_not_change_the_host() {
     let (tokens, _) = tokens();
     let hosts = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = hosts.clone();
@@ -244,8 +246,14 @@ async fn a5_a_path_is_never_read_as_more_of_a_host() {
     assert_eq!(hosts.lock().unwrap().len(), 2);
 }
 
+fn with_trailers(url: &str) -> Request<Body> {
+    let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), HeaderValue::from_static("7"))]);
+    let body = http_body_util::Full::new(Bytes::from("a body")).with_trailers(async { Some(Ok(trailers)) });
+    Request::post(url).body(Body::new(body)).unwrap()
+}
+
 #[tokio::test]
-async fn a_body_with_trailers_is_not_robbed_of_them() {
+async fn a_request_with_trailers_is_an_error_unless_bodies_are_not_buffered() {
     let (tokens, _) = tokens();
     let server = tower::service_fn(async |request: Request<Body>| {
         let sent = request.into_body().collect().await.unwrap();
@@ -253,25 +261,21 @@ async fn a_body_with_trailers_is_not_robbed_of_them() {
         Ok::<_, Infallible>(Response::new(format!("{trailer:?} {:?}", sent.to_bytes())))
     });
     let origin = "https://api.example.com";
-    let request = || {
-        let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), HeaderValue::from_static("7"))]);
-        let body = http_body_util::Full::new(Bytes::from("a body")).with_trailers(async { Some(Ok(trailers)) });
-        Request::post(origin).body(Body::new(body)).unwrap()
-    };
     let bearer = Bearer::new(tokens, [origin]).unwrap();
-    let error = AuthLayer::new(bearer.clone()).layer(server).oneshot(request()).await.unwrap_err();
+    let error = AuthLayer::new(bearer.clone()).layer(server).oneshot(with_trailers(origin)).await.unwrap_err();
     assert!(error.to_string().contains("body_limit"), "{error}");
-    let answer = AuthLayer::new(bearer.with_body_limit(0)).layer(server).oneshot(request()).await.unwrap();
-    assert_eq!(text(answer.into_body()).await, r#"Some("7") b"a body""#);
+    let response =
+        AuthLayer::new(bearer.with_body_limit(0)).layer(server).oneshot(with_trailers(origin)).await.unwrap();
+    assert_eq!(text(response.into_body()).await, r#"Some("7") b"a body""#);
 }
 
 #[tokio::test]
-async fn k1_an_answer_does_not_print_what_was_read_of_it() {
+async fn k1_the_debug_output_of_a_response_does_not_contain_its_body() {
     let api = Api::start(|request| request.authorization().to_owned()).await;
     let (tokens, _) = tokens();
     let bearer = Bearer::new(tokens, [api.origin()]).unwrap().with_rejection_in_body(|_| false);
     let service = ServiceBuilder::new().layer(AuthLayer::new(bearer)).service(hyper());
-    let answer = service.oneshot(get(&api.url("/"))).await.unwrap();
-    assert!(!format!("{answer:?}").contains("first"));
-    assert_eq!(text(answer.into_body()).await, "Bearer first");
+    let response = service.oneshot(get(&api.url("/"))).await.unwrap();
+    assert!(!format!("{response:?}").contains("first"));
+    assert_eq!(text(response.into_body()).await, "Bearer first");
 }

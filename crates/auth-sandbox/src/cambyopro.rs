@@ -1,4 +1,4 @@
-//! Cambyopro: `POST /api/no-auth/authentication/v1/login`.
+//! The login of Cambyopro: `POST /api/no-auth/authentication/v1/login`.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::answer;
+use crate::response;
 use crate::state::{State, random};
 use crate::{Api, CLIENT_ID, CLIENT_SECRET};
 
-/// Either reading of the document, whose capitals are lost.
+/// Both possible spellings. The document was converted and has lost its capital letters.
 const SPELLINGS: [[&str; 2]; 2] = [["clientId", "clientSecret"], ["clientid", "clientsecret"]];
 
 pub(crate) async fn login(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -22,19 +22,19 @@ pub(crate) async fn login(Shared(state): Shared<Arc<State>>, headers: HeaderMap,
             state.with(|inner| match check(&headers, &body) {
                 Ok(()) => {
                     inner.api(Api::Cambyopro).counters.logins += 1;
-                    let (token, life) = inner.issue(Api::Cambyopro, format!("atk_{}", random(64)));
+                    let (token, lifetime) = inner.issue(Api::Cambyopro, format!("atk_{}", random(64)));
                     let body = json!({
                         "success": true,
                         "accessToken": token,
                         "tokenType": "Bearer",
                         "message": "Cliente de API autenticado com sucesso para Empresa Fictícia",
-                        "expiresIn": life,
+                        "expiresIn": lifetime,
                     });
-                    answer::json(StatusCode::OK, &body)
+                    response::json(StatusCode::OK, &body)
                 }
                 Err((status, message)) => {
                     inner.api(Api::Cambyopro).counters.refusals += 1;
-                    answer::json(status, &json!({ "success": false, "message": message }))
+                    response::json(status, &json!({ "success": false, "message": message }))
                 }
             })
         })
@@ -42,8 +42,8 @@ pub(crate) async fn login(Shared(state): Shared<Arc<State>>, headers: HeaderMap,
 }
 
 fn check(headers: &HeaderMap, body: &[u8]) -> Result<(), (StatusCode, &'static str)> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
         return Err((StatusCode::BAD_REQUEST, "Content-Type must be application/json."));
     }
     let invalid = (StatusCode::BAD_REQUEST, "The body must hold clientId and clientSecret, and nothing else.");

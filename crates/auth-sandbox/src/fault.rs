@@ -1,4 +1,4 @@
-//! What can go wrong on purpose.
+//! Faults: the ways in which a login response can fail.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,27 +10,37 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use futures::{StreamExt, stream};
 
-use crate::answer;
+use crate::response;
 
-/// Says how a login answer fails.
+/// Describes how a login response fails.
+///
+/// ```
+/// use auth_sandbox::{Api, Fault, Sandbox};
+/// use std::time::Duration;
+///
+/// let sandbox = Sandbox::start()?;
+/// sandbox.fail_next(Api::Zoqq, Fault::Status(502));
+/// sandbox.fail_next(Api::Zoqq, Fault::Latency(Duration::from_secs(2)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Answers this status, from 200 to 999, with an HTML body, and does not look at the request.
+    /// Responds with this status, from 200 to 999, and an HTML body. The request is not read.
     Status(u16),
-    /// As [`Status`](Self::Status), with a `Retry-After` of this text.
+    /// Responds as [`Status`](Self::Status) does, and adds a `Retry-After` header with this value.
     RetryAfter(u16, String),
-    /// Answers as usual, but so much later.
+    /// Responds as usual after this delay. The request is processed before the delay.
     Latency(Duration),
-    /// Answers as usual, but a byte at a time with this pause between.
+    /// Responds as usual, but sends the body byte by byte, with this delay before each byte.
     Drip(Duration),
-    /// Acts on the request, then breaks off in the middle of the answer.
+    /// Processes the request, then closes the connection in the middle of the response's body.
     Truncated,
-    /// Answers 200 with a body of 64 MiB that states no length.
+    /// Responds with 200 and a body of 64 MiB without a `Content-Length`. The request is not read.
     Oversized,
-    /// Answers 200 with this body instead of the real one.
+    /// Responds with 200 and this body. The request is not read.
     Body(String),
-    /// Answers this status with a `Location`.
+    /// Responds with this status and a `Location` header with this value. The request is not read.
     Redirect(u16, String),
 }
 
@@ -38,26 +48,26 @@ const CHUNK: usize = 64 * 1024;
 const CHUNKS: usize = 1024;
 
 impl Fault {
-    /// The answer that needs no request, where this fault is one of those.
-    pub(crate) fn instead(&self) -> Option<Response> {
+    /// Returns the response of a fault that does not depend on the request, or `None` for other faults.
+    pub(crate) fn fixed_response(&self) -> Option<Response> {
         match self {
-            Self::Status(status) => Some(html(*status)),
-            Self::RetryAfter(status, wait) => Some(with(html(*status), RETRY_AFTER, wait)),
-            Self::Redirect(status, target) => Some(with(html(*status), LOCATION, target)),
-            Self::Body(body) => Some(answer::text(StatusCode::OK, body.clone())),
+            Self::Status(status) => Some(error_page(*status)),
+            Self::RetryAfter(status, wait) => Some(with_header(error_page(*status), RETRY_AFTER, wait)),
+            Self::Redirect(status, target) => Some(with_header(error_page(*status), LOCATION, target)),
+            Self::Body(body) => Some(response::html(StatusCode::OK, body.clone())),
             Self::Oversized => {
                 let chunk = Bytes::from(vec![b' '; CHUNK]);
                 let chunks = stream::repeat(Ok::<_, Infallible>(chunk)).take(CHUNKS);
-                Some(answer::text(StatusCode::OK, Body::from_stream(chunks)))
+                Some(response::html(StatusCode::OK, Body::from_stream(chunks)))
             }
             Self::Latency(_) | Self::Drip(_) | Self::Truncated => None,
         }
     }
 
-    /// Spoils the answer to a request that was acted on.
-    pub(crate) async fn spoil(&self, response: Response) -> Response {
-        if let Self::Latency(wait) = self {
-            tokio::time::sleep(*wait).await;
+    /// Applies a fault to the response to a request that was processed.
+    pub(crate) async fn apply(&self, response: Response) -> Response {
+        if let Self::Latency(delay) = self {
+            tokio::time::sleep(*delay).await;
             return response;
         }
         let (mut parts, body) = response.into_parts();
@@ -66,20 +76,20 @@ impl Fault {
         let body = match self {
             Self::Truncated => {
                 let half = bytes.slice(..bytes.len() / 2);
-                // The pause lets the half leave before the connection is torn down.
-                let end = stream::once(async {
+                // Without the delay, the server may close the connection before it has sent the first half.
+                let failure = stream::once(async {
                     tokio::time::sleep(Duration::from_millis(20)).await;
-                    Err(io::Error::other("broken off on purpose"))
+                    Err(io::Error::other("truncated by Fault::Truncated"))
                 });
-                Body::from_stream(stream::iter([Ok(half)]).chain(end))
+                Body::from_stream(stream::iter([Ok(half)]).chain(failure))
             }
-            Self::Drip(pause) => {
-                let pause = *pause;
-                let drops = stream::iter(bytes).then(move |byte| async move {
-                    tokio::time::sleep(pause).await;
+            Self::Drip(delay) => {
+                let delay = *delay;
+                let bytes = stream::iter(bytes).then(move |byte| async move {
+                    tokio::time::sleep(delay).await;
                     Ok::<_, Infallible>(Bytes::from(vec![byte]))
                 });
-                Body::from_stream(drops)
+                Body::from_stream(bytes)
             }
             _ => Body::from(bytes),
         };
@@ -87,12 +97,12 @@ impl Fault {
     }
 }
 
-fn html(status: u16) -> Response {
+fn error_page(status: u16) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer::text(status, "<html><body>a fault, on purpose</body></html>")
+    response::html(status, "<html><body>a fault, on purpose</body></html>")
 }
 
-fn with(mut response: Response, name: axum::http::HeaderName, value: &str) -> Response {
+fn with_header(mut response: Response, name: axum::http::HeaderName, value: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }

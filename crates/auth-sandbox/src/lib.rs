@@ -1,14 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod answer;
 mod fault;
+mod response;
 mod state;
 
 mod cambyopro;
-mod key_login;
-mod protected;
+mod protected_resource;
 mod voipex;
+mod zoqq_roecny;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -26,20 +26,20 @@ use crate::state::State;
 pub use fault::Fault;
 pub use state::Counters;
 
-/// The client id that Zoqq, Roecny and Cambyopro know here.
+/// The client id that Zoqq, Roecny and Cambyopro accept.
 pub const CLIENT_ID: &str = "sandbox-client-id";
-/// The API key that Zoqq and Roecny know here.
+/// The API key that Zoqq and Roecny accept.
 pub const API_KEY: &str = "sandbox-api-key";
-/// The client secret that Cambyopro knows here, and Zoqq and Roecny in the revisions with a body.
+/// The client secret that Cambyopro accepts, and also Zoqq and Roecny in the revisions with a JSON body.
 pub const CLIENT_SECRET: &str = "sandbox-client-secret";
-/// The user that Voipex knows here.
+/// The user name that Voipex accepts.
 pub const USERNAME: &str = "user@sandbox.example";
 /// The password of [`USERNAME`].
 pub const PASSWORD: &str = "sandbox-password";
-/// A scope that Zoqq grants here; so is any other.
+/// A scope for Zoqq, which accepts any scope here.
 pub const SCOPE: &str = "r:awx_action:balances_view";
 
-/// Names one of the APIs.
+/// Identifies one of the APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Api {
@@ -54,10 +54,14 @@ pub enum Api {
 }
 
 impl Api {
-    /// Every API, in the order of their names here.
+    /// All APIs, in the order of the variants.
     pub const ALL: [Self; 4] = [Self::Zoqq, Self::Roecny, Self::Cambyopro, Self::Voipex];
 
-    /// The name in lower case.
+    /// Returns the name in lower case.
+    ///
+    /// ```
+    /// assert_eq!(auth_sandbox::Api::Zoqq.name(), "zoqq");
+    /// ```
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,7 +72,7 @@ impl Api {
         }
     }
 
-    /// The documents of Zoqq and Roecny leave their address open, and their paths are the same.
+    /// Returns what distinguishes Zoqq from Roecny: the paths of their logins are the same.
     fn prefix(self) -> &'static str {
         match self {
             Self::Zoqq => "/zoqq",
@@ -80,7 +84,16 @@ impl Api {
 
 /// Runs the APIs on 127.0.0.1 until it is dropped.
 ///
-/// It has a thread of its own, so it works in any test, with or without a runtime.
+/// The server runs on a separate thread, so it works in any test, with or without a runtime. Dropping it closes all
+/// connections and waits for the thread to end.
+///
+/// ```
+/// use auth_sandbox::{Api, Sandbox};
+///
+/// let sandbox = Sandbox::start()?;
+/// println!("log in at {}", sandbox.base_url(Api::Cambyopro));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Sandbox {
     address: SocketAddr,
@@ -90,18 +103,29 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts on a free port.
+    /// Starts a sandbox on a free port.
+    ///
+    /// ```
+    /// let sandbox = auth_sandbox::Sandbox::start()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// Where the system gives no port or no thread.
+    /// If no port or no thread is available.
     pub fn start() -> io::Result<Self> {
         Self::start_on(0)
     }
 
-    /// Starts on a port of your choice.
+    /// Starts a sandbox on this port, or on a free port if `port` is 0.
+    ///
+    /// ```no_run
+    /// let sandbox = auth_sandbox::Sandbox::start_on(8080)?;
+    /// assert_eq!(sandbox.origin(), "http://127.0.0.1:8080");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// Where the port is taken, or the system gives no thread.
+    /// If the port is in use, or no thread is available.
     pub fn start_on(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
@@ -117,30 +141,57 @@ impl Sandbox {
                 _ = stopped => {}
             }
         };
-        // The end of the runtime ends every connection.
+        // The thread owns the runtime, so when `serve` returns, the runtime is dropped and closes every connection.
         let thread = thread::Builder::new().name("auth-sandbox".into()).spawn(move || runtime.block_on(serve))?;
         Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// The base URL to give to a client of `api`.
+    /// Returns the base URL to set in a client of `api`.
+    ///
+    /// ```
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// let base_url = sandbox.base_url(auth_sandbox::Api::Zoqq);
+    /// assert_eq!(base_url, format!("{}/zoqq", sandbox.origin()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn base_url(&self, api: Api) -> String {
         format!("http://{}{}", self.address, api.prefix())
     }
 
-    /// The origin of all of it, such as `http://127.0.0.1:40123`.
+    /// Returns the origin of all APIs, such as `http://127.0.0.1:40123`.
+    ///
+    /// ```
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// assert!(sandbox.origin().starts_with("http://127.0.0.1:"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The URL of a resource that takes any token issued here: `GET` answers 200, or 401 without a valid one.
+    /// Returns the URL of a resource that accepts any token that this sandbox has issued.
+    ///
+    /// The response to a `GET` is a 200 with a valid token, and a 401 otherwise.
+    ///
+    /// ```
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// assert_eq!(sandbox.protected_url(), format!("{}/api/protected", sandbox.origin()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn protected_url(&self) -> String {
         format!("http://{}/api/protected", self.address)
     }
 
-    /// The environment variables that make the four clients log in here.
+    /// Returns the environment variables that make the four clients log in here.
+    ///
+    /// ```no_run
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// std::process::Command::new("my-program").envs(sandbox.env()).status()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn env(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -160,64 +211,143 @@ impl Sandbox {
         ]
     }
 
-    /// What has been asked of `api` so far.
+    /// Returns the counters of `api` since the start.
+    ///
+    /// ```
+    /// # use auth_sandbox::Api;
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// assert_eq!(sandbox.counters(Api::Voipex).logins, 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn counters(&self, api: Api) -> Counters {
         self.state.with(|inner| inner.api(api).counters)
     }
 
-    /// Lets the next login answer of `api` fail this way (Voipex's token exchange is one, too); calls add up in their
-    /// order.
+    /// Applies a fault to the next login response of `api`.
+    ///
+    /// The token exchange of Voipex counts as a login. Several calls queue several faults, one for each response.
+    ///
+    /// ```
+    /// # use auth_sandbox::{Api, Fault};
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// sandbox.fail_next(Api::Voipex, Fault::RetryAfter(429, "7".into()));
+    /// sandbox.fail_next(Api::Voipex, Fault::Truncated);
+    /// // The first login gets the 429, the second the truncated response, and the third succeeds.
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn fail_next(&self, api: Api, fault: Fault) {
-        self.state.with(|inner| inner.api(api).once.push_back(fault));
+        self.state.with(|inner| inner.api(api).next_faults.push_back(fault));
     }
 
-    /// Lets every login answer of `api` fail this way, until [`heal`](Self::heal).
+    /// Applies a fault to every login response of `api` until [`clear_faults`](Self::clear_faults) is called.
+    ///
+    /// Faults that were queued by [`fail_next`](Self::fail_next) come first.
+    ///
+    /// ```
+    /// # use auth_sandbox::{Api, Fault};
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// sandbox.fail_always(Api::Voipex, Fault::Status(503));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn fail_always(&self, api: Api, fault: Fault) {
-        self.state.with(|inner| inner.api(api).always = Some(fault));
+        self.state.with(|inner| inner.api(api).permanent_fault = Some(fault));
     }
 
-    /// Ends all faults of `api`.
-    pub fn heal(&self, api: Api) {
+    /// Removes all faults of `api`, including those that are queued.
+    ///
+    /// ```
+    /// # use auth_sandbox::{Api, Fault};
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// sandbox.fail_always(Api::Voipex, Fault::Status(503));
+    /// sandbox.clear_faults(Api::Voipex); // the server is available again
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn clear_faults(&self, api: Api) {
         self.state.with(|inner| {
-            inner.api(api).once.clear();
-            inner.api(api).always = None;
+            inner.api(api).next_faults.clear();
+            inner.api(api).permanent_fault = None;
         });
     }
 
-    /// Sets how long tokens of `api` live from now on. Default is 30 minutes for Zoqq and Roecny, 24 hours for
-    /// Cambyopro, 50 minutes for Voipex. Whole seconds, a year at most.
+    /// Sets the lifetime of the tokens that `api` issues from now on.
+    ///
+    /// The default is 30 minutes for Zoqq and Roecny, 24 hours for Cambyopro and 50 minutes for Voipex. The maximum is
+    /// 365 days. Responses state whole seconds.
+    ///
+    /// ```
+    /// # use auth_sandbox::Api;
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// sandbox.set_lifetime(Api::Voipex, std::time::Duration::from_secs(5));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn set_lifetime(&self, api: Api, lifetime: Duration) {
         self.state.with(|inner| inner.api(api).lifetime = lifetime.min(Duration::from_secs(365 * 24 * 3600)));
     }
 
-    /// Moves the `Date` header of every answer by so many seconds; the tokens stay true.
+    /// Shifts the `Date` header of every response by this many seconds, into the past if negative.
+    ///
+    /// The times inside tokens and bodies stay correct.
+    ///
+    /// ```
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// sandbox.set_date_skew(-3600); // an hour slow
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn set_date_skew(&self, seconds: i64) {
         self.state.with(|inner| inner.date_skew = seconds);
     }
 
-    /// Makes Voipex end the session of a refresh token that is used twice. Without it, the default, each refresh gives
-    /// another refresh token as well, and all of them stay good.
-    pub fn set_refresh_rotation(&self, is_on: bool) {
-        self.state.with(|inner| inner.voipex.is_rotating = is_on);
+    /// Sets whether Voipex ends the session of a refresh token that is used twice.
+    ///
+    /// The default is `false`: each refresh returns a new refresh token, and the old ones stay valid too.
+    ///
+    /// ```
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// sandbox.set_refresh_rotation(true);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn set_refresh_rotation(&self, is_enabled: bool) {
+        self.state.with(|inner| inner.voipex.is_rotating = is_enabled);
     }
 
-    /// Makes Voipex lock the user for `wait` after two failed logins within a second, as Keycloak does: while it lasts,
-    /// the right password is answered like a wrong one. `None`, the default, ends a lock as well.
-    pub fn set_lockout(&self, wait: Option<Duration>) {
+    /// Sets for how long Voipex locks the user after two failed logins within a second, as Keycloak does.
+    ///
+    /// While the lock lasts, the response to the correct password is the same as to a wrong one. `None`, the default,
+    /// disables the lock and ends one that is active.
+    ///
+    /// ```
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// sandbox.set_lockout(Some(std::time::Duration::from_secs(60)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn set_lockout(&self, duration: Option<Duration>) {
         self.state.with(|inner| {
-            inner.voipex.lockout = wait;
-            inner.voipex.locked_until = inner.voipex.locked_until.filter(|_| wait.is_some());
+            inner.voipex.lockout = duration;
+            inner.voipex.locked_until = inner.voipex.locked_until.filter(|_| duration.is_some());
         });
     }
 
-    /// Revokes one access token; tells whether it was valid.
-    #[allow(clippy::must_use_candidate, reason = "it acts, and the answer is a detail")]
+    /// Revokes an access token, and returns whether this sandbox had issued it and not yet revoked it.
+    ///
+    /// ```
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// assert!(!sandbox.revoke("not a token of this sandbox"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[allow(clippy::must_use_candidate, reason = "callers may ignore the result")]
     pub fn revoke(&self, token: &str) -> bool {
         self.state.with(|inner| inner.tokens.remove(token).is_some())
     }
 
-    /// Revokes every access token of `api`.
+    /// Revokes all access tokens of `api`.
+    ///
+    /// ```
+    /// # use auth_sandbox::Api;
+    /// # let sandbox = auth_sandbox::Sandbox::start()?;
+    /// sandbox.revoke_all(Api::Voipex);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn revoke_all(&self, api: Api) {
         self.state.with(|inner| inner.tokens.retain(|_, issued| issued.api != api));
     }
@@ -235,12 +365,12 @@ impl Drop for Sandbox {
 fn router(state: Arc<State>) -> Router {
     let login = "/api/v1/authentication/login";
     Router::new()
-        .route(&format!("/zoqq{login}"), post(key_login::zoqq))
-        .route(&format!("/roecny{login}"), post(key_login::roecny))
+        .route(&format!("/zoqq{login}"), post(zoqq_roecny::zoqq))
+        .route(&format!("/roecny{login}"), post(zoqq_roecny::roecny))
         .route("/api/no-auth/authentication/v1/login", post(cambyopro::login))
         .route("/token", post(voipex::token))
         .route("/token-exchange", post(voipex::exchange))
-        .route("/api/protected", get(protected::get))
-        .layer(axum::middleware::map_response_with_state(state.clone(), answer::date))
+        .route("/api/protected", get(protected_resource::get))
+        .layer(axum::middleware::map_response_with_state(state.clone(), response::set_date))
         .with_state(state)
 }

@@ -1,4 +1,4 @@
-//! What the sandbox remembers.
+//! The state of the sandbox.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -12,17 +12,26 @@ use serde_json::json;
 
 use crate::{Api, Fault};
 
-/// Counts what was asked of one API.
+/// Counts the requests to one API and their results.
+///
+/// ```
+/// use auth_sandbox::{Api, Sandbox};
+///
+/// let sandbox = Sandbox::start()?;
+/// let counters = sandbox.counters(Api::Zoqq);
+/// assert_eq!((counters.requests, counters.logins), (0, 0));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Requests to the login endpoint (Voipex: also to the token exchange), of any outcome.
+    /// Requests to the login endpoint, and for Voipex also to the token exchange, successful or not.
     pub requests: u64,
     /// Tokens issued for credentials.
     pub logins: u64,
     /// Tokens issued for refresh tokens (Voipex).
     pub refreshes: u64,
-    /// Tokens issued for another user's token (Voipex).
+    /// Tokens issued by the token exchange (Voipex).
     pub exchanges: u64,
     /// Requests whose credentials or refresh token were refused.
     pub refusals: u64,
@@ -33,27 +42,27 @@ pub struct Counters {
 #[derive(Debug)]
 pub(crate) struct PerApi {
     pub(crate) counters: Counters,
-    pub(crate) once: VecDeque<Fault>,
-    pub(crate) always: Option<Fault>,
+    pub(crate) next_faults: VecDeque<Fault>,
+    pub(crate) permanent_fault: Option<Fault>,
     pub(crate) lifetime: Duration,
 }
 
 #[derive(Debug)]
 pub(crate) struct Issued {
     pub(crate) api: Api,
-    pub(crate) until: Instant,
+    pub(crate) expires_at: Instant,
 }
 
-/// What only Voipex has.
+/// The state that only Voipex has.
 #[derive(Debug, Default)]
 pub(crate) struct VoipexState {
     pub(crate) is_rotating: bool,
     pub(crate) lockout: Option<Duration>,
     pub(crate) last_failure: Option<Instant>,
     pub(crate) locked_until: Option<Instant>,
-    /// From each refresh token to its session.
+    /// Maps each refresh token to its session.
     pub(crate) refresh_tokens: HashMap<String, String>,
-    /// From each live session to its newest refresh token.
+    /// Maps each active session to its newest refresh token.
     pub(crate) sessions: HashMap<String, String>,
 }
 
@@ -69,8 +78,8 @@ impl Inner {
     pub(crate) fn api(&mut self, api: Api) -> &mut PerApi {
         self.apis.entry(api).or_insert_with(|| PerApi {
             counters: Counters::default(),
-            once: VecDeque::new(),
-            always: None,
+            next_faults: VecDeque::new(),
+            permanent_fault: None,
             lifetime: match api {
                 Api::Zoqq | Api::Roecny => Duration::from_secs(1800),
                 Api::Cambyopro => Duration::from_secs(86400),
@@ -79,22 +88,22 @@ impl Inner {
         })
     }
 
-    /// Remembers a token of `api` and gives it with its life in seconds.
+    /// Records a token of `api`, and returns it with its lifetime in seconds.
     pub(crate) fn issue(&mut self, api: Api, token: String) -> (String, u64) {
         let lifetime = self.api(api).lifetime;
-        self.tokens.insert(token.clone(), Issued { api, until: Instant::now() + lifetime });
+        self.tokens.insert(token.clone(), Issued { api, expires_at: Instant::now() + lifetime });
         (token, lifetime.as_secs())
     }
 
-    /// Issues a token of the form that Zoqq, Roecny and Voipex use, with its `exp`.
+    /// Issues a JWT, as Zoqq, Roecny and Voipex do, and returns it with its `exp` in seconds since the epoch.
     pub(crate) fn issue_jwt(&mut self, api: Api) -> (String, u64) {
-        let issued = now();
-        let expires = issued + self.api(api).lifetime.as_secs();
-        let claims = json!({ "type": "sandbox", "jti": random(16), "iat": issued, "exp": expires });
+        let issued_at = now();
+        let expires_at = issued_at + self.api(api).lifetime.as_secs();
+        let claims = json!({ "type": "sandbox", "jti": random(16), "iat": issued_at, "exp": expires_at });
         let [header, claims] = [json!({ "alg": "none" }), claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let signature = URL_SAFE_NO_PAD.encode(random(32));
         let (token, _) = self.issue(api, format!("{header}.{claims}.{signature}"));
-        (token, expires)
+        (token, expires_at)
     }
 }
 
@@ -113,23 +122,25 @@ impl Default for State {
 }
 
 impl State {
-    pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Inner) -> R) -> R {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn with<R>(&self, access: impl FnOnce(&mut Inner) -> R) -> R {
+        access(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Counts a request to the login of `api` and answers it, through the fault that is due.
-    pub(crate) async fn login(&self, api: Api, answer: impl Future<Output = Response>) -> Response {
+    /// Counts a login request to `api`, and returns the response with the next fault applied, if there is one.
+    ///
+    /// A fault with a fixed response drops `response` without polling it, so the request is not processed.
+    pub(crate) async fn login(&self, api: Api, response: impl Future<Output = Response>) -> Response {
         let fault = self.with(|inner| {
             let api = inner.api(api);
             api.counters.requests += 1;
-            api.once.pop_front().or_else(|| api.always.clone())
+            api.next_faults.pop_front().or_else(|| api.permanent_fault.clone())
         });
         let Some(fault) = fault else {
-            return answer.await;
+            return response.await;
         };
-        match fault.instead() {
-            Some(response) => response,
-            None => fault.spoil(answer.await).await,
+        match fault.fixed_response() {
+            Some(fixed) => fixed,
+            None => fault.apply(response.await).await,
         }
     }
 }
@@ -138,7 +149,7 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// So many letters and digits; not for secrets.
+/// Returns this many random letters and digits, which are not fit for secrets.
 pub(crate) fn random(length: usize) -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(length).collect()
 }

@@ -1,4 +1,4 @@
-//! The sandbox keeps what it says, and takes every code sample of the documents.
+//! The sandbox does what its documentation says, and accepts every code sample of the providers' documents.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant, SystemTime};
 use auth_sandbox::{API_KEY, Api, CLIENT_ID, CLIENT_SECRET, Fault, PASSWORD, Sandbox, USERNAME};
 use serde_json::{Value, json};
 
-struct Answer {
+struct Response {
     status: u16,
     head: String,
     body: Vec<u8>,
-    is_whole: bool,
+    is_complete: bool,
 }
 
-impl Answer {
+impl Response {
     fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -28,8 +28,8 @@ impl Answer {
     }
 }
 
-/// Sends bytes as they are, and reads until the end of what `Content-Length` promises, or of the connection.
-fn send(sandbox: &Sandbox, request: &[u8]) -> Answer {
+/// Sends these bytes, and reads as many bytes of the body as `Content-Length` states, or until the connection ends.
+fn send(sandbox: &Sandbox, request: &[u8]) -> Response {
     let url = sandbox.base_url(Api::Voipex);
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -41,25 +41,25 @@ fn send(sandbox: &Sandbox, request: &[u8]) -> Answer {
         if let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
             break end;
         }
-        assert!(length > 0, "no answer");
+        assert!(length > 0, "no response");
     };
     let head = String::from_utf8(received[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let mut answer = Answer { status, head, body: received.split_off(end + 4), is_whole: true };
-    let promised = answer.header("content-length").map_or(MOST, |length| length.parse().unwrap());
-    while answer.body.len() < promised {
+    let mut response = Response { status, head, body: received.split_off(end + 4), is_complete: true };
+    let expected_length = response.header("content-length").map_or(MAX_READ, |length| length.parse().unwrap());
+    while response.body.len() < expected_length {
         let length = stream.read(&mut chunk).unwrap_or(0);
-        answer.body.extend_from_slice(&chunk[..length]);
+        response.body.extend_from_slice(&chunk[..length]);
         if length == 0 {
-            answer.is_whole = false;
+            response.is_complete = false;
             break;
         }
     }
-    answer
+    response
 }
 
-/// As much as is read of an answer that states no length.
-const MOST: usize = 2 << 20;
+/// The number of bytes that are read of a body without a `Content-Length`.
+const MAX_READ: usize = 2 << 20;
 
 fn request(line: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -100,9 +100,9 @@ fn every_code_sample_of_the_documents_logs_in() {
     for entry in fs::read_dir(samples).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "http") {
-            let answer = send(&sandbox, &fs::read(&path).unwrap());
-            let body = answer.json();
-            assert_eq!(answer.status, 200, "{path:?}: {body}");
+            let response = send(&sandbox, &fs::read(&path).unwrap());
+            let body = response.json();
+            assert_eq!(response.status, 200, "{path:?}: {body}");
             let token = ["token", "accessToken", "access_token"].iter().find_map(|name| body[name].as_str());
             assert_eq!(get(&sandbox, token.unwrap()), 200, "{path:?}");
             count += 1;
@@ -114,7 +114,7 @@ fn every_code_sample_of_the_documents_logs_in() {
 }
 
 #[test]
-fn what_the_documents_require_is_required() {
+fn requests_that_break_the_documented_rules_are_refused() {
     let sandbox = Sandbox::start().unwrap();
     let id = ("x-client-id", CLIENT_ID);
     let key = ("x-api-key", API_KEY);
@@ -143,12 +143,12 @@ fn what_the_documents_require_is_required() {
 }
 
 #[test]
-fn zoqqs_later_login_is_answered_in_its_envelope() {
+fn zoqqs_login_with_a_json_body_gets_a_response_with_an_envelope() {
     let sandbox = Sandbox::start().unwrap();
     let body = json!({ "client_key": CLIENT_ID, "client_secret": CLIENT_SECRET, "email": USERNAME }).to_string();
-    let answer = send(&sandbox, &zoqq(&[("x-api-key", API_KEY)], &body)).json();
-    assert_eq!((&answer["code"], &answer["status"]), (&json!(200), &json!("success")));
-    assert_eq!(get(&sandbox, answer["data"][0]["access_token"].as_str().unwrap()), 200);
+    let response = send(&sandbox, &zoqq(&[("x-api-key", API_KEY)], &body)).json();
+    assert_eq!((&response["code"], &response["status"]), (&json!(200), &json!("success")));
+    assert_eq!(get(&sandbox, response["data"][0]["access_token"].as_str().unwrap()), 200);
 
     let without_email = json!({ "client_key": CLIENT_ID, "client_secret": CLIENT_SECRET }).to_string();
     assert_eq!(send(&sandbox, &zoqq(&[("x-api-key", API_KEY)], &without_email)).status, 400);
@@ -156,17 +156,20 @@ fn zoqqs_later_login_is_answered_in_its_envelope() {
     assert_eq!(send(&sandbox, &zoqq(&headers, &without_email)).status, 200);
 }
 
+fn refresh_token(response: &Response) -> String {
+    response.json()["refresh_token"].as_str().unwrap().to_owned()
+}
+
 #[test]
-fn refresh_tokens_rotate_and_a_reuse_ends_the_session() {
+fn with_rotation_a_second_use_of_a_refresh_token_ends_the_session() {
     let sandbox = Sandbox::start().unwrap();
-    let token = |answer: Answer| answer.json()["refresh_token"].as_str().unwrap().to_owned();
-    let first = token(send(&sandbox, &password(PASSWORD)));
-    let second = token(send(&sandbox, &refresh(&first)));
-    assert_eq!(send(&sandbox, &refresh(&first)).status, 200, "without rotation the old one stays");
+    let first = refresh_token(&send(&sandbox, &password(PASSWORD)));
+    let second = refresh_token(&send(&sandbox, &refresh(&first)));
+    assert_eq!(send(&sandbox, &refresh(&first)).status, 200, "without rotation the old token stays valid");
 
     sandbox.set_refresh_rotation(true);
-    let third = token(send(&sandbox, &password(PASSWORD)));
-    let fourth = token(send(&sandbox, &refresh(&third)));
+    let third = refresh_token(&send(&sandbox, &password(PASSWORD)));
+    let fourth = refresh_token(&send(&sandbox, &refresh(&third)));
     let reuse = send(&sandbox, &refresh(&third)).json();
     assert_eq!(reuse["error_description"], "Maximum allowed refresh token reuse exceeded");
     assert_eq!(send(&sandbox, &refresh(&fourth)).json()["error_description"], "Session not active");
@@ -174,12 +177,12 @@ fn refresh_tokens_rotate_and_a_reuse_ends_the_session() {
 }
 
 #[test]
-fn quick_failures_lock_the_user() {
+fn two_failed_logins_within_a_second_lock_the_user() {
     let sandbox = Sandbox::start().unwrap();
     sandbox.set_lockout(Some(Duration::from_secs(2)));
     for attempt in ["wrong", "wrong", PASSWORD] {
-        let answer = send(&sandbox, &password(attempt));
-        assert_eq!((answer.status, &answer.json()["error"]), (401, &json!("invalid_grant")));
+        let response = send(&sandbox, &password(attempt));
+        assert_eq!((response.status, &response.json()["error"]), (401, &json!("invalid_grant")));
     }
     std::thread::sleep(Duration::from_millis(2100));
     assert_eq!(send(&sandbox, &password(PASSWORD)).status, 200);
@@ -193,12 +196,12 @@ fn quick_failures_lock_the_user() {
 }
 
 #[test]
-fn tokens_end_and_can_be_revoked() {
+fn tokens_expire_and_can_be_revoked() {
     let sandbox = Sandbox::start().unwrap();
     sandbox.set_lifetime(Api::Voipex, Duration::from_secs(1));
-    let answer = send(&sandbox, &password(PASSWORD)).json();
-    assert_eq!(answer["expires_in"], 1);
-    let token = answer["access_token"].as_str().unwrap();
+    let response = send(&sandbox, &password(PASSWORD)).json();
+    assert_eq!(response["expires_in"], 1);
+    let token = response["access_token"].as_str().unwrap();
     assert_eq!(get(&sandbox, token), 200);
     std::thread::sleep(Duration::from_millis(1100));
     assert_eq!(get(&sandbox, token), 401);
@@ -214,20 +217,20 @@ fn tokens_end_and_can_be_revoked() {
 }
 
 #[test]
-fn every_fault_does_what_it_says() {
+fn every_fault_does_what_its_documentation_says() {
     let sandbox = Sandbox::start().unwrap();
     let login = || send(&sandbox, &password(PASSWORD));
     let fail = |fault| {
         sandbox.fail_next(Api::Voipex, fault);
         login()
     };
-    let answer = fail(Fault::RetryAfter(429, "7".into()));
-    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("7")));
+    let response = fail(Fault::RetryAfter(429, "7".into()));
+    assert_eq!((response.status, response.header("retry-after")), (429, Some("7")));
     assert_eq!(fail(Fault::Status(503)).status, 503);
-    let answer = fail(Fault::Redirect(307, "https://evil.example/".into()));
-    assert_eq!((answer.status, answer.header("location")), (307, Some("https://evil.example/")));
+    let response = fail(Fault::Redirect(307, "https://evil.example/".into()));
+    assert_eq!((response.status, response.header("location")), (307, Some("https://evil.example/")));
     assert_eq!(fail(Fault::Body("{".into())).body, b"{");
-    assert!(fail(Fault::Oversized).body.len() >= MOST);
+    assert!(fail(Fault::Oversized).body.len() >= MAX_READ);
 
     let start = Instant::now();
     assert_eq!(fail(Fault::Latency(Duration::from_millis(300))).status, 200);
@@ -237,20 +240,20 @@ fn every_fault_does_what_it_says() {
     assert!(start.elapsed() >= Duration::from_millis(300));
 
     let logins = sandbox.counters(Api::Voipex).logins;
-    let cut = fail(Fault::Truncated);
-    assert!(!cut.is_whole && !cut.body.is_empty());
-    assert_eq!(sandbox.counters(Api::Voipex).logins, logins + 1, "the request was acted on");
+    let truncated = fail(Fault::Truncated);
+    assert!(!truncated.is_complete && !truncated.body.is_empty());
+    assert_eq!(sandbox.counters(Api::Voipex).logins, logins + 1, "the request was processed");
 
-    assert_eq!(login().status, 200, "each of these was for one answer");
+    assert_eq!(login().status, 200, "each of these faults applied to one response");
     sandbox.fail_always(Api::Voipex, Fault::Status(500));
     assert_eq!([login().status, login().status], [500, 500]);
-    assert_eq!(send(&sandbox, &cambyopro(&json!({}))).status, 400, "another API is not touched");
-    sandbox.heal(Api::Voipex);
+    assert_eq!(send(&sandbox, &cambyopro(&json!({}))).status, 400, "other APIs are not affected");
+    sandbox.clear_faults(Api::Voipex);
     assert_eq!(login().status, 200);
 }
 
 #[test]
-fn the_date_can_be_wrong() {
+fn the_date_header_can_be_shifted() {
     let sandbox = Sandbox::start().unwrap();
     for skew in [i64::MIN, i64::MAX, -3_000_000_000] {
         sandbox.set_date_skew(skew);
@@ -258,8 +261,8 @@ fn the_date_can_be_wrong() {
     }
     for skew in [0, 7200, -7200] {
         sandbox.set_date_skew(skew);
-        let answer = send(&sandbox, &password(PASSWORD));
-        let date = httpdate::parse_http_date(answer.header("date").unwrap()).unwrap();
+        let response = send(&sandbox, &password(PASSWORD));
+        let date = httpdate::parse_http_date(response.header("date").unwrap()).unwrap();
         let shift = Duration::from_secs(skew.unsigned_abs());
         let expected = if skew < 0 { SystemTime::now() - shift } else { SystemTime::now() + shift };
         let off = expected.duration_since(date).unwrap_or_else(|error| error.duration());
@@ -268,7 +271,7 @@ fn the_date_can_be_wrong() {
 }
 
 #[test]
-fn it_stops_when_dropped() {
+fn a_dropped_sandbox_stops_listening() {
     let sandbox = Sandbox::start().unwrap();
     let url = sandbox.base_url(Api::Voipex);
     let address = url.strip_prefix("http://").unwrap().to_owned();

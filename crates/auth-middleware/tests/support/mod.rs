@@ -1,4 +1,4 @@
-//! An API that records what reaches it, and sources of tokens.
+//! A test API that records its requests, and token sources.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -11,16 +11,16 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use tokio::net::TcpListener;
 
-/// One request as it arrived.
+/// A request that the API has received.
 #[derive(Debug, Clone)]
-pub(crate) struct Arrived {
+pub(crate) struct ReceivedRequest {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Arrived {
-    /// The `Authorization` header, or an empty text.
+impl ReceivedRequest {
+    /// Returns the `Authorization` header, or an empty string.
     pub(crate) fn authorization(&self) -> &str {
         self.headers.get("authorization").map_or("", |value| value.to_str().unwrap())
     }
@@ -29,39 +29,40 @@ impl Arrived {
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     pub(crate) address: SocketAddr,
-    arrived: Arc<Mutex<Vec<Arrived>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 impl Api {
-    /// Serves until its runtime ends; each answer is made of the request.
+    /// Starts an API that calls `respond` for each request. It serves until its runtime ends.
     pub(crate) async fn start<R: IntoResponse + Send>(
-        answer: impl Fn(&Arrived) -> R + Clone + Send + Sync + 'static,
+        respond: impl Fn(&ReceivedRequest) -> R + Clone + Send + Sync + 'static,
     ) -> Self {
-        Self::start_async(move |request| std::future::ready(answer(&request))).await
+        Self::start_async(move |request| std::future::ready(respond(&request))).await
     }
 
     pub(crate) async fn start_async<R: IntoResponse, F: Future<Output = R> + Send>(
-        answer: impl Fn(Arrived) -> F + Clone + Send + Sync + 'static,
+        respond: impl Fn(ReceivedRequest) -> F + Clone + Send + Sync + 'static,
     ) -> Self {
-        let arrived = Arc::new(Mutex::new(Vec::new()));
-        let record = arrived.clone();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let record = received.clone();
         let router = Router::new().fallback(move |uri: Uri, headers: HeaderMap, body: Bytes| {
-            let request = Arrived { path: uri.path().to_owned(), headers, body };
+            let request = ReceivedRequest { path: uri.path().to_owned(), headers, body };
             record.lock().unwrap().push(request.clone());
-            let answer = answer(request);
-            async move { answer.await.into_response() }
+            let response = respond(request);
+            async move { response.await.into_response() }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, arrived }
+        Self { address, received }
     }
 
-    /// Takes the tokens of these names, and no other.
-    pub(crate) async fn taking(tokens: &'static [&'static str]) -> Self {
+    /// Starts an API that accepts these tokens and responds to any other with a 401.
+    pub(crate) async fn accepting(tokens: &'static [&'static str]) -> Self {
         Self::start(|request| {
-            let is_taken = request.authorization().strip_prefix("Bearer ").is_some_and(|token| tokens.contains(&token));
-            if is_taken { (StatusCode::OK, "welcome") } else { (StatusCode::UNAUTHORIZED, "no") }
+            let is_accepted =
+                request.authorization().strip_prefix("Bearer ").is_some_and(|token| tokens.contains(&token));
+            if is_accepted { (StatusCode::OK, "welcome") } else { (StatusCode::UNAUTHORIZED, "no") }
         })
         .await
     }
@@ -74,16 +75,16 @@ impl Api {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) fn arrived(&self) -> Vec<Arrived> {
-        self.arrived.lock().unwrap().clone()
+    pub(crate) fn received(&self) -> Vec<ReceivedRequest> {
+        self.received.lock().unwrap().clone()
     }
 
     pub(crate) fn authorizations(&self) -> Vec<String> {
-        self.arrived().iter().map(|request| request.authorization().to_owned()).collect()
+        self.received().iter().map(|request| request.authorization().to_owned()).collect()
     }
 }
 
-/// A manager whose logins give `first`, `second`, `third` …
+/// Returns a manager whose logins return the tokens `first`, `second`, `third` and `fourth`, and its script.
 pub(crate) fn tokens() -> (TokenManager<TestProvider, Script>, Script) {
     let script = Script::new(["first", "second", "third", "fourth"].map(|token| ScriptedResponse::token(token, 3600)));
     (manager(&script), script)
@@ -93,7 +94,7 @@ pub(crate) fn manager(script: &Script) -> TokenManager<TestProvider, Script> {
     TokenManager::new(Login::new(TestProvider::new("password"), script.clone()))
 }
 
-/// A source that can give no token.
+/// Returns a manager whose logins always fail.
 pub(crate) fn no_tokens() -> TokenManager<TestProvider, Script> {
     manager(&Script::default().then_always(ScriptedResponse::error(Error::unavailable("the login server is down"))))
 }

@@ -1,4 +1,4 @@
-//! A resource that asks for a token.
+//! The protected resource: `GET /api/protected`, which requires a token.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,16 +10,16 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::state::{Inner, State};
-use crate::{Api, answer};
+use crate::{Api, response};
 
 pub(crate) async fn get(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
-    state.with(|inner| match bearer(inner, &headers) {
+    state.with(|inner| match token_api(inner, &headers) {
         Some(api) => {
             inner.api(api).counters.served += 1;
-            answer::json(StatusCode::OK, &json!({ "provider": api.name() }))
+            response::json(StatusCode::OK, &json!({ "provider": api.name() }))
         }
         None => {
-            let mut response = answer::json(StatusCode::UNAUTHORIZED, &json!({ "message": "no valid token" }));
+            let mut response = response::json(StatusCode::UNAUTHORIZED, &json!({ "message": "no valid token" }));
             let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             response
@@ -27,9 +27,9 @@ pub(crate) async fn get(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -
     })
 }
 
-/// Whose valid token a request carries.
-pub(crate) fn bearer(inner: &Inner, headers: &HeaderMap) -> Option<Api> {
+/// Returns the API that issued the request's token, or `None` if there is no valid token.
+pub(crate) fn token_api(inner: &Inner, headers: &HeaderMap) -> Option<Api> {
     let token = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
     let issued = inner.tokens.get(token)?;
-    (Instant::now() < issued.until).then_some(issued.api)
+    (Instant::now() < issued.expires_at).then_some(issued.api)
 }

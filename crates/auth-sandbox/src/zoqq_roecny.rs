@@ -1,4 +1,4 @@
-//! Zoqq and Roecny: `POST /api/v1/authentication/login`.
+//! The login of Zoqq and Roecny: `POST /api/v1/authentication/login`.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::answer;
+use crate::response;
 use crate::state::State;
 use crate::{API_KEY, Api, CLIENT_ID, CLIENT_SECRET};
 
@@ -23,25 +23,28 @@ pub(crate) async fn roecny(Shared(state): Shared<Arc<State>>, headers: HeaderMap
 }
 
 fn login(state: &State, api: Api, headers: &HeaderMap, body: &[u8]) -> Response {
-    let result = if body.is_empty() { by_headers(api, headers) } else { by_body(headers, body) };
+    let result = if body.is_empty() { check_headers(api, headers) } else { check_body(headers, body) };
     state.with(|inner| match result {
-        Ok(shape) => {
+        Ok(format) => {
             inner.api(api).counters.logins += 1;
-            let (token, expires) = inner.issue_jwt(api);
-            answer::json(StatusCode::OK, &shape(token, expires))
+            let (token, expires_at) = inner.issue_jwt(api);
+            response::json(StatusCode::OK, &format(token, expires_at))
         }
         Err((status, body)) => {
             inner.api(api).counters.refusals += 1;
-            answer::json(status, &body)
+            response::json(status, &body)
         }
     })
 }
 
-type Shape = fn(String, u64) -> Value;
+/// Formats the body of a successful response from the token and its `exp`.
+type BodyFormat = fn(String, u64) -> Value;
+
+/// The status and the body of a refusal.
 type Refusal = (StatusCode, Value);
 
-/// The documents' login: credentials in headers, empty body. Zoqq requires a scope.
-fn by_headers(api: Api, headers: &HeaderMap) -> Result<Shape, Refusal> {
+/// Checks a login of the documented revision: credentials in headers, empty body. Zoqq requires a scope.
+fn check_headers(api: Api, headers: &HeaderMap) -> Result<BodyFormat, Refusal> {
     let client_id = required(headers, "x-client-id")?;
     let api_key = required(headers, "x-api-key")?;
     if api == Api::Zoqq {
@@ -50,34 +53,43 @@ fn by_headers(api: Api, headers: &HeaderMap) -> Result<Shape, Refusal> {
     if (client_id, api_key) != (CLIENT_ID, API_KEY) {
         return Err(denied());
     }
-    Ok(|token, expires| json!({ "expires_at": timestamp(expires), "token": token }))
+    Ok(header_login_body)
 }
 
-/// The later login: a JSON body, and `x-client-id` or an e-mail address beside the key.
-fn by_body(headers: &HeaderMap, body: &[u8]) -> Result<Shape, Refusal> {
+/// Checks a login of the later revision: a JSON body, the key in a header, and `x-client-id` or an e-mail address.
+fn check_body(headers: &HeaderMap, body: &[u8]) -> Result<BodyFormat, Refusal> {
     let api_key = required(headers, "x-api-key")?;
     let body: Value = serde_json::from_slice(body).map_err(|_| bad_request("the body is not JSON"))?;
-    let member =
-        |name: &str| body.get(name).and_then(Value::as_str).ok_or_else(|| bad_request(&format!("{name} is required")));
-    let (client_key, client_secret) = (member("client_key")?, member("client_secret")?);
+    let client_key = member(&body, "client_key")?;
+    let client_secret = member(&body, "client_secret")?;
     match headers.get("x-client-id") {
         Some(client_id) if client_id != CLIENT_ID => return Err(denied()),
         Some(_) => {}
         None => {
-            member("email")?;
+            member(&body, "email")?;
         }
     }
     if (client_key, client_secret, api_key) != (CLIENT_ID, CLIENT_SECRET, API_KEY) {
         return Err(denied());
     }
-    Ok(|token, expires| {
-        json!({
-            "code": 200,
-            "status": "success",
-            "message": "Access token generated successfully",
-            "data": [{ "access_token": token, "expiry_time": expires }],
-        })
+    Ok(body_login_body)
+}
+
+fn header_login_body(token: String, expires_at: u64) -> Value {
+    json!({ "expires_at": timestamp(expires_at), "token": token })
+}
+
+fn body_login_body(token: String, expires_at: u64) -> Value {
+    json!({
+        "code": 200,
+        "status": "success",
+        "message": "Access token generated successfully",
+        "data": [{ "access_token": token, "expiry_time": expires_at }],
     })
+}
+
+fn member<'a>(body: &'a Value, name: &str) -> Result<&'a str, Refusal> {
+    body.get(name).and_then(Value::as_str).ok_or_else(|| bad_request(&format!("{name} is required")))
 }
 
 fn required<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
@@ -93,7 +105,7 @@ fn denied() -> Refusal {
     (StatusCode::UNAUTHORIZED, json!({ "code": "unauthorized", "message": "Access denied, authentication failed" }))
 }
 
-/// The documents' format: an offset without a colon.
+/// Formats a time as the documents do: ISO 8601 with an offset without a colon.
 fn timestamp(epoch: u64) -> String {
     let at = OffsetDateTime::from(SystemTime::UNIX_EPOCH + Duration::from_secs(epoch));
     let (date, time) = (at.date(), at.time());

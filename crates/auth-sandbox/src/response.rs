@@ -1,4 +1,4 @@
-//! Answers, and the clock they carry.
+//! Responses and their `Date` header.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,14 +15,15 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-pub(crate) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
+pub(crate) fn html(status: StatusCode, body: impl Into<Body>) -> Response {
     (status, [(CONTENT_TYPE, "text/html")], body.into()).into_response()
 }
 
+/// 9999-12-31T23:59:59Z, the last time that an HTTP date can express.
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
-/// Sets `Date` on every answer; the server adds its own only where there is none.
-pub(crate) async fn date(
+/// Sets `Date` on every response. The server adds its own `Date` only if a response has none.
+pub(crate) async fn set_date(
     axum::extract::State(state): axum::extract::State<Arc<State>>,
     mut response: Response,
 ) -> Response {
@@ -30,7 +31,6 @@ pub(crate) async fn date(
     let shift = Duration::from_secs(skew.unsigned_abs());
     let now = SystemTime::now();
     let now = if skew < 0 { now.checked_sub(shift) } else { now.checked_add(shift) };
-    // The header has room for the years 1970 to 9999.
     let now = now.unwrap_or(UNIX_EPOCH).clamp(UNIX_EPOCH, UNIX_EPOCH + LAST_DATE);
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now)) {
         response.headers_mut().insert(DATE, date);
