@@ -1,5 +1,4 @@
 //! Runs the real program with its own home directory and a sandbox.
-#![allow(dead_code, unreachable_pub, reason = "each test file includes this module and uses a part of it")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -16,64 +15,64 @@ use tempfile::TempDir;
 /// The longest time that a test waits for a program to exit.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-pub struct Home {
+pub(crate) struct Home {
     dir: TempDir,
-    pub sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
     env: Vec<(String, String)>,
 }
 
 /// The exit code and the output of a finished program.
 #[derive(Debug)]
-pub struct RunResult {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct RunResult {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Home {
     /// Creates a home whose environment has the sandbox's settings.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut home = Self::bare();
         home.env = home.sandbox.env().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         home
     }
 
     /// Creates a home whose environment has no settings.
-    pub fn bare() -> Self {
+    pub(crate) fn bare() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), sandbox: Sandbox::start().unwrap(), env: Vec::new() }
     }
 
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.set(name, value);
         self
     }
 
-    pub fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
     /// Returns the value with which the sandbox accepts a login, by the name of its variable.
-    pub fn setting(&self, name: &str) -> String {
+    pub(crate) fn setting(&self, name: &str) -> String {
         self.sandbox.env().into_iter().find(|(known, _)| *known == name).unwrap().1
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn cache(&self) -> PathBuf {
+    pub(crate) fn cache(&self) -> PathBuf {
         self.path().join(".cache/auth")
     }
 
     /// Returns the files of the cached entries.
-    pub fn entries(&self) -> Vec<PathBuf> {
+    pub(crate) fn entries(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.cache()).unwrap().map(|file| file.unwrap().path());
         files.filter(|file| file.extension().is_some_and(|extension| extension == "json")).collect()
     }
 
     /// Writes the config file.
-    pub fn configure(&self, text: &str, mode: u32) {
+    pub(crate) fn configure(&self, text: &str, mode: u32) {
         let directory = self.path().join(".config/auth");
         fs::create_dir_all(&directory).unwrap();
         let file = directory.join("config.toml");
@@ -82,34 +81,34 @@ impl Home {
     }
 
     /// Returns a program with the environment of this home and nothing else.
-    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(self.variables()).stdin(Stdio::null());
         command
     }
 
-    pub fn variables(&self) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let mut variables = self.env.clone();
         variables.push(("HOME".into(), self.path().display().to_string()));
         variables.push(("PATH".into(), std::env::var("PATH").unwrap()));
         variables
     }
 
-    pub fn auth(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn auth(&self, arguments: &[&str]) -> Command {
         self.command(PROGRAM, arguments)
     }
 
-    pub fn run(&self, arguments: &[&str]) -> RunResult {
+    pub(crate) fn run(&self, arguments: &[&str]) -> RunResult {
         self.auth(arguments).output().unwrap().into()
     }
 
     /// Runs a script in sh, in which `auth` is the program.
-    pub fn sh(&self, script: &str) -> RunResult {
+    pub(crate) fn sh(&self, script: &str) -> RunResult {
         let script = format!("auth() {{ {PROGRAM} \"$@\"; }}\n{script}");
         self.command("sh", &["-c", &script]).output().unwrap().into()
     }
 
-    pub fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> RunResult {
+    pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> RunResult {
         let mut command = self.auth(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
@@ -117,7 +116,7 @@ impl Home {
     }
 }
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_auth");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_auth");
 
 impl From<Output> for RunResult {
     fn from(output: Output) -> Self {
@@ -131,7 +130,7 @@ impl From<Output> for RunResult {
 
 impl RunResult {
     /// Returns the only line on stdout. Panics if the program failed or printed anything else.
-    pub fn stdout_line(&self) -> &str {
+    pub(crate) fn stdout_line(&self) -> &str {
         assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{self:?}");
         let line = self.stdout.strip_suffix('\n').unwrap();
         assert!(!line.contains('\n'), "{self:?}");
@@ -139,12 +138,12 @@ impl RunResult {
     }
 
     /// Panics if the program failed or printed anything.
-    pub fn assert_silent(&self) {
+    pub(crate) fn assert_silent(&self) {
         assert_eq!((self.code, self.stdout.as_str(), self.stderr.as_str()), (0, "", ""), "{self:?}");
     }
 
     /// Returns stderr. Panics if the exit code is another one, or if stdout is not empty.
-    pub fn failed(&self, code: i32) -> &str {
+    pub(crate) fn failed(&self, code: i32) -> &str {
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{self:?}");
         assert!(!self.stderr.contains("panicked"), "{self:?}");
         &self.stderr
@@ -152,15 +151,15 @@ impl RunResult {
 }
 
 /// A server in the foreground, which is killed at the end of the test.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
     stderr: Arc<Mutex<String>>,
 }
 
 impl Server {
     /// Starts a server and reads this number of lines from its stdout.
-    pub fn start(command: &mut Command, lines: usize) -> Self {
+    pub(crate) fn start(command: &mut Command, lines: usize) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let lines = (0..lines).map(|_| stdout.next().expect("a line").unwrap()).collect();
@@ -174,16 +173,16 @@ impl Server {
     }
 
     /// Returns the output on stderr so far.
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         send_signal(self.child.id(), name);
     }
 
     /// Waits until the server exits. Returns as [`wait_for_exit`] does.
-    pub fn end(&mut self) -> i32 {
+    pub(crate) fn end(&mut self) -> i32 {
         wait_for_exit(&mut self.child)
     }
 }
@@ -195,13 +194,13 @@ impl Drop for Server {
     }
 }
 
-pub fn send_signal(pid: u32, signal: &str) {
+pub(crate) fn send_signal(pid: u32, signal: &str) {
     let sent = Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status().unwrap();
     assert!(sent.success());
 }
 
 /// Waits until a process exits. Returns its exit code, or the negative number of the signal that killed it.
-pub fn wait_for_exit(child: &mut Child) -> i32 {
+pub(crate) fn wait_for_exit(child: &mut Child) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     let start = Instant::now();
     while start.elapsed() < TIMEOUT {

@@ -1,15 +1,12 @@
 //! `auth exec`: runs a command with tokens in its environment.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use auth_sandbox::Api;
-use support::{Home, PROGRAM};
+
+use crate::support::{Home, PROGRAM};
 
 #[test]
 fn the_command_gets_the_tokens_and_not_the_login_secrets() {

@@ -1,8 +1,4 @@
 //! `auth proxy`: over real sockets, with the sandbox and with an API of this test.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-mod support;
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -18,7 +14,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::any;
 use futures::StreamExt;
-use support::{Home, Server};
+
+use crate::support::{Home, Server};
 
 /// Starts an API that shows the headers of requests and echoes bodies in chunks. Returns its origin.
 fn api() -> String {

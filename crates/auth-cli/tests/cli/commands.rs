@@ -1,13 +1,10 @@
 //! The commands other than `token`, `exec` and `proxy`, as a user types them.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-mod support;
 
 use std::fs;
 
 use auth_sandbox::{Api, Fault};
-use support::{Home, Server};
+
+use crate::support::{Home, Server};
 
 #[test]
 fn demo_needs_no_settings() {

@@ -1,14 +1,11 @@
 //! Profiles of the config file, and the settings with precedence over them.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use auth_sandbox::{Api, CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME};
-use support::Home;
+
+use crate::support::{Home, RunResult};
 
 /// Returns a profile of Voipex with this value of `password`.
 fn voipex(home: &Home, password: &str) -> String {
@@ -16,7 +13,7 @@ fn voipex(home: &Home, password: &str) -> String {
     format!("provider = \"voipex\"\nbase_url = \"{base_url}\"\nusername = \"{USERNAME}\"\npassword = {password}\n")
 }
 
-fn token(home: &Home, profile: &str) -> support::RunResult {
+fn token(home: &Home, profile: &str) -> RunResult {
     home.run(&["token", profile, "--format", "json"])
 }
 
@@ -131,7 +128,7 @@ fn a_relative_path_of_a_program_starts_at_the_config_file() {
     let hostile = tempfile::tempdir().unwrap();
     program(hostile.path(), "wrong");
     let result = home.auth(&["token", "desk"]).current_dir(hostile.path()).output().unwrap();
-    support::RunResult::from(result).stdout_line();
+    RunResult::from(result).stdout_line();
 }
 
 #[test]

@@ -1,8 +1,4 @@
 //! `{ keyring = "SERVICE/USER" }`, with a real Secret Service on a separate bus.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-#[cfg(all(feature = "keyring", target_os = "linux"))]
-mod support;
 
 /// The group's name in the list of `cargo xtask test`.
 const GROUP: &str = "the tests of the keyring";
@@ -19,7 +15,7 @@ mod real {
     use left_out::{has_program, left_out};
 
     use super::GROUP;
-    use super::support::{Home, PROGRAM, RunResult};
+    use crate::support::{Home, PROGRAM, RunResult};
 
     #[test]
     fn a_secret_is_read_from_the_keyring() {

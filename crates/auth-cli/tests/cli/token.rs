@@ -1,8 +1,4 @@
 //! `auth token`, as scripts use it.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-mod support;
 
 use std::fs;
 use std::io::Read;
@@ -12,7 +8,8 @@ use std::time::Duration;
 
 use auth_sandbox::{Api, Fault};
 use left_out::left_out;
-use support::{Home, send_signal, wait_for_exit};
+
+use crate::support::{Home, RunResult, send_signal, wait_for_exit};
 
 #[test]
 fn token_prints_only_the_token_and_a_second_call_sends_no_request() {
@@ -32,7 +29,7 @@ fn p9_two_hundred_processes_log_in_once() {
     home.sandbox.fail_next(Api::Voipex, Fault::Latency(Duration::from_millis(300)));
     let spawn = || home.auth(&["token", "voipex"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let children: Vec<_> = (0..200).map(|_| spawn()).collect();
-    let results = children.into_iter().map(|child| support::RunResult::from(child.wait_with_output().unwrap()));
+    let results = children.into_iter().map(|child| RunResult::from(child.wait_with_output().unwrap()));
     let mut tokens: Vec<_> = results.map(|result| result.stdout_line().to_owned()).collect();
     tokens.dedup();
     assert_eq!((tokens.len(), home.sandbox.counters(Api::Voipex).requests), (1, 1));

@@ -1,13 +1,10 @@
 //! The output on a pseudo-terminal.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-mod support;
 
 use std::io::Read;
 
 use pty_process::blocking::{Command, open};
-use support::{Home, PROGRAM};
+
+use crate::support::{Home, PROGRAM};
 
 /// Runs the program on a terminal of 120 columns. Returns its exit code and its whole output.
 fn on_terminal(home: &Home, arguments: &[&str]) -> (i32, String) {
