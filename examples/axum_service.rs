@@ -1,5 +1,6 @@
-//! An axum service that calls a provider's API for its own callers, and tells them when to come again where there is no
-//! token: `cargo run --example axum_service`.
+//! An axum service that calls a provider's API for its clients: `cargo run --example axum_service`.
+//!
+//! If no token is available, it responds with 503 and a `Retry-After` header.
 
 use std::time::Duration;
 
@@ -22,16 +23,16 @@ struct App {
 
 async fn balances(State(app): State<App>) -> Response {
     match app.client.get(&app.balances).send().await {
-        Ok(answer) => match answer.text().await {
+        Ok(response) => match response.text().await {
             Ok(text) => text.into_response(),
             Err(_) => StatusCode::BAD_GATEWAY.into_response(),
         },
-        Err(error) => no_answer(&error),
+        Err(error) => error_response(&error),
     }
 }
 
-/// Passes on when the next login will be tried.
-fn no_answer(error: &reqwest_middleware::Error) -> Response {
+/// Converts an error to a response that says when the next login attempt is.
+fn error_response(error: &reqwest_middleware::Error) -> Response {
     let token_error = match error {
         reqwest_middleware::Error::Middleware(error) => error.downcast_ref::<auth_core::Error>(),
         reqwest_middleware::Error::Reqwest(_) => None,
@@ -62,14 +63,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = format!("http://{}/balances", listener.local_addr()?);
     tokio::spawn(async move { axum::serve(listener, app).await });
 
-    // What a caller of the service sees, first all well, then with the token revoked and the login server overloaded.
-    let answer = reqwest::get(&url).await?;
-    println!("{}: {}", answer.status(), answer.text().await?);
+    // First, everything works.
+    let response = reqwest::get(&url).await?;
+    println!("{}: {}", response.status(), response.text().await?);
+
+    // Then the token is revoked and the login server is overloaded.
     if let Some(token) = tokens.cached() {
         sandbox.revoke(token.expose());
     }
     sandbox.fail_always(Api::Zoqq, Fault::RetryAfter(503, "7".into()));
-    let answer = reqwest::get(&url).await?;
-    println!("{}, retry-after: {}", answer.status(), answer.headers()["retry-after"].to_str()?);
+    let response = reqwest::get(&url).await?;
+    println!("{}, retry-after: {}", response.status(), response.headers()["retry-after"].to_str()?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Logs in to all four APIs over real HTTP, against a sandbox on this machine: `cargo run --example demo`.
+//! Logs in to the four APIs over real HTTP, against a sandbox on this machine: `cargo run --example demo`.
 
 use auth_all::cambyopro::Cambyopro;
 use auth_all::core::{Login, Provider, ReqwestTransport, TokenManager, TokenSource};
@@ -25,7 +25,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Logs in, uses the token, loses it, and gets the next one.
+/// Logs in, uses the token, revokes and rejects it, uses the next one, and prints how that was renewed.
 async fn show(sandbox: &Sandbox, api: Api, provider: impl Provider) -> Result<()> {
     let tokens = TokenManager::new(Login::new(provider, ReqwestTransport::new()?));
     let first = tokens.token().await?;
@@ -35,15 +35,15 @@ async fn show(sandbox: &Sandbox, api: Api, provider: impl Provider) -> Result<()
     tokens.reject(&first);
     fetch(sandbox, &tokens).await?;
 
-    let by = if sandbox.counters(api).refreshes > 0 { "its refresh token" } else { "a new login" };
+    let renewed_by = if sandbox.counters(api).refreshes > 0 { "its refresh token" } else { "a new login" };
     let redacted = format!("[redacted, {} chars]", first.expose().len());
     let scope = first.scope().unwrap_or("-");
     let lifetime = format!("{} s", first.lifetime().as_secs());
-    println!("{:<10} {redacted:<22} {:<7} {scope:<14} {lifetime:>8}  {by}", api.name(), first.token_type());
+    println!("{:<10} {redacted:<22} {:<7} {scope:<14} {lifetime:>8}  {renewed_by}", api.name(), first.token_type());
     Ok(())
 }
 
-/// What an application does with a token.
+/// Calls the API with a token, as an application does.
 async fn fetch(sandbox: &Sandbox, tokens: &dyn TokenSource) -> Result<()> {
     let token = tokens.token().await?;
     let client = reqwest::Client::builder().no_proxy().build()?;

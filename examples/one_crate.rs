@@ -1,5 +1,6 @@
-//! One provider, one crate, settings from the environment: `VOIPEX_USERNAME=… VOIPEX_PASSWORD=… cargo run --example
-//! one_crate`.
+//! One provider from one crate, with settings from the environment.
+//!
+//! `VOIPEX_USERNAME=… VOIPEX_PASSWORD=… cargo run --example one_crate`
 
 use auth_voipex::Voipex;
 use auth_voipex::auth_core::{Error, Login, ReqwestTransport, TokenManager, TokenSource};

@@ -1,4 +1,4 @@
-//! Three processes, one login: through Redis where `AUTH_REDIS_URL` is set, else through files.
+//! Three processes share one login, through Redis if `AUTH_REDIS_URL` is set and through files otherwise.
 //!
 //! `cargo run --example share_a_token`
 
@@ -12,7 +12,7 @@ use auth_store_file::FileStore;
 use auth_store_redis::RedisStore;
 use auth_voipex::Voipex;
 
-/// What each process of a fleet does.
+/// Gets a token from the shared store, as each process of a fleet does.
 async fn work() -> Result<(), Error> {
     let store: Arc<dyn TokenStore> = match std::env::var_os("AUTH_REDIS_URL") {
         Some(_) => Arc::new(RedisStore::from_env()?),

@@ -1,4 +1,4 @@
-//! Testing a program of your own against the sandbox: put the body of `main` into a `#[tokio::test]`.
+//! Tests an application against the sandbox. In your project, put the body of `main` into a `#[tokio::test]`.
 #![allow(clippy::expect_used, reason = "an example may panic")]
 
 use std::time::Duration;
@@ -7,12 +7,12 @@ use auth_core::{Error, ErrorKind, Login, Policy, ReqwestTransport, TokenManager,
 use auth_sandbox::{Api, Fault, PASSWORD, Sandbox, USERNAME};
 use auth_voipex::Voipex;
 
-/// The program under test: it takes any source of tokens, and any address.
+/// The application under test. It takes any token source and any URL.
 async fn list_calls(tokens: &dyn TokenSource, url: &str) -> Result<u16, Error> {
     let token = tokens.token().await?;
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let answer = client.get(url).header("authorization", token.authorization()).send().await;
-    Ok(answer.map_or(0, |answer| answer.status().as_u16()))
+    let response = client.get(url).header("authorization", token.authorization()).send().await;
+    Ok(response.map_or(0, |response| response.status().as_u16()))
 }
 
 #[tokio::main]
@@ -26,21 +26,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ))
     };
 
-    // It works, and two calls make one login.
+    // Two calls need only one login.
     let tokens = voipex(PASSWORD)?;
     assert_eq!(list_calls(&tokens, &sandbox.protected_url()).await?, 200);
     assert_eq!(list_calls(&tokens, &sandbox.protected_url()).await?, 200);
     assert_eq!(sandbox.counters(Api::Voipex).logins, 1);
 
-    // The API forgets the token.
+    // The API revokes the token.
     sandbox.revoke_all(Api::Voipex);
     assert_eq!(list_calls(&tokens, &sandbox.protected_url()).await?, 401);
 
-    // Somebody changed the password.
+    // The password was changed.
     let error = voipex("wrong")?.token().await.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Refused);
 
-    // The login is down.
+    // The login server is overloaded and states when to retry.
     sandbox.fail_always(Api::Voipex, Fault::RetryAfter(503, "120".into()));
     let error = voipex(PASSWORD)?.token().await.expect_err("down");
     assert!(error.is_transient() && error.retry_after() == Some(Duration::from_secs(120)));

@@ -1,4 +1,4 @@
-//! Tells auth-core's source that it is compiled for shuttle.
+//! Sets the configuration flag `shuttle`, which auth-core's source checks.
 
 fn main() {
     println!("cargo::rustc-cfg=shuttle");

@@ -1,4 +1,4 @@
-//! A call with a token attached, beside the same call with a constant header; nothing is sent in either.
+//! Compares a call through the middleware with the same call with a constant header. Neither sends anything.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -25,8 +25,8 @@ use crate::{Result, Row, median};
 
 const ROUNDS: usize = 15;
 const CALLS: u32 = 50_000;
-/// So much may be added to a call.
-const MOST_ADDED: f64 = 250.0;
+/// The most that the middleware may add to a call, in nanoseconds.
+const MAX_OVERHEAD: f64 = 250.0;
 
 pub(crate) fn with_a_token() -> Result<Vec<Row>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -36,25 +36,28 @@ pub(crate) fn with_a_token() -> Result<Vec<Row>> {
     let header = token.authorization().clone();
     let bearer = Bearer::new(tokens, ["https://api.example.com"])?;
 
-    let (by_tower, with_layer) = (Constant(header.clone(), Echo), AuthLayer::new(bearer.clone()).layer(Echo));
-    let by_reqwest = client(ConstantHeader(header));
-    let with_middleware = client(AuthMiddleware::new(bearer));
+    let constant_service = ConstantHeaderService(header.clone(), Echo);
+    let layered_service = AuthLayer::new(bearer.clone()).layer(Echo);
+    let constant_client = client(ConstantHeader(header));
+    let auth_client = client(AuthMiddleware::new(bearer));
     let mut figures: [Vec<f64>; 4] = Default::default();
     for _ in 0..ROUNDS {
-        figures[0].push(by_service(&runtime, &by_tower)?);
-        figures[1].push(by_service(&runtime, &with_layer)?);
-        figures[2].push(by_client(&runtime, &by_reqwest)?);
-        figures[3].push(by_client(&runtime, &with_middleware)?);
+        figures[0].push(time_service(&runtime, &constant_service)?);
+        figures[1].push(time_service(&runtime, &layered_service)?);
+        figures[2].push(time_client(&runtime, &constant_client)?);
+        figures[3].push(time_client(&runtime, &auth_client)?);
     }
     let [tower, layer, reqwest, middleware] = figures.map(median);
-    let row = |name, nanoseconds, floor, target| Row { name, nanoseconds, floor, target };
-    let most = |floor: f64| Some((floor + MOST_ADDED) / floor);
     Ok(vec![
-        row("call by tower: with a constant header", tower, tower, None),
-        row("call by tower: AuthLayer", layer, tower, most(tower)),
-        row("call by reqwest-middleware: with a constant header", reqwest, reqwest, None),
-        row("call by reqwest-middleware: AuthMiddleware", middleware, reqwest, most(reqwest)),
+        Row::new("tower call: constant header", tower, tower, None),
+        Row::new("tower call: AuthLayer", layer, tower, Some(max_ratio(tower))),
+        Row::new("reqwest-middleware call: constant header", reqwest, reqwest, None),
+        Row::new("reqwest-middleware call: AuthMiddleware", middleware, reqwest, Some(max_ratio(reqwest))),
     ])
+}
+
+fn max_ratio(floor: f64) -> f64 {
+    (floor + MAX_OVERHEAD) / floor
 }
 
 fn request() -> Result<Request<Full<Bytes>>> {
@@ -62,7 +65,7 @@ fn request() -> Result<Request<Full<Bytes>>> {
     Ok(request.header("user-agent", "bench").header("x-request-id", "4711").body(Full::default())?)
 }
 
-fn by_service<S>(runtime: &Runtime, service: &S) -> Result<f64>
+fn time_service<S>(runtime: &Runtime, service: &S) -> Result<f64>
 where
     S: Service<Request<Full<Bytes>>, Error: std::fmt::Debug> + Clone,
 {
@@ -77,7 +80,7 @@ where
     }))
 }
 
-fn by_client(runtime: &Runtime, client: &ClientWithMiddleware) -> Result<f64> {
+fn time_client(runtime: &Runtime, client: &ClientWithMiddleware) -> Result<f64> {
     let request = reqwest::Request::try_from(request()?.map(|_| reqwest::Body::default()))?;
     Ok(runtime.block_on(async {
         let start = Instant::now();
@@ -94,7 +97,7 @@ fn per_call(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
 }
 
-/// Answers at once.
+/// A service that returns the body of the request at once.
 #[derive(Clone)]
 struct Echo;
 
@@ -112,11 +115,11 @@ impl Service<Request<Full<Bytes>>> for Echo {
     }
 }
 
-/// Adds a header that never changes.
+/// A service that adds a constant header.
 #[derive(Clone)]
-struct Constant<S>(HeaderValue, S);
+struct ConstantHeaderService<S>(HeaderValue, S);
 
-impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Constant<S> {
+impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for ConstantHeaderService<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -132,9 +135,10 @@ impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Constan
 }
 
 fn client(middleware: impl Middleware) -> ClientWithMiddleware {
-    ClientBuilder::new(reqwest::Client::new()).with(middleware).with(Answering).build()
+    ClientBuilder::new(reqwest::Client::new()).with(middleware).with(EmptyResponse).build()
 }
 
+/// A middleware that adds a constant header.
 struct ConstantHeader(HeaderValue);
 
 #[async_trait]
@@ -150,10 +154,11 @@ impl Middleware for ConstantHeader {
     }
 }
 
-struct Answering;
+/// A middleware that returns an empty response and sends nothing.
+struct EmptyResponse;
 
 #[async_trait]
-impl Middleware for Answering {
+impl Middleware for EmptyResponse {
     async fn handle(
         &self,
         request: reqwest::Request,

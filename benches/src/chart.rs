@@ -1,4 +1,4 @@
-//! The figures as pictures.
+//! Draws the figures as SVG charts.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -19,14 +19,14 @@ fn picture(height: f64, title: &str) -> String {
     )
 }
 
-/// Draws a bar for each row, as long as its ratio, and a mark where its target stands.
+/// Draws a bar for each row, with the ratio as its length and a mark at the target.
 pub(crate) fn costs(rows: &[Row]) -> String {
     const LABELS: f64 = 380.0;
     const LINE: f64 = 26.0;
-    /// So many pixels for a ratio of 1.
+    /// The length of a ratio of 1, in pixels.
     const UNIT: f64 = 95.0;
 
-    let title = "Cost as a ratio to the bare parts; the red mark is the most that it may be";
+    let title = "Cost as a ratio to the floor; the red mark is the highest ratio allowed";
     let mut svg = picture(LINE * (rows.len() as f64 + 2.0), title);
     for (number, row) in rows.iter().enumerate() {
         let y = LINE * (number as f64 + 1.5);
@@ -58,15 +58,15 @@ pub(crate) fn costs(rows: &[Row]) -> String {
     svg
 }
 
-/// Draws the slowest caller of each step, on a logarithmic scale.
+/// Draws the slowest call of each step, on a logarithmic scale.
 pub(crate) fn latencies(latencies: &Latencies) -> String {
     let (left, right, top, bottom) = (70.0, WIDTH - 20.0, 60.0, 340.0);
-    // Powers of ten of a second.
+    // The scale is in seconds, as powers of ten.
     let (least, most) = (-7.0, 0.0);
 
     let x = |time: Duration| left + (right - left) * time.div_duration_f64(RUN);
     let y = |power: f64| bottom - (bottom - top) * (power.clamp(least, most) - least) / (most - least);
-    let title = "The slowest of 64 callers, every 20 ms, while tokens of 2 s end; a login takes 200 ms";
+    let title = "The slowest of 64 callers in each 20 ms; tokens last 2 s, a login takes 200 ms";
     let mut svg = picture(bottom + 45.0, title);
     for power in least as i32..=most as i32 {
         let (y, label) = (y(power.into()), duration(1e9 * 10_f64.powi(power)));
@@ -82,7 +82,8 @@ pub(crate) fn latencies(latencies: &Latencies) -> String {
         let x = x(Duration::from_secs(second));
         let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{second} s</text>", bottom + 20.0);
     }
-    let series = [(&latencies.by_hand, "#8796a5", "tokio RwLock by hand"), (&latencies.managed, OURS, "TokenManager")];
+    let series =
+        [(&latencies.hand_written, "#8796a5", "hand-written RwLock cache"), (&latencies.managed, OURS, "TokenManager")];
     for (number, (steps, colour, name)) in series.into_iter().enumerate() {
         let points = steps.iter().enumerate().filter(|(_, latency)| !latency.is_zero()).map(|(step, latency)| {
             format!("{:.1},{:.1}", x(STEP.mul_f64(step as f64)), y(latency.as_secs_f64().log10()))

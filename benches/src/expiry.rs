@@ -1,4 +1,4 @@
-//! What every caller waits while tokens end and are replaced, beside the usual cache that renews once it has to.
+//! Measures how long callers wait while tokens expire, with a manager and with a usual hand-written cache.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,39 +13,40 @@ use crate::Result;
 
 pub(crate) const RUN: Duration = Duration::from_secs(7);
 const TASKS: usize = 64;
-const LIFE: Duration = Duration::from_secs(2);
+const LIFETIME: Duration = Duration::from_secs(2);
 const LATENCY: Duration = Duration::from_millis(200);
-const PAUSE: Duration = Duration::from_millis(1);
-/// The slowest caller of each such step is kept.
+const CALL_INTERVAL: Duration = Duration::from_millis(1);
+/// The resolution of the chart: the slowest call of each step is kept.
 pub(crate) const STEP: Duration = Duration::from_millis(20);
 
-/// The slowest caller in each step of the run, from the first token on.
+/// The slowest call in each step of the run. The run starts with the first token.
 #[derive(Debug)]
 pub(crate) struct Latencies {
     pub(crate) managed: Vec<Duration>,
-    pub(crate) by_hand: Vec<Duration>,
+    pub(crate) hand_written: Vec<Duration>,
 }
 
 pub(crate) fn under_load() -> Result<Latencies> {
-    let script = Script::default().then_always(ScriptedResponse::token("fake-token", LIFE.as_secs()).after(LATENCY));
+    let script =
+        Script::default().then_always(ScriptedResponse::token("fake-token", LIFETIME.as_secs()).after(LATENCY));
     let tokens = TokenManager::new(script.login().with_clock(SystemClock));
     let managed = slowest(move || {
         let tokens = tokens.clone();
         async move { tokens.token().await.ok().map(|token| token.authorization().clone()) }
     })?;
     let cache = Arc::new(RwLock::new(None));
-    let by_hand = slowest(move || {
+    let hand_written = slowest(move || {
         let cache = cache.clone();
-        async move { by_hand(&cache).await }
+        async move { hand_written(&cache).await }
     })?;
-    Ok(Latencies { managed, by_hand })
+    Ok(Latencies { managed, hand_written })
 }
 
-async fn by_hand(cache: &RwLock<Option<(String, Instant)>>) -> Option<HeaderValue> {
-    let usable = |entry: &Option<(String, Instant)>| match entry {
-        Some((token, until)) if Instant::now() < *until => HeaderValue::from_str(token).ok(),
-        _ => None,
-    };
+/// A token and its expiry.
+type Entry = Option<(String, Instant)>;
+
+/// Returns a header from the usual hand-written cache: one lock, and a login under it once the token has expired.
+async fn hand_written(cache: &RwLock<Entry>) -> Option<HeaderValue> {
     if let Some(header) = usable(&*cache.read().await) {
         return Some(header);
     }
@@ -54,11 +55,18 @@ async fn by_hand(cache: &RwLock<Option<(String, Instant)>>) -> Option<HeaderValu
         return Some(header);
     }
     tokio::time::sleep(LATENCY).await;
-    *entry = Some(("Bearer fake-token".to_owned(), Instant::now() + LIFE - LIFE / 10));
+    *entry = Some(("Bearer fake-token".to_owned(), Instant::now() + LIFETIME - LIFETIME / 10));
     usable(&entry)
 }
 
-/// Lets many tasks call again and again.
+fn usable(entry: &Entry) -> Option<HeaderValue> {
+    match entry {
+        Some((token, expiry)) if Instant::now() < *expiry => HeaderValue::from_str(token).ok(),
+        _ => None,
+    }
+}
+
+/// Returns the slowest call in each step while many tasks call in a loop.
 fn slowest<F>(call: impl Fn() -> F + Clone + Send + Sync + 'static) -> Result<Vec<Duration>>
 where
     F: Future<Output = Option<HeaderValue>> + Send + 'static,
@@ -79,7 +87,7 @@ where
                         let Some(slowest) = slowest.get_mut(step) else { break };
                         assert!(header.is_some(), "a caller got no token");
                         *slowest = before.elapsed().max(*slowest);
-                        tokio::time::sleep(PAUSE).await;
+                        tokio::time::sleep(CALL_INTERVAL).await;
                     }
                     slowest
                 })
@@ -87,8 +95,8 @@ where
             .collect();
         let mut slowest = vec![Duration::ZERO; RUN.div_duration_f64(STEP) as usize];
         for task in tasks {
-            for (all, own) in slowest.iter_mut().zip(task.await?) {
-                *all = own.max(*all);
+            for (slowest, of_task) in slowest.iter_mut().zip(task.await?) {
+                *slowest = of_task.max(*slowest);
             }
         }
         Ok(slowest)

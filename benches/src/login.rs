@@ -1,5 +1,6 @@
-//! A login over real HTTP, beside the same `POST` by bare reqwest: over TLS, as every provider has it, and over plain
-//! loopback, where nothing but the processor's time is seen.
+//! Compares a login over real HTTP with the same `POST` through bare reqwest.
+//!
+//! Once over TLS, which every provider uses, and once over plain HTTP on loopback, which shows only the CPU time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,19 +28,19 @@ pub(crate) fn overhead() -> Result<Vec<Row>> {
     let tls = serve(&server, Some(acceptor(&certificate)?))?;
     let plain = serve(&server, None)?;
 
-    let row = |name, nanoseconds, floor, target| Row { name, nanoseconds, floor, target };
     let (bare, ours) = compare(&format!("https://localhost:{}", tls.port()), &root)?;
     let (bare_plain, ours_plain) = compare(&format!("http://127.0.0.1:{}", plain.port()), &root)?;
     Ok(vec![
-        row("login over TLS: the same POST by bare reqwest", bare, bare, None),
-        row("login over TLS: Login::login", ours, bare, Some(1.05)),
-        row("login over plain loopback: by bare reqwest", bare_plain, bare_plain, None),
-        row("login over plain loopback: Login::login", ours_plain, bare_plain, None),
+        Row::new("login over TLS: the same POST with bare reqwest", bare, bare, None),
+        Row::new("login over TLS: Login::login", ours, bare, Some(1.05)),
+        Row::new("login over plain HTTP: bare reqwest", bare_plain, bare_plain, None),
+        Row::new("login over plain HTTP: Login::login", ours_plain, bare_plain, None),
     ])
 }
 
-/// The medians of bare reqwest and of a login, with a new connection each time, as for one that comes once in half an
-/// hour.
+/// Returns the medians of bare reqwest and of a login.
+///
+/// Each call opens a new connection, because real logins are half an hour or more apart.
 fn compare(base_url: &str, root: &Certificate) -> Result<(f64, f64)> {
     let voipex =
         Voipex::builder().with_base_url(base_url).with_username("me@example.com").with_password("not-a-real-one");
@@ -51,8 +52,8 @@ fn compare(base_url: &str, root: &Certificate) -> Result<(f64, f64)> {
     let client = client().pool_max_idle_per_host(0).build()?;
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        // In turn, call by call, and each as often first: a loopback round trip depends most of all on what the other
-        // processor has just done.
+        // The two alternate call by call, and each is the first of a pair equally often. A round trip on loopback
+        // depends mostly on what the other core has just done.
         for number in 0..2 * LOGINS {
             let start = Instant::now();
             if number % 4 == 0 || number % 4 == 3 {
@@ -75,7 +76,7 @@ fn acceptor(certificate: &CertifiedKey<rcgen::KeyPair>) -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config.with_single_cert(vec![certificate.cert.der().clone()], key)?)))
 }
 
-/// Answers each connection's request with a token.
+/// Starts a server that responds to each request with a token, one request per connection.
 fn serve(runtime: &Runtime, acceptor: Option<TlsAcceptor>) -> Result<SocketAddr> {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
@@ -83,17 +84,17 @@ fn serve(runtime: &Runtime, acceptor: Option<TlsAcceptor>) -> Result<SocketAddr>
         while let Ok((stream, _)) = listener.accept().await {
             let _ = match &acceptor {
                 Some(acceptor) => match acceptor.accept(stream).await {
-                    Ok(stream) => answer(stream).await,
+                    Ok(stream) => respond(stream).await,
                     Err(error) => Err(error),
                 },
-                None => answer(stream).await,
+                None => respond(stream).await,
             };
         }
     });
     Ok(address)
 }
 
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
+async fn respond(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
     let token = "x".repeat(700);
     let body =
         format!(r#"{{"access_token":"{token}","expires_in":3000,"token_type":"Bearer","scope":"profile email"}}"#);

@@ -1,8 +1,8 @@
-//! What a token costs, beside the bare parts it is made of: `cargo run --release -p auth-benches`.
+//! Measures the cost of a token against the cost of its parts: `cargo run --release -p auth-benches`.
 //!
-//! Each figure is the median of several rounds, and those of one group are measured in turn, so that a machine whose
-//! speed drifts slows all of them. It prints the table, and draws it to `docs/speed.svg`; what callers wait while
-//! tokens end goes to `docs/expiry.svg`.
+//! Each figure is the median of several rounds. The rounds of one group alternate, so that a change of the machine's
+//! speed affects all figures of the group. The program prints a table and draws it into `docs/speed.svg`. It also draws
+//! how long callers wait while tokens expire, into `docs/expiry.svg`.
 
 mod call;
 mod chart;
@@ -14,17 +14,21 @@ mod store;
 
 use std::fs;
 
-/// One line of the table: what was measured, and what it is compared with.
+/// One row of the table: a measurement and the measurement that it is compared with.
 #[derive(Debug)]
 pub(crate) struct Row {
     name: &'static str,
     nanoseconds: f64,
     floor: f64,
-    /// The most that the ratio may be; none where a row is there for comparison.
+    /// The highest ratio that meets the target, or `None` if the row is only a comparison.
     target: Option<f64>,
 }
 
 impl Row {
+    fn new(name: &'static str, nanoseconds: f64, floor: f64, target: Option<f64>) -> Self {
+        Self { name, nanoseconds, floor, target }
+    }
+
     fn ratio(&self) -> f64 {
         self.nanoseconds / self.floor
     }
@@ -32,7 +36,7 @@ impl Row {
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The middle one.
+/// Returns the median.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
@@ -53,19 +57,21 @@ fn main() -> Result<()> {
     }
     fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/speed.svg"), chart::costs(&rows))?;
 
-    for store::Cost { who, commands, bytes, milliseconds } in store::lives()? {
-        println!("Redis, for a token's life, {who}: {commands} commands, {bytes} bytes, {milliseconds:.2} ms");
+    for store::Cost { process, commands, bytes, milliseconds } in store::per_lifetime()? {
+        println!("Redis, per token lifetime, {process}: {commands} commands, {bytes} bytes, {milliseconds:.2} ms");
     }
 
     let latencies = expiry::under_load()?;
-    for (name, steps) in [("TokenManager", &latencies.managed), ("tokio RwLock by hand", &latencies.by_hand)] {
+    for (name, steps) in [("TokenManager", &latencies.managed), ("hand-written RwLock cache", &latencies.hand_written)]
+    {
         let slowest = steps.iter().max().map_or(0.0, |slowest| slowest.as_secs_f64() * 1e9);
-        println!("slowest caller while tokens end: {name}, {}", duration(slowest));
+        println!("slowest caller while tokens expire: {name}, {}", duration(slowest));
     }
     fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/expiry.svg"), chart::latencies(&latencies))?;
     Ok(())
 }
 
+/// Formats a duration for people.
 pub(crate) fn duration(nanoseconds: f64) -> String {
     match nanoseconds {
         ..1e4 => format!("{nanoseconds:.0} ns"),

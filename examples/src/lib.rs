@@ -1,1 +1,1 @@
-//! Programs to start from: see the files beside `Cargo.toml`.
+//! Example programs: see the files next to `Cargo.toml`.

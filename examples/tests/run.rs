@@ -1,4 +1,4 @@
-//! Every example runs and prints what it should.
+//! Runs every example and checks its output.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use auth_sandbox::{Api, Sandbox};
 
-/// Runs an example, which `cargo test` has built beside this test.
+/// Runs an example and returns whether it succeeded, and its output. `cargo test` has built it next to this test.
 fn run(name: &str, arguments: &[&str], variables: &[(&str, String)]) -> (bool, String) {
     let directory = env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples");
     let output = Command::new(directory.join(name))
@@ -21,7 +21,7 @@ fn run(name: &str, arguments: &[&str], variables: &[(&str, String)]) -> (bool, S
 }
 
 #[test]
-fn demo_shows_four_logins_and_no_token() {
+fn demo_prints_four_logins_and_no_token() {
     let (is_ok, text) = run("demo", &[], &[]);
     assert!(is_ok, "{text}");
     let lines: Vec<_> = text.lines().skip(1).collect();
@@ -38,7 +38,7 @@ fn demo_shows_four_logins_and_no_token() {
 }
 
 #[test]
-fn one_crate_logs_in_by_its_environment() {
+fn one_crate_reads_its_settings_from_the_environment() {
     let sandbox = Sandbox::start().unwrap();
     let (is_ok, text) = run("one_crate", &[], &sandbox.env());
     assert!(is_ok && text.contains("profile email") && text.contains("Sensitive"), "{text}");
@@ -48,7 +48,7 @@ fn one_crate_logs_in_by_its_environment() {
 }
 
 #[test]
-fn by_config_reads_any_provider() {
+fn from_config_reads_any_provider() {
     let sandbox = Sandbox::start().unwrap();
     let value = |name: &str| sandbox.env().into_iter().find(|(known, _)| *known == name).unwrap().1;
     let config = format!(
@@ -62,7 +62,7 @@ fn by_config_reads_any_provider() {
     );
     let path: PathBuf = env::temp_dir().join(format!("auth-examples-{}.toml", std::process::id()));
     fs::write(&path, config).unwrap();
-    let (is_ok, text) = run("by_config", &[path.to_str().unwrap()], &[]);
+    let (is_ok, text) = run("from_config", &[path.to_str().unwrap()], &[]);
     fs::remove_file(path).unwrap();
     assert!(is_ok, "{text}");
     let expected = "calls: voipex: the credentials are refused (HTTP 401, invalid_grant); next attempt in 60 s\n\
@@ -71,10 +71,10 @@ fn by_config_reads_any_provider() {
 }
 
 #[test]
-fn by_config_does_not_print_a_file_that_it_cannot_read() {
+fn from_config_does_not_quote_an_invalid_file() {
     let path = env::temp_dir().join(format!("auth-examples-{}-wrong.toml", std::process::id()));
     fs::write(&path, "[calls]\nprovider = \"voipex\"\npassword = \"SENTINEL\"\npasword = \"SENTINEL\"\n").unwrap();
-    let (is_ok, text) = run("by_config", &[path.to_str().unwrap()], &[]);
+    let (is_ok, text) = run("from_config", &[path.to_str().unwrap()], &[]);
     fs::remove_file(path).unwrap();
     assert!(!is_ok && text.contains("pasword") && !text.contains("SENTINEL"), "{text}");
 }
@@ -89,14 +89,14 @@ fn custom_provider_works() {
 }
 
 #[test]
-fn test_your_app_is_as_it_says() {
+fn test_your_app_passes_its_own_checks() {
     let (is_ok, text) = run("test_your_app", &[], &[]);
     assert!(is_ok && text.starts_with("all as expected"), "{text}");
 }
 
 #[test]
-fn calls_heal_a_revoked_token() {
-    for name in ["call_by_reqwest", "call_by_hyper"] {
+fn calls_are_replayed_after_a_revoked_token() {
+    for name in ["call_with_reqwest", "call_with_hyper"] {
         let (is_ok, text) = run(name, &[], &[]);
         assert!(is_ok, "{name}: {text}");
         assert_eq!(text, "200 OK, Attached\nafter the token was revoked: 200 OK, Replayed\n", "{name}");
@@ -104,7 +104,7 @@ fn calls_heal_a_revoked_token() {
 }
 
 #[test]
-fn axum_service_passes_on_what_its_provider_says() {
+fn axum_service_passes_on_responses_and_retry_after() {
     let (is_ok, text) = run("axum_service", &[], &[]);
     assert!(is_ok, "{text}");
     assert_eq!(text, "200 OK: {\"provider\":\"zoqq\"}\n503 Service Unavailable, retry-after: 7\n");

@@ -1,4 +1,4 @@
-//! Gives a login an answer made of any bytes, and checks what must hold whatever the server says.
+//! Runs a login with a response made of arbitrary bytes, and checks the promises that hold for every response.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use auth_core::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use auth_testing::VirtualClock;
 use auth_core::{AccessToken, Error, Login, Provider, Request, Response, SecretBytes, Transport, async_trait};
 
-/// Stands in every credential.
+/// The secret in every credential.
 pub const SECRET: &str = "SENTINEL-5b1fd2";
 
-/// No token lives longer (F7).
-const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The longest lifetime that any response may cause (F7).
+const MAX_LIFETIME: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// A server's words may be this long in an error's text, and our own around them.
-const LONGEST_TEXT: usize = 2000;
+/// The longest text of an error, in bytes: the server's text, which is capped, plus our own.
+const MAX_ERROR_TEXT: usize = 2000;
 
-/// The one answer that every request gets.
+/// A transport that returns the same response to every request.
 #[derive(Debug, Clone)]
 pub struct Fixed(Response);
 
 impl Fixed {
-    /// Reads an answer as it stands on the wire (RFC 9112); none where the bytes are none.
+    /// Parses a response in its wire format (RFC 9112). Returns `None` if the bytes are not an HTTP response.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut headers = [httparse::EMPTY_HEADER; 16];
         let mut head = httparse::Response::new(&mut headers);
@@ -45,10 +45,10 @@ impl Transport for Fixed {
     }
 }
 
-/// Logs in, and renews with what came, and checks both results.
+/// Logs in, renews with the refresh token if there is one, and checks both results.
 pub fn check<P: Provider, T: Transport>(login: impl FnOnce() -> Login<P, T>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(async {
+    runtime.expect("the runtime starts").block_on(async {
         let login = login().with_clock(VirtualClock::new());
         let mut refresh = None;
         check_result(&login.renew(&mut refresh).await);
@@ -62,7 +62,7 @@ fn check_result(result: &Result<AccessToken, Error>) {
     let mut text = format!("{result:?}");
     match result {
         Ok(token) => {
-            assert!(token.lifetime() > Duration::ZERO && token.lifetime() <= LONGEST_LIFE, "{:?}", token.lifetime());
+            assert!(token.lifetime() > Duration::ZERO && token.lifetime() <= MAX_LIFETIME, "{:?}", token.lifetime());
             assert!(token.authorization().is_sensitive());
             assert_eq!(token.authorization().as_bytes(), format!("Bearer {}", token.expose()).as_bytes());
             assert!(!token.expose().is_empty());
@@ -70,11 +70,11 @@ fn check_result(result: &Result<AccessToken, Error>) {
         Err(error) => {
             let mut cause: Option<&dyn std::error::Error> = Some(error);
             while let Some(error) = cause {
-                write!(text, "{error}").expect("memory");
+                write!(text, "{error}").expect("a `String` accepts all text");
                 cause = error.source();
             }
         }
     }
-    assert!(!text.contains(SECRET), "a secret was printed");
-    assert!(text.len() < LONGEST_TEXT && !text.contains(|c: char| c.is_control()), "{text:?}");
+    assert!(!text.contains(SECRET), "a secret is in the text");
+    assert!(text.len() < MAX_ERROR_TEXT && !text.contains(|c: char| c.is_control()), "{text:?}");
 }

@@ -1,5 +1,7 @@
-//! A token manager under the orders of events that shuttle comes upon: callers that come, go and reject, flights that
-//! begin, land and die, credentials that change. Shuttle also tells a deadlock, and a caller that nobody wakes.
+//! A token manager under many orders of events, chosen by shuttle.
+//!
+//! Callers start, leave and reject tokens. Flights start, finish and are cancelled. Credentials change. Shuttle also
+//! reports deadlocks and callers that are never woken.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::future::{Future, poll_fn};
@@ -24,8 +26,9 @@ use provider::TestProvider;
 
 type Manager = TokenManager<TestProvider, Server>;
 
-/// A server on which others depend that come in between: it answers with a token named after the password, and after how
-/// often all were revoked.
+/// A server that yields before and after its decision, so that other tasks can run in between.
+///
+/// It returns a token named after the password and the number of revocations so far.
 #[derive(Debug, Clone, Default)]
 struct Server(Arc<State>);
 
@@ -45,7 +48,7 @@ impl Server {
         self.0.revocations.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn manager(&self, clock: &HandClock) -> Manager {
+    fn manager(&self, clock: &ManualClock) -> Manager {
         TokenManager::new(Login::new(TestProvider::new("first"), self.clone()).with_clock(clock.clone()))
     }
 }
@@ -55,27 +58,27 @@ impl Transport for Server {
     async fn send(&self, request: Request) -> Result<Response, Error> {
         self.0.requests.fetch_add(1, Ordering::SeqCst);
         yield_now().await;
-        // Here the server decides; what comes after it, comes too late.
+        // The server decides here. Later revocations and changes do not affect this response.
         let revocations = self.0.revocations.load(Ordering::SeqCst);
         let password = str::from_utf8(request.body()).unwrap_or_default().trim_start_matches("by=");
-        let answer = if self.0.refuses.load(Ordering::SeqCst) {
+        let body = if self.0.refuses.load(Ordering::SeqCst) {
             r#"{"error":"refused"}"#.to_owned()
         } else {
             format!(r#"{{"token":"{password}-{revocations}","expires_in":1000}}"#)
         };
         yield_now().await;
-        Ok(Response::new(StatusCode::OK, HeaderMap::new(), SecretBytes::from(answer.into_bytes())))
+        Ok(Response::new(StatusCode::OK, HeaderMap::new(), SecretBytes::from(body.into_bytes())))
     }
 }
 
-/// A clock that is set by hand.
+/// A clock that only the test advances.
 #[derive(Debug, Clone)]
-struct HandClock {
+struct ManualClock {
     start: Moment,
     seconds: Arc<AtomicUsize>,
 }
 
-impl HandClock {
+impl ManualClock {
     fn new() -> Self {
         Self { start: Moment { monotonic: Instant::now(), wall: SystemTime::now() }, seconds: Arc::default() }
     }
@@ -85,14 +88,15 @@ impl HandClock {
     }
 }
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> Moment {
         let passed = Duration::from_secs(self.seconds.load(Ordering::SeqCst) as u64);
         Moment { monotonic: self.start.monotonic + passed, wall: self.start.wall + passed }
     }
 }
 
-/// Checks a model under many orders of events: drawn evenly, and so that a few are forced to the worst place.
+/// Checks a model under many orders of events: uniformly random ones, and ones with a few switches at critical places
+/// (probabilistic concurrency testing).
 fn check<F>(model: fn() -> F)
 where
     F: Future<Output = ()> + 'static,
@@ -111,8 +115,9 @@ fn call(tokens: &Manager) -> JoinHandle<Result<AccessToken, Error>> {
     spawn(async move { tokens.token().await })
 }
 
-/// Runs a task at some later step: else it would all but always come before a flight has got far.
-fn run<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+/// Runs a function after a random number of steps. Without them, it would nearly always run before a flight has
+/// progressed.
+fn run_later<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let steps = thread_rng().gen_range(0..12);
     spawn(async move {
         for _ in 0..steps {
@@ -122,51 +127,51 @@ fn run<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> JoinHand
     })
 }
 
-/// Waits until the token is as it should be.
-async fn settle(tokens: &Manager, is_settled: impl Fn(&AccessToken) -> bool) -> AccessToken {
+/// Waits for a token that meets a condition.
+async fn wait_for_token(tokens: &Manager, is_expected: impl Fn(&AccessToken) -> bool) -> AccessToken {
     let mut changes = tokens.subscribe();
     loop {
         let token = tokens.token().await.unwrap();
-        if is_settled(&token) {
+        if is_expected(&token) {
             return token;
         }
         changes.changed().await.unwrap();
     }
 }
 
-/// What subscribers see is what callers get, once nothing is under way.
-async fn assert_agreed(tokens: &Manager) {
+/// Checks that subscribers and callers get the same token once no renewal is running.
+async fn assert_consistent(tokens: &Manager) {
     while tokens.status().is_renewing {
         yield_now().await;
     }
-    let told = tokens.subscribe().borrow().as_ref().map(AccessToken::generation);
-    assert_eq!(told, tokens.cached().as_ref().map(AccessToken::generation));
+    let published = tokens.subscribe().borrow().as_ref().map(AccessToken::generation);
+    assert_eq!(published, tokens.cached().as_ref().map(AccessToken::generation));
 }
 
 #[test]
-fn s1_s4_one_login_although_a_caller_leaves() {
+fn s1_s4_callers_share_one_login_although_one_of_them_leaves() {
     check(|| async {
         let server = Server::default();
-        let tokens = server.manager(&HandClock::new());
-        let leaver = tokens.clone();
-        let leaver = spawn(async move {
-            let mut call = pin!(leaver.token());
+        let tokens = server.manager(&ManualClock::new());
+        let cancelled = tokens.clone();
+        let cancelled = spawn(async move {
+            let mut call = pin!(cancelled.token());
             poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_ready())).await;
         });
         let callers = [call(&tokens), call(&tokens)];
-        leaver.await.unwrap();
+        cancelled.await.unwrap();
         for caller in callers {
             assert_eq!(caller.await.unwrap().unwrap().expose(), "first-0");
         }
         assert_eq!(server.requests(), 1);
-        assert_agreed(&tokens).await;
+        assert_consistent(&tokens).await;
     });
 }
 
 #[test]
-fn s2_r2_a_failure_displaces_no_usable_token() {
+fn s2_r2_a_failed_refresh_keeps_a_usable_token() {
     check(|| async {
-        let (server, clock) = (Server::default(), HandClock::new());
+        let (server, clock) = (Server::default(), ManualClock::new());
         let tokens = server.manager(&clock);
         tokens.token().await.unwrap();
         clock.advance(850);
@@ -180,22 +185,22 @@ fn s2_r2_a_failure_displaces_no_usable_token() {
 }
 
 #[test]
-fn s3_the_end_of_a_token_comes_at_any_instant() {
+fn s3_no_caller_gets_an_expired_token() {
     check(|| async {
-        let (server, clock) = (Server::default(), HandClock::new());
+        let (server, clock) = (Server::default(), ManualClock::new());
         let tokens = server.manager(&clock);
         let first = tokens.token().await.unwrap();
         clock.advance(850);
         let callers = [call(&tokens), call(&tokens)];
-        let end = run(move || clock.advance(130));
-        end.await.unwrap();
+        let expiry = run_later(move || clock.advance(130));
+        expiry.await.unwrap();
         let late = call(&tokens);
         for caller in callers {
             caller.await.unwrap().unwrap();
         }
         assert!(!late.await.unwrap().unwrap().ptr_eq(&first), "an expired token was handed out");
         assert_eq!(server.requests(), 2);
-        assert_agreed(&tokens).await;
+        assert_consistent(&tokens).await;
     });
 }
 
@@ -204,53 +209,53 @@ fn s6_r4_callers_share_one_refusal() {
     check(|| async {
         let server = Server::default();
         server.0.refuses.store(true, Ordering::SeqCst);
-        let tokens = server.manager(&HandClock::new());
+        let tokens = server.manager(&ManualClock::new());
         for caller in [call(&tokens), call(&tokens), call(&tokens)] {
             assert_eq!(caller.await.unwrap().unwrap_err().kind(), ErrorKind::Refused);
         }
         assert_eq!(server.requests(), 1);
-        assert_agreed(&tokens).await;
+        assert_consistent(&tokens).await;
     });
 }
 
 #[test]
-fn s8_a_runtime_goes_down_under_its_flight() {
+fn s8_callers_get_a_token_although_the_runtime_of_the_flight_shuts_down() {
     check(|| async {
         let server = Server::default();
-        let tokens = server.manager(&HandClock::new());
+        let tokens = server.manager(&ManualClock::new());
         let callers = [call(&tokens), call(&tokens)];
-        run(tokio::runtime::replace).await.unwrap();
+        run_later(tokio::runtime::replace).await.unwrap();
         for caller in callers {
             assert_eq!(caller.await.unwrap().unwrap().expose(), "first-0");
         }
         assert!(server.requests() <= 2);
-        assert_agreed(&tokens).await;
+        assert_consistent(&tokens).await;
     });
 }
 
 #[test]
-fn s8_a_runtime_goes_down_under_a_flight_that_nobody_waits_for() {
+fn s8_a_background_refresh_lost_with_its_runtime_does_not_block_the_next() {
     check(|| async {
-        let (server, clock) = (Server::default(), HandClock::new());
+        let (server, clock) = (Server::default(), ManualClock::new());
         let tokens = server.manager(&clock);
         let first = tokens.token().await.unwrap();
         clock.advance(850);
         let caller = call(&tokens);
-        run(tokio::runtime::replace).await.unwrap();
+        run_later(tokio::runtime::replace).await.unwrap();
         assert!(caller.await.unwrap().unwrap().generation() <= 2);
-        // Past its end, so that the next caller waits.
+        // The first token has expired, so the next caller waits for a new one.
         clock.advance(140);
         assert!(!tokens.token().await.unwrap().ptr_eq(&first));
         assert!(server.requests() <= 3);
-        assert_agreed(&tokens).await;
+        assert_consistent(&tokens).await;
     });
 }
 
 #[test]
-fn a1_a2_callers_whose_token_is_revoked_share_one_login() {
+fn a1_a2_callers_with_a_revoked_token_share_one_login() {
     check(|| async {
         let server = Server::default();
-        let tokens = server.manager(&HandClock::new());
+        let tokens = server.manager(&ManualClock::new());
         let token = tokens.token().await.unwrap();
         server.revoke();
         let callers = [(); 3].map(|()| {
@@ -264,53 +269,54 @@ fn a1_a2_callers_whose_token_is_revoked_share_one_login() {
             assert_eq!(caller.await.unwrap().unwrap().expose(), "first-1");
         }
         assert_eq!(server.requests(), 2);
-        assert_agreed(&tokens).await;
+        assert_consistent(&tokens).await;
     });
 }
 
 #[test]
-fn a2_a_flight_does_not_bring_back_what_was_rejected_meanwhile() {
+fn a2_a_flight_does_not_restore_a_token_rejected_meanwhile() {
     check(|| async {
-        let (server, clock) = (Server::default(), HandClock::new());
+        let (server, clock) = (Server::default(), ManualClock::new());
         let tokens = server.manager(&clock);
         let token = tokens.token().await.unwrap();
         clock.advance(850);
         let caller = call(&tokens);
-        let rejecter = {
+        let rejection = {
             let (server, tokens, token) = (server.clone(), tokens.clone(), token.clone());
-            run(move || {
+            run_later(move || {
                 server.revoke();
                 tokens.reject(&token);
                 tokens.cached()
             })
         };
         caller.await.unwrap().unwrap();
-        let after = rejecter.await.unwrap();
+        let after = rejection.await.unwrap();
         let now = tokens.token().await.unwrap();
         assert!(!now.ptr_eq(&token));
-        // A flight that had landed before may have brought the same text; one that had not, may not.
+        // A flight that finished before the rejection may have returned the same token text. One that finished after it
+        // must not.
         if after.is_none_or(|after| after.expose() != token.expose()) {
             assert_eq!(now.expose(), "first-1");
         }
         assert!(server.requests() <= 3);
-        assert_agreed(&tokens).await;
+        assert_consistent(&tokens).await;
     });
 }
 
 #[test]
-fn new_credentials_win_over_a_flight_with_the_old() {
+fn new_credentials_replace_the_token_of_a_flight_with_the_old_ones() {
     check(|| async {
         let server = Server::default();
-        let tokens = server.manager(&HandClock::new());
+        let tokens = server.manager(&ManualClock::new());
         let caller = call(&tokens);
-        let replacer = {
+        let replacement = {
             let tokens = tokens.clone();
-            run(move || tokens.replace_credentials(TestProvider::new("second")))
+            run_later(move || tokens.replace_credentials(TestProvider::new("second")))
         };
         caller.await.unwrap().unwrap();
-        replacer.await.unwrap();
-        settle(&tokens, |token| token.expose() == "second-0").await;
+        replacement.await.unwrap();
+        wait_for_token(&tokens, |token| token.expose() == "second-0").await;
         assert!(server.requests() <= 2);
-        assert_agreed(&tokens).await;
+        assert_consistent(&tokens).await;
     });
 }

@@ -1,4 +1,4 @@
-//! Processes that share a store, and what is counted of them.
+//! Processes that share a store, and a summary of how their calls went.
 
 use std::fmt;
 use std::process::Stdio;
@@ -7,25 +7,25 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// Longer than anything here takes.
+/// Longer than any step of these tests takes.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What all processes of a fleet have in common.
+/// The settings that all processes of a fleet share.
 #[derive(Debug, Clone)]
 pub struct Fleet {
-    /// The program `fleet-worker`.
+    /// The path of the program `fleet-worker`.
     pub program: &'static str,
     /// The provider's name.
     pub provider: &'static str,
-    /// `redis`, `file` or `none`.
+    /// The store: `redis`, `file` or `none`.
     pub store: &'static str,
-    /// How long a login may take.
+    /// The deadline of a login.
     pub deadline: Duration,
-    /// The settings of provider and store.
+    /// The environment variables that configure the provider and the store.
     pub env: Vec<(String, String)>,
 }
 
-/// One process.
+/// One process of a fleet.
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
@@ -33,45 +33,45 @@ pub struct Worker {
     stdout: Lines<BufReader<ChildStdout>>,
 }
 
-/// What a worker got.
+/// A worker's response to one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The token, or why there is none.
+pub struct WorkerResponse {
+    /// The token, or the error's text.
     pub result: Result<String, String>,
-    /// How long the call took.
-    pub took: Duration,
+    /// The duration of the call.
+    pub duration: Duration,
 }
 
 impl Fleet {
-    /// The same fleet with one setting more.
+    /// Adds an environment variable.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Starts a process, and waits until it can be asked.
+    /// Starts a process and waits until it accepts commands.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// Panics if it does not start.
     pub async fn start(&self) -> Worker {
-        self.start_at(0).await
+        self.start_with_clock_offset(0).await
     }
 
-    /// Starts a process whose wall clock is so many seconds off.
+    /// Starts a process whose wall clock is off by `clock_offset` seconds.
     ///
     /// # Panics
-    /// Where it does not start.
-    pub async fn start_at(&self, clock: i64) -> Worker {
-        let mut worker = self.spawn(clock);
+    /// Panics if it does not start.
+    pub async fn start_with_clock_offset(&self, clock_offset: i64) -> Worker {
+        let mut worker = self.spawn(clock_offset);
         assert_eq!(worker.line().await, "ready");
         worker
     }
 
-    /// Starts so many processes at once.
+    /// Starts `count` processes at the same time.
     ///
     /// # Panics
-    /// Where one does not start.
+    /// Panics if one does not start.
     pub async fn start_many(&self, count: usize) -> Vec<Worker> {
         let mut workers: Vec<_> = (0..count).map(|_| self.spawn(0)).collect();
         for worker in &mut workers {
@@ -80,11 +80,12 @@ impl Fleet {
         workers
     }
 
-    fn spawn(&self, clock: i64) -> Worker {
-        // The store and the API of a fleet have machines of their own; here they have precedence. `nice` becomes the worker.
+    fn spawn(&self, clock_offset: i64) -> Worker {
+        // A real fleet does not share its cores with the store and the API. Workers run at the lowest priority here, so
+        // that the store and the sandbox get a core first. `nice` replaces itself with the worker (same process id).
         let child = Command::new("nice")
             .args(["-n", "19", self.program])
-            .args([self.provider, self.store, &self.deadline.as_millis().to_string(), &clock.to_string()])
+            .args([self.provider, self.store, &self.deadline.as_millis().to_string(), &clock_offset.to_string()])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
@@ -101,38 +102,39 @@ impl Fleet {
 }
 
 impl Worker {
-    /// Tells it to do something.
+    /// Sends a command without waiting for the response.
     ///
     /// # Panics
-    /// Where it is gone.
-    pub async fn tell(&mut self, command: &str) {
+    /// Panics if the process has ended.
+    pub async fn send(&mut self, command: &str) {
         let sent = self.stdin.write_all(format!("{command}\n").as_bytes()).await;
-        assert!(sent.is_ok(), "the worker is gone");
+        assert!(sent.is_ok(), "the worker has ended");
     }
 
-    /// Waits for its answer.
+    /// Waits for the response to the last command.
     ///
     /// # Panics
-    /// Where there is none within two minutes.
-    pub async fn answer(&mut self) -> Answer {
+    /// Panics if there is no response within two minutes.
+    pub async fn response(&mut self) -> WorkerResponse {
         let line = self.line().await;
         let mut words = line.splitn(3, ' ');
-        let (kind, took, rest) = (words.next(), words.next(), words.next().unwrap_or_default().to_owned());
-        let took = Duration::from_millis(took.and_then(|took| took.parse().ok()).unwrap_or_default());
+        let kind = words.next();
+        let millis = words.next().and_then(|millis| millis.parse().ok());
+        let rest = words.next().unwrap_or_default().to_owned();
         let result = if kind == Some("ok") { Ok(rest) } else { Err(rest) };
-        Answer { result, took }
+        WorkerResponse { result, duration: Duration::from_millis(millis.unwrap_or_default()) }
     }
 
-    /// Tells, and waits.
+    /// Sends a command and waits for the response.
     ///
     /// # Panics
-    /// As [`answer`](Self::answer).
-    pub async fn ask(&mut self, command: &str) -> Answer {
-        self.tell(command).await;
-        self.answer().await
+    /// Panics in the same cases as [`response`](Self::response).
+    pub async fn request(&mut self, command: &str) -> WorkerResponse {
+        self.send(command).await;
+        self.response().await
     }
 
-    /// Kills it (`SIGKILL`).
+    /// Kills the process with `SIGKILL`.
     pub async fn kill(mut self) {
         let _ = self.child.kill().await;
     }
@@ -140,72 +142,72 @@ impl Worker {
     async fn line(&mut self) -> String {
         match tokio::time::timeout(TIMEOUT, self.stdout.next_line()).await {
             Ok(Ok(Some(line))) => line,
-            other => panic!("the worker does not answer: {other:?}"),
+            other => panic!("no response from the worker: {other:?}"),
         }
     }
 }
 
-/// Asks all at once, and gives all answers.
+/// Sends a command to all workers at the same time and returns their responses in the same order.
 ///
 /// # Panics
-/// As [`Worker::answer`].
-pub async fn ask_all(workers: &mut [Worker], command: &str) -> Vec<Answer> {
+/// Panics in the same cases as [`Worker::response`].
+pub async fn request_all(workers: &mut [Worker], command: &str) -> Vec<WorkerResponse> {
     for worker in &mut *workers {
-        worker.tell(command).await;
+        worker.send(command).await;
     }
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for worker in workers {
-        answers.push(worker.answer().await);
+        responses.push(worker.response().await);
     }
-    answers
+    responses
 }
 
-/// What a proof found, as a row of a table.
+/// The figures of one scenario, printed as a row of a Markdown table.
 #[derive(Debug, Default)]
-pub struct Row {
-    what: String,
-    /// How often it was done.
+pub struct Summary {
+    scenario: String,
+    /// How often the scenario was run.
     pub rounds: usize,
-    /// Logins and refreshes that the server saw.
+    /// Logins and refreshes that reached the server.
     pub logins: u64,
     errors: usize,
-    longest: Duration,
+    longest_wait: Duration,
 }
 
-impl Row {
-    /// Starts with nothing counted.
+impl Summary {
+    /// Creates an empty summary.
     #[must_use]
-    pub fn new(what: &str) -> Self {
-        Self { what: what.to_owned(), ..Self::default() }
+    pub fn new(scenario: &str) -> Self {
+        Self { scenario: scenario.to_owned(), ..Self::default() }
     }
 
-    /// Counts what callers got.
-    pub fn count<'a>(&mut self, answers: impl IntoIterator<Item = &'a Answer>) {
-        for answer in answers {
-            self.errors += usize::from(answer.result.is_err());
-            self.longest = self.longest.max(answer.took);
+    /// Adds responses to the figures.
+    pub fn add<'a>(&mut self, responses: impl IntoIterator<Item = &'a WorkerResponse>) {
+        for response in responses {
+            self.errors += usize::from(response.result.is_err());
+            self.longest_wait = self.longest_wait.max(response.duration);
         }
     }
 
-    /// The longest that a caller waited.
+    /// Returns the longest time that a caller waited.
     #[must_use]
-    pub fn longest(&self) -> Duration {
-        self.longest
+    pub fn longest_wait(&self) -> Duration {
+        self.longest_wait
     }
 
-    /// Shows the row, which is for people, and checks that no caller saw an error.
+    /// Prints the row and checks that no caller got an error.
     ///
     /// # Panics
-    /// Where one did.
+    /// Panics if a caller got an error.
     pub fn report(&self) {
         println!("{self}");
         assert_eq!(self.errors, 0, "{self}");
     }
 }
 
-impl fmt::Display for Row {
+impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, rounds, logins, errors, longest } = self;
-        write!(f, "| {what} | {rounds} | {logins} | {errors} | {} ms |", longest.as_millis())
+        let Self { scenario, rounds, logins, errors, longest_wait } = self;
+        write!(f, "| {scenario} | {rounds} | {logins} | {errors} | {} ms |", longest_wait.as_millis())
     }
 }

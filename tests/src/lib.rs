@@ -1,5 +1,6 @@
-//! The four providers as one list, for tests that hold all of them to the same promises; processes and servers for those
-//! of the stores.
+//! The four providers as one list, for tests that check the same behaviour on all of them.
+//!
+//! [`redis`] and [`fleet`] hold servers and processes for the tests of the stores.
 
 pub mod fleet;
 pub mod redis;
@@ -14,65 +15,65 @@ use auth_all::voipex::Voipex;
 use auth_all::zoqq::Zoqq;
 use auth_sandbox::{API_KEY, Api, CLIENT_ID, CLIENT_SECRET, PASSWORD, SCOPE, USERNAME};
 
-/// A provider of any kind.
+/// A provider of any type.
 pub type AnyProvider = Arc<dyn Provider>;
 
-/// One of the four, and what sets it apart from the others in this suite.
+/// One of the four providers, and how it differs from the others in these tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject {
-    /// Which one.
+    /// The provider.
     pub api: Api,
-    /// Its own way of refusing credentials.
+    /// The response body with which it refuses credentials.
     pub refusal: &'static str,
-    /// Its refusal counts under statuses that say something else.
-    pub refusal_wins: bool,
-    /// Where its one secret is sent.
+    /// Whether that body means a refusal under statuses that mean something else.
+    pub refusal_overrides_status: bool,
+    /// The part of the request that carries its secret.
     pub secret_in: SecretIn,
 }
 
-/// Where a secret is sent.
+/// The part of a request that carries a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretIn {
-    /// In a header.
+    /// A header.
     Header,
-    /// In the body.
+    /// The body.
     Body,
 }
 
-/// All four.
+/// All four providers.
 pub const SUBJECTS: [Subject; 4] = [
     Subject {
         api: Api::Zoqq,
         refusal: r#"{"code":"unauthorized","message":"Access denied, authentication failed"}"#,
-        refusal_wins: false,
+        refusal_overrides_status: false,
         secret_in: SecretIn::Header,
     },
     Subject {
         api: Api::Roecny,
         refusal: r#"{"code":"unauthorized","message":"Access denied, authentication failed"}"#,
-        refusal_wins: false,
+        refusal_overrides_status: false,
         secret_in: SecretIn::Header,
     },
     Subject {
         api: Api::Cambyopro,
         refusal: r#"{"success":false,"message":"Invalid credentials."}"#,
-        refusal_wins: true,
+        refusal_overrides_status: true,
         secret_in: SecretIn::Body,
     },
     Subject {
         api: Api::Voipex,
         refusal: r#"{"error":"invalid_grant","error_description":"Invalid user credentials"}"#,
-        refusal_wins: true,
+        refusal_overrides_status: true,
         secret_in: SecretIn::Body,
     },
 ];
 
 impl Subject {
-    /// The provider with its one secret set to `secret`.
+    /// Returns the provider with its secret set to `secret`.
     ///
     /// # Errors
-    /// Where a setting is wrong.
+    /// Fails if a setting is invalid.
     pub fn with_secret(&self, base_url: &str, secret: &str) -> Result<AnyProvider, Error> {
         Ok(match self.api {
             Api::Zoqq => {
@@ -94,7 +95,7 @@ impl Subject {
         })
     }
 
-    /// The secret that the sandbox knows.
+    /// Returns the secret that the sandbox accepts.
     #[must_use]
     pub fn secret(&self) -> &'static str {
         match self.api {
@@ -104,34 +105,34 @@ impl Subject {
         }
     }
 
-    /// The provider with credentials that the sandbox knows.
+    /// Returns the provider with credentials that the sandbox accepts.
     ///
     /// # Errors
-    /// Where the base URL is wrong.
-    pub fn at(&self, base_url: &str) -> Result<AnyProvider, Error> {
+    /// Fails if the base URL is invalid.
+    pub fn provider(&self, base_url: &str) -> Result<AnyProvider, Error> {
         self.with_secret(base_url, self.secret())
     }
 
-    /// A login over real HTTP.
+    /// Returns a login over real HTTP.
     ///
     /// # Errors
-    /// Where the base URL is wrong, or the system has no root certificates.
+    /// Fails if the base URL is invalid or the system has no root certificates.
     pub fn login(&self, base_url: &str) -> Result<Login<AnyProvider, ReqwestTransport>, Error> {
-        Ok(Login::new(self.at(base_url)?, ReqwestTransport::new()?))
+        Ok(Login::new(self.provider(base_url)?, ReqwestTransport::new()?))
     }
 
-    /// A login over a script.
+    /// Returns a login with scripted responses.
     ///
     /// # Errors
-    /// None, in this suite.
-    pub fn scripted(&self, answers: Vec<ScriptedResponse>) -> Result<(Login<AnyProvider, Script>, Script), Error> {
-        let script = Script::new(answers);
-        Ok((Login::new(self.at("https://login.example")?, script.clone()), script))
+    /// Does not fail: the settings are constant and valid.
+    pub fn scripted(&self, responses: Vec<ScriptedResponse>) -> Result<(Login<AnyProvider, Script>, Script), Error> {
+        let script = Script::new(responses);
+        Ok((Login::new(self.provider("https://login.example")?, script.clone()), script))
     }
 
-    /// An answer that grants `token`, as this provider writes it.
+    /// Returns a successful response body with this token, in the provider's format.
     #[must_use]
-    pub fn grant(&self, token: &str) -> String {
+    pub fn token_response(&self, token: &str) -> String {
         match self.api {
             Api::Zoqq | Api::Roecny => format!(r#"{{"token":"{token}"}}"#),
             Api::Cambyopro => format!(r#"{{"success":true,"accessToken":"{token}","expiresIn":86400}}"#),
@@ -140,12 +141,12 @@ impl Subject {
     }
 }
 
-/// The code of the front page compiles.
+/// Compiles the examples of the front page.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// So does that of the page on stores.
+/// Compiles the examples of the page on sharing tokens.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/sharing.md")]
 struct Sharing;

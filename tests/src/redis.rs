@@ -1,4 +1,4 @@
-//! A Redis of a test's own: on loopback, in a directory of its own, ended with the value.
+//! A Redis server for one test, on loopback and in a temporary directory. It stops when the value is dropped.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -21,19 +21,19 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one, or returns `None` and says so on stderr if there is no `redis-server` on this machine.
+    /// Starts a server. Without `redis-server` on this machine, reports that on stderr and returns `None`.
     ///
     /// # Panics
-    /// If it does not start.
+    /// Panics if the server does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
-    /// Starts one with options of its command line, where `{port}` stands for its port.
+    /// Starts a server with these command line options. `{port}` in an option is replaced with the port.
     ///
     /// # Panics
-    /// As [`start`](Self::start).
+    /// Panics if the server does not start.
     #[must_use]
     pub fn start_with(options: &[&str]) -> Option<Self> {
         if !has_program(PROGRAM) {
@@ -41,57 +41,57 @@ impl RedisServer {
             return None;
         }
         let (Ok(dir), Some(port)) = (tempfile::tempdir(), free_port()) else {
-            panic!("no directory or no port");
+            panic!("no temporary directory or no free port");
         };
         let options: Vec<_> = options.iter().map(|option| option.replace("{port}", &port.to_string())).collect();
         let child = spawn(port, &options, &dir);
         Some(Self { child, port, options, dir })
     }
 
-    /// The port it listens on.
+    /// Returns the port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its URL.
+    /// Returns its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Lets it hang: connections are taken by the system, and nothing is answered.
+    /// Suspends the process: the system still accepts connections, but nothing responds.
     ///
     /// # Panics
-    /// Where the process is gone.
-    pub fn hang(&self) {
+    /// Panics if the process has ended.
+    pub fn suspend(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Ends a hang.
+    /// Resumes a suspended process.
     ///
     /// # Panics
-    /// Where the process is gone.
-    pub fn go_on(&self) {
+    /// Panics if the process has ended.
+    pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Stops it.
+    /// Stops the server.
     pub fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Starts it again, empty, on the same port.
+    /// Restarts the server on the same port, without its data.
     ///
     /// # Panics
-    /// As [`start`](Self::start).
+    /// Panics if the server does not start.
     pub fn restart(&mut self) {
         self.stop();
         self.child = spawn(self.port, &self.options, &self.dir);
     }
 
-    /// The directory where it dumps.
+    /// Returns the directory into which it writes `dump.rdb`.
     #[must_use]
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
@@ -99,7 +99,7 @@ impl RedisServer {
 
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        assert!(pid.is_some_and(|pid| kill_process(pid, signal).is_ok()), "the server is gone");
+        assert!(pid.is_some_and(|pid| kill_process(pid, signal).is_ok()), "the server has ended");
     }
 }
 
@@ -110,10 +110,11 @@ impl Drop for RedisServer {
 }
 
 fn spawn(port: u16, options: &[String], dir: &TempDir) -> Child {
-    // In a fleet it has a machine of its own; here it has precedence, where that is allowed. `nice` becomes the server.
+    // In a real fleet, Redis does not share its cores with the clients, so it gets the highest priority here. Without
+    // the right to do that, `nice` only warns. `nice` replaces itself with the server (same process id).
     let mut command = Command::new("nice");
     command.args(["-n", "-19", PROGRAM]);
-    // A file of settings comes first.
+    // Redis accepts a configuration file only as its first argument.
     command.args(options.first().filter(|option| option.ends_with(".conf")));
     command.args(["--bind", "127.0.0.1", "--save", "", "--dir"]).arg(dir.path());
     if !options.iter().any(|option| option == "--port") {
@@ -124,14 +125,14 @@ fn spawn(port: u16, options: &[String], dir: &TempDir) -> Child {
     let Ok(mut child) = child else { panic!("no `nice` on the path") };
     let start = Instant::now();
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-        let is_gone = matches!(child.try_wait(), Ok(Some(_)));
-        assert!(!is_gone && start.elapsed() < Duration::from_secs(10), "{PROGRAM} does not start");
+        let has_ended = matches!(child.try_wait(), Ok(Some(_)));
+        assert!(!has_ended && start.elapsed() < Duration::from_secs(10), "{PROGRAM} does not start");
         thread::sleep(Duration::from_millis(10));
     }
     child
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 #[must_use]
 pub fn free_port() -> Option<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;

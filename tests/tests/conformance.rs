@@ -1,4 +1,4 @@
-//! What anybody's provider, transport and store is held to, on ours.
+//! Runs the public conformance suites on the project's own providers, transport and stores.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
@@ -18,20 +18,20 @@ const KEY: &str = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 fn provider(subject: Subject) {
     conformance::provider(
         |secret| subject.with_secret("https://login.example", secret).unwrap(),
-        |token, life| granting(subject, token, life),
+        |token, lifetime| token_response(subject, token, lifetime),
         (401, subject.refusal),
     );
 }
 
-/// The grant, with the life that it states in the provider's own way.
-fn granting(subject: Subject, token: &str, life: Duration) -> String {
+/// Returns a successful response body that states the lifetime in the provider's format.
+fn token_response(subject: Subject, token: &str, lifetime: Duration) -> String {
     let stated = match subject.api {
         Api::Zoqq | Api::Roecny => {
-            let end = SystemTime::now() + life;
+            let end = SystemTime::now() + lifetime;
             format!(r#""expires_at":{}"#, end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
         }
-        Api::Cambyopro => format!(r#""expiresIn":{}"#, life.as_secs()),
-        _ => format!(r#""expires_in":{}"#, life.as_secs()),
+        Api::Cambyopro => format!(r#""expiresIn":{}"#, lifetime.as_secs()),
+        _ => format!(r#""expires_in":{}"#, lifetime.as_secs()),
     };
     let name = match subject.api {
         Api::Cambyopro => r#""success":true,"accessToken""#,

@@ -1,4 +1,4 @@
-//! What the environment decides, in processes of their own.
+//! Environment variables: settings and proxies. Each test starts a separate process with its own environment.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::ffi::OsStr;
@@ -24,16 +24,16 @@ fn as_os<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a 
 }
 
 #[test]
-fn the_documented_variables_are_enough() {
+fn login_needs_only_the_documented_variables() {
     let sandbox = Sandbox::start().unwrap();
     let variables = sandbox.env();
-    for (api, life) in Api::ALL.into_iter().zip([1800, 1800, 86400, 3000]) {
-        assert_eq!(login(api.name(), &as_os(&variables)), format!("ok {life}\n"));
+    for (api, lifetime) in Api::ALL.into_iter().zip([1800, 1800, 86400, 3000]) {
+        assert_eq!(login(api.name(), &as_os(&variables)), format!("ok {lifetime}\n"));
     }
 }
 
 #[test]
-fn missing_variables_are_told_at_once() {
+fn the_error_lists_all_missing_variables() {
     let cases = [
         (
             "zoqq",
@@ -55,7 +55,7 @@ fn missing_variables_are_told_at_once() {
 }
 
 #[test]
-fn a_variable_that_cannot_be_read_is_named() {
+fn the_error_names_an_invalid_variable_without_its_value() {
     let wrong = [
         ("ZOQQ_REVISION", OsStr::new("newest"), "ZOQQ_REVISION"),
         #[cfg(unix)]
@@ -70,7 +70,7 @@ fn a_variable_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn t4_plain_http_on_this_machine_never_goes_through_a_proxy() {
+fn t4_plain_http_on_loopback_never_uses_a_proxy() {
     let trap = TcpListener::bind("127.0.0.1:0").unwrap();
     trap.set_nonblocking(true).unwrap();
     let proxy = format!("http://{}", trap.local_addr().unwrap());
@@ -86,10 +86,10 @@ fn t4_plain_http_on_this_machine_never_goes_through_a_proxy() {
 }
 
 #[test]
-fn https_goes_through_the_proxy_that_is_set() {
+fn https_uses_the_proxy_from_the_environment() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = proxy.local_addr().unwrap();
-    let asked = std::thread::spawn(move || {
+    let first_request = std::thread::spawn(move || {
         let (mut stream, _) = proxy.accept().unwrap();
         let mut request = [0; 64];
         let length = stream.read(&mut request).unwrap();
@@ -104,7 +104,7 @@ fn https_goes_through_the_proxy_that_is_set() {
         ("VOIPEX_PASSWORD", "fake".into()),
     ];
     assert!(login("voipex", &as_os(&variables)).starts_with("Unavailable voipex: no connection"));
-    // Ends the wait of a proxy that nobody has asked.
+    // Lets the thread end if the login never connected to the proxy.
     drop(TcpStream::connect(address));
-    assert!(asked.join().unwrap().starts_with("CONNECT login.example:443 "));
+    assert!(first_request.join().unwrap().starts_with("CONNECT login.example:443 "));
 }

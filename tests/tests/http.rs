@@ -1,4 +1,4 @@
-//! The four logins over real HTTP, against the sandbox and against servers that misbehave.
+//! Logins of the four providers over real HTTP, against the sandbox and against faulty servers.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use auth_core::{ErrorKind, Login, Policy, ReqwestTransport, TokenManager, TokenS
 use auth_sandbox::{Api, Fault, Sandbox};
 use auth_tests::{SUBJECTS, SecretIn};
 
-/// Fetches the sandbox's resource with a token, as an application would.
+/// Requests the sandbox's protected resource, as an application would, and returns the status.
 async fn fetch(sandbox: &Sandbox, authorization: &http::HeaderValue) -> u16 {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let request = client.get(sandbox.protected_url()).header("authorization", authorization);
@@ -20,7 +20,7 @@ async fn fetch(sandbox: &Sandbox, authorization: &http::HeaderValue) -> u16 {
 }
 
 #[tokio::test]
-async fn each_provider_logs_in_and_its_token_works() {
+async fn each_provider_returns_a_token_that_the_api_accepts() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
         let login = subject.login(&sandbox.base_url(subject.api)).unwrap();
@@ -36,13 +36,16 @@ async fn each_provider_logs_in_and_its_token_works() {
         let next = tokens.token().await.unwrap();
         assert_eq!(fetch(&sandbox, next.authorization()).await, 200);
         tokens.reject(&token);
-        assert!(tokens.cached().is_some_and(|current| current.ptr_eq(&next)), "a late reject leaves the newer token");
+        assert!(
+            tokens.cached().is_some_and(|current| current.ptr_eq(&next)),
+            "a late reject does not affect the newer token"
+        );
     }
     assert_eq!(sandbox.counters(Api::Voipex).refreshes, 1);
 }
 
 #[tokio::test]
-async fn the_lifetime_is_the_servers() {
+async fn the_lifetime_does_not_depend_on_the_date_header() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
         for seconds in [5, 60, 1800] {
@@ -58,7 +61,7 @@ async fn the_lifetime_is_the_servers() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_refused_by_one_request() {
+async fn wrong_credentials_are_sent_once() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
         let provider = subject.with_secret(&sandbox.base_url(subject.api), "wrong-secret").unwrap();
@@ -70,7 +73,7 @@ async fn wrong_credentials_are_refused_by_one_request() {
 }
 
 #[tokio::test]
-async fn t1_no_redirect_is_followed() {
+async fn t1_a_login_follows_no_redirect() {
     let trap = Sandbox::start().unwrap();
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
@@ -94,7 +97,7 @@ async fn t1_no_redirect_is_followed() {
 }
 
 #[tokio::test]
-async fn t2_an_endless_or_declared_long_answer_is_an_error() {
+async fn t2_a_response_over_one_mib_is_an_error() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
         let long = " ".repeat(2 << 20);
@@ -109,10 +112,11 @@ async fn t2_an_endless_or_declared_long_answer_is_an_error() {
 }
 
 #[tokio::test]
-async fn t2_a_compressed_answer_is_not_unpacked() {
-    // 1 KiB that would unpack to 1 MiB: the transport asks for no compression, so these bytes are not JSON.
-    let server =
-        raw(|_| b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\0".to_vec());
+async fn t2_a_compressed_response_is_not_decompressed() {
+    // The transport requests no compression and decompresses nothing, so it reads these bytes as invalid JSON.
+    let server = raw_server(|_| {
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\0".to_vec()
+    });
     for subject in SUBJECTS {
         let login = subject.login(&format!("http://{server}")).unwrap();
         assert_eq!(login.login().await.unwrap_err().kind(), ErrorKind::Malformed);
@@ -120,9 +124,9 @@ async fn t2_a_compressed_answer_is_not_unpacked() {
 }
 
 #[tokio::test]
-async fn t3_slow_answers_end_by_the_deadline() {
+async fn t3_the_deadline_ends_a_slow_login() {
     let sandbox = Sandbox::start().unwrap();
-    // Accepts by its backlog alone, and says nothing.
+    // The system accepts connections into the backlog, and nothing responds on them.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", silent.local_addr().unwrap());
     for subject in SUBJECTS {
@@ -147,7 +151,7 @@ async fn t3_slow_answers_end_by_the_deadline() {
 }
 
 #[tokio::test]
-async fn t5_a_base_url_may_carry_a_prefix() {
+async fn t5_a_base_url_may_have_a_path_prefix() {
     let (server, seen) = recorder(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
     for subject in SUBJECTS {
         for base_url in [format!("http://{server}/gateway/v2"), format!("http://{server}/gateway/v2/")] {
@@ -164,7 +168,7 @@ async fn t5_a_base_url_may_carry_a_prefix() {
 }
 
 #[tokio::test]
-async fn t7_an_empty_post_states_its_length_on_the_wire() {
+async fn t7_an_empty_post_has_a_content_length() {
     let (server, seen) = recorder(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
     for subject in SUBJECTS.iter().filter(|subject| subject.secret_in == SecretIn::Header) {
         subject.login(&format!("http://{server}")).unwrap().login().await.unwrap_err();
@@ -176,11 +180,11 @@ async fn t7_an_empty_post_states_its_length_on_the_wire() {
 }
 
 #[tokio::test]
-async fn t8_a_token_that_no_header_may_hold_is_malformed() {
+async fn t8_a_token_that_is_not_a_valid_header_value_is_malformed() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
         for token in [r"a\r\nX-Evil: 1", r"a\u0000b", "tökén", ""] {
-            sandbox.fail_next(subject.api, Fault::Body(subject.grant(token)));
+            sandbox.fail_next(subject.api, Fault::Body(subject.token_response(token)));
             let login = subject.login(&sandbox.base_url(subject.api)).unwrap();
             assert_eq!(login.login().await.unwrap_err().kind(), ErrorKind::Malformed, "{token}");
         }
@@ -188,7 +192,7 @@ async fn t8_a_token_that_no_header_may_hold_is_malformed() {
 }
 
 #[tokio::test]
-async fn r6_a_cut_off_answer_is_asked_for_again() {
+async fn r6_a_login_is_retried_after_a_truncated_response() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
         sandbox.fail_next(subject.api, Fault::Truncated);
@@ -199,7 +203,7 @@ async fn r6_a_cut_off_answer_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn r6_a_final_status_whose_body_breaks_off_is_final() {
+async fn r6_a_final_status_with_a_truncated_body_is_not_retried() {
     for (head, kind) in [
         ("401 Unauthorized", ErrorKind::Refused),
         ("403 Forbidden", ErrorKind::Refused),
@@ -207,8 +211,8 @@ async fn r6_a_final_status_whose_body_breaks_off_is_final() {
         ("302 Found\r\nLocation: https://other.example/", ErrorKind::Redirected),
     ] {
         for length in [500, 5 << 20] {
-            let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\n\r\n{{\"err");
-            let (server, seen) = recorder(answer.leak().as_bytes());
+            let response = format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\n\r\n{{\"err");
+            let (server, seen) = recorder(response.leak().as_bytes());
             for subject in SUBJECTS {
                 let error = subject.login(&format!("http://{server}")).unwrap().login().await.unwrap_err();
                 assert_eq!(error.kind(), kind, "{head}: {error}");
@@ -219,12 +223,12 @@ async fn r6_a_final_status_whose_body_breaks_off_is_final() {
 }
 
 #[tokio::test]
-async fn r6_a_dead_network_is_unavailable() {
-    // Nothing listens on port 1; a port that was free a moment ago may be another test's by now.
-    let free = "127.0.0.1:1";
+async fn r6_a_refused_connection_is_unavailable() {
+    // Nothing listens on port 1. Another test may have taken a port that was free a moment ago.
+    let closed = "127.0.0.1:1";
     for subject in SUBJECTS {
         let policy = Policy::default().with_deadline(Duration::from_millis(500));
-        let login = subject.login(&format!("http://{free}")).unwrap().with_policy(policy);
+        let login = subject.login(&format!("http://{closed}")).unwrap().with_policy(policy);
         let error = login.login().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.is_transient());
@@ -232,7 +236,7 @@ async fn r6_a_dead_network_is_unavailable() {
 }
 
 #[tokio::test]
-async fn r8_rotation_survives_a_lost_answer() {
+async fn r8_a_login_replaces_a_refresh_token_whose_response_was_lost() {
     let sandbox = Sandbox::start().unwrap();
     sandbox.set_refresh_rotation(true);
     let subject = SUBJECTS[3];
@@ -243,6 +247,8 @@ async fn r8_rotation_survives_a_lost_answer() {
     }
     assert_eq!(sandbox.counters(Api::Voipex).refreshes, 3);
 
+    // The server has rotated the refresh token, but the client does not get the new one. A second use of the old one
+    // would end the session, so the client must log in.
     sandbox.fail_next(Api::Voipex, Fault::Truncated);
     let token = login.renew(&mut refresh).await.unwrap();
     assert_eq!(fetch(&sandbox, token.authorization()).await, 200);
@@ -250,8 +256,8 @@ async fn r8_rotation_survives_a_lost_answer() {
     assert_eq!((counters.logins, counters.refreshes, counters.refusals), (2, 4, 0));
 }
 
-/// Answers every connection by a function of the request, until the test ends.
-fn raw(answer: impl Fn(String) -> Vec<u8> + Send + 'static) -> SocketAddr {
+/// Starts a server that sends the bytes returned by `respond` for each request, then closes the connection.
+fn raw_server(respond: impl Fn(String) -> Vec<u8> + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -266,18 +272,18 @@ fn raw(answer: impl Fn(String) -> Vec<u8> + Send + 'static) -> SocketAddr {
                     break;
                 }
             }
-            let _ = stream.write_all(&answer(String::from_utf8_lossy(&request).into_owned()));
+            let _ = stream.write_all(&respond(String::from_utf8_lossy(&request).into_owned()));
         }
     });
     address
 }
 
-/// Answers the same each time, and hands out what was asked.
-fn recorder(answer: &'static [u8]) -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+/// Starts a server that always sends the same response, and returns the requests through a channel.
+fn recorder(response: &'static [u8]) -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
     let (sender, receiver) = std::sync::mpsc::channel();
-    let address = raw(move |request| {
+    let address = raw_server(move |request| {
         let _ = sender.send(request);
-        answer.to_vec()
+        response.to_vec()
     });
     (address, receiver)
 }

@@ -1,4 +1,6 @@
-//! K2: what held a secret is zeroed when dropped. Searches this process's own memory, so it is a test binary of its own.
+//! K2: memory that held a secret is zeroed when it is dropped.
+//!
+//! The tests search the memory of this process, so they are in a separate test binary.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(target_os = "linux")]
 
@@ -16,10 +18,10 @@ use zeroize::Zeroizing;
 const MASK: u8 = 0x5a;
 const LENGTH: usize = 24;
 
-/// Stands before each secret: an allocator writes into the first bytes of what it has freed.
+/// Precedes each secret, because an allocator overwrites the first bytes of memory that it has freed.
 const PREFIX: &str = "a-prefix-that-is-not-searched-for.";
 
-/// A random secret, kept in a form that a search for it does not find.
+/// A random secret, stored masked, so that a search of the memory does not find this copy.
 struct Sentinel([u8; LENGTH]);
 
 impl Sentinel {
@@ -39,7 +41,7 @@ impl Sentinel {
     }
 }
 
-/// Counts the copies of `sentinel` in all memory that this process can write.
+/// Counts the copies of `sentinel` in all writable memory of this process.
 fn copies(sentinel: &Sentinel, buffer: &mut [u8]) -> usize {
     let own = buffer.as_ptr() as u64..buffer.as_ptr() as u64 + buffer.len() as u64;
     let memory = File::open("/proc/self/mem").unwrap();
@@ -67,7 +69,7 @@ fn copies(sentinel: &Sentinel, buffer: &mut [u8]) -> usize {
                 offset += 1;
             }
             buffer.fill(0);
-            // Overlap, so that none is missed between two reads.
+            // The reads overlap, so that a copy across the border of two reads is found.
             at += if read < length || at + length as u64 == end { length } else { length - LENGTH + 1 } as u64;
         }
     }
@@ -75,10 +77,10 @@ fn copies(sentinel: &Sentinel, buffer: &mut [u8]) -> usize {
 }
 
 #[test]
-fn k2_what_held_a_secret_is_zeroed() {
+fn k2_a_login_leaves_no_secret_in_memory() {
     let mut buffer = vec![0; 1 << 20];
 
-    // The search itself finds what is there, and not what is gone.
+    // Checks the search itself: it finds a live secret, and not a dropped one.
     let sentinel = Sentinel::new();
     let secret = Secret::from(sentinel.reveal().as_str());
     assert_eq!(copies(&sentinel, &mut buffer), 1);
@@ -89,9 +91,9 @@ fn k2_what_held_a_secret_is_zeroed() {
     for subject in SUBJECTS {
         let [credential, token] = [Sentinel::new(), Sentinel::new()];
         let mut refresh = None;
-        // Put together without an intermediate copy that nobody wipes.
-        let grant = subject.grant("@");
-        let (before, after) = grant.split_once('@').unwrap();
+        // Filled in place, because an intermediate copy would not be zeroed.
+        let template = subject.token_response("@");
+        let (before, after) = template.split_once('@').unwrap();
         let mut expected = Zeroizing::new(String::with_capacity(500));
         [before, &token.reveal(), after].iter().for_each(|part| expected.push_str(part));
         let script = Script::new([ScriptedResponse::json(200, &expected), ScriptedResponse::json(401, &expected)]);
@@ -114,9 +116,9 @@ fn k2_what_held_a_secret_is_zeroed() {
     }
 }
 
-/// Both ways through a store: what is saved, and what is taken from it.
+/// Covers both directions: saving to a store and loading from it.
 #[test]
-fn k2_what_went_through_a_store_is_zeroed() {
+fn k2_a_store_leaves_no_secret_in_memory() {
     let mut buffer = vec![0; 1 << 20];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let home = tempfile::tempdir().unwrap();
@@ -138,18 +140,18 @@ fn k2_what_went_through_a_store_is_zeroed() {
     ];
     for (name, store) in stores {
         let [token, refresh] = [Sentinel::new(), Sentinel::new()];
-        let mut grant = Zeroizing::new(String::with_capacity(500));
+        let mut body = Zeroizing::new(String::with_capacity(500));
         for part in [r#"{"expires_in":1000,"token":""#, &token.reveal(), r#"","refresh":""#, &refresh.reveal(), r#""}"#] {
-            grant.push_str(part);
+            body.push_str(part);
         }
-        let script = Script::new([ScriptedResponse::json(200, &grant), ScriptedResponse::status(401)]);
-        drop(grant);
+        let script = Script::new([ScriptedResponse::json(200, &body), ScriptedResponse::status(401)]);
+        drop(body);
         runtime.block_on(async {
             for _ in 0..2 {
                 let tokens = TokenManager::with_store(script.login(), store.clone());
                 assert_eq!(tokens.token().await.unwrap().expose(), token.reveal().as_str());
             }
-            // Takes the refresh token out, and is refused.
+            // Claims the refresh token from the store, and the server refuses it.
             let tokens = TokenManager::with_store(script.login(), store.clone());
             tokens.reject(&tokens.token().await.unwrap());
             tokens.token().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! O1: what a manager tells, by `tracing`.
+//! O1: the `tracing` events of a manager.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io;
@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::MakeWriter;
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// What came since the last look, without the time.
+    /// Returns the lines written since the last call.
     fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
@@ -39,7 +39,7 @@ impl MakeWriter<'_> for Lines {
 }
 
 #[tokio::test(start_paused = true)]
-async fn o1_a_flight_tells_its_start_its_attempts_and_its_end() {
+async fn o1_a_flight_logs_its_start_its_attempts_and_its_end() {
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -56,33 +56,35 @@ async fn o1_a_flight_tells_its_start_its_attempts_and_its_end() {
     ]);
     let tokens = TokenManager::new(script.login());
     let token = tokens.token().await.unwrap();
-    let told = lines.take();
+    let logged = lines.take();
     let span = r#"DEBUG flight{provider="test" reason="cold"}: auth_core::"#;
-    assert_eq!(told.len(), 3, "{told:#?}");
-    assert!(told.iter().all(|line| line.starts_with(span)), "{told:#?}");
-    assert!(told[0].ends_with("flight started"));
-    assert!(told[1].contains("attempt failed provider=\"test\" attempt=1 wait_ms=") && told[1].contains("HTTP 503"));
-    assert!(told[2].contains(r#"flight ended outcome="ok" attempts=2 duration_ms="#), "{told:#?}");
+    assert_eq!(logged.len(), 3, "{logged:#?}");
+    assert!(logged.iter().all(|line| line.starts_with(span)), "{logged:#?}");
+    assert!(logged[0].ends_with("flight started"));
+    assert!(
+        logged[1].contains("attempt failed provider=\"test\" attempt=1 wait_ms=") && logged[1].contains("HTTP 503")
+    );
+    assert!(logged[2].contains(r#"flight ended outcome="ok" attempts=2 duration_ms="#), "{logged:#?}");
 
     for _ in 0..1000 {
         tokens.token().await.unwrap();
     }
-    assert_eq!(lines.take(), [""; 0], "a hit is silent");
+    assert_eq!(lines.take(), [""; 0], "a hit logs nothing");
 
     tokens.reject(&token);
     tokens.token().await.unwrap_err();
-    let told = lines.take();
-    assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(told[0].contains(r#"reason="rejected""#));
-    assert!(told[1].starts_with("WARN") || told[1].starts_with(" WARN"), "{told:#?}");
+    let logged = lines.take();
+    assert_eq!(logged.len(), 2, "{logged:#?}");
+    assert!(logged[0].contains(r#"reason="rejected""#));
+    assert!(logged[1].starts_with("WARN") || logged[1].starts_with(" WARN"), "{logged:#?}");
     assert!(
-        told[1].contains(r#"outcome="refused" attempts=1"#) && told[1].contains("next_attempt_ms=60000"),
-        "{told:#?}"
+        logged[1].contains(r#"outcome="refused" attempts=1"#) && logged[1].contains("next_attempt_ms=60000"),
+        "{logged:#?}"
     );
 
     tokio::time::sleep(Duration::from_secs(10)).await;
     for _ in 0..1000 {
         tokens.token().await.unwrap_err();
     }
-    assert_eq!(lines.take(), [""; 0], "nor does a call that is stopped say more than the error it gets");
+    assert_eq!(lines.take(), [""; 0], "a call during a cooldown logs nothing");
 }

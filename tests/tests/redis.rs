@@ -1,4 +1,4 @@
-//! The store in Redis, call by call: held against the functions that say what each call does.
+//! The Redis store, call by call, compared with [`Record`], which defines what each call does.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_all::core::{ErrorKind, Login, Secret, TokenManager, TokenSource};
 use auth_store_redis::{Builder, RedisStore};
 use auth_tests::redis::RedisServer;
+use tempfile::TempDir;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const TTL: Duration = Duration::from_secs(60);
 
 fn builder(url: &str) -> Builder {
-    // Far more than a test's Redis takes on a busy machine.
+    // Much longer than Redis needs on a busy machine.
     RedisStore::builder().with_url(url).with_keys(KEY).with_timeout(Duration::from_secs(2))
 }
 
@@ -26,11 +27,11 @@ fn name(digit: u8) -> EntryName {
     EntryName::parse(&format!("{digit:02x}").repeat(16)).unwrap()
 }
 
-fn change(access: Option<&str>, refresh: Option<&str>) -> EntryUpdate {
-    let mut change = EntryUpdate::lasting(TTL);
-    change.access = access.map(Secret::from);
-    change.refresh = refresh.map(Secret::from);
-    change
+fn update(access: Option<&str>, refresh: Option<&str>) -> EntryUpdate {
+    let mut update = EntryUpdate::lasting(TTL);
+    update.access = access.map(Secret::from);
+    update.refresh = refresh.map(Secret::from);
+    update
 }
 
 async fn granted(store: &RedisStore, name: &EntryName, known: LeaseNumber) -> LeaseNumber {
@@ -40,14 +41,14 @@ async fn granted(store: &RedisStore, name: &EntryName, known: LeaseNumber) -> Le
     }
 }
 
-fn shown(snapshot: &Snapshot) -> String {
+fn describe(snapshot: &Snapshot) -> String {
     let text = |part: &Option<Secret>| part.as_ref().map(|part| part.expose().to_owned());
     let Snapshot { revision, saved, access, cooldown, has_refresh, .. } = snapshot;
     format!("{revision:?} {saved:?} {:?} {:?} {has_refresh}", text(access), text(cooldown))
 }
 
-/// Raw commands, as another program would send them.
-async fn raw(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+/// Opens a connection for raw commands, as another program would send them.
+async fn raw_connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {
     let client = redis::Client::open(server.url()).unwrap();
     client.get_multiplexed_async_connection().await.unwrap()
 }
@@ -55,42 +56,42 @@ async fn raw(server: &RedisServer) -> redis::aio::MultiplexedConnection {
 async fn command(server: &RedisServer, words: &[&str]) -> redis::Value {
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]);
-    command.query_async(&mut raw(server).await).await.unwrap()
+    command.query_async(&mut raw_connection(server).await).await.unwrap()
 }
 
-/// What the scripts do is what `Record` does, over thousands of calls in any order, by two askers who come late.
+/// Makes thousands of random calls, many of them with an outdated lease number, and compares each result with `Record`.
 #[tokio::test]
-async fn each_call_does_what_a_record_does() {
+async fn the_scripts_do_the_same_as_record() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server);
     let mut random = fastrand::Rng::with_seed(7);
     let mut record = Record::default();
     let mut held: Option<LeaseNumber> = None;
-    let mut given = vec![LeaseNumber(0)];
+    let mut granted = vec![LeaseNumber(0)];
     let name = name(1);
     for step in 0..3000 {
-        let lease_number = given[given.len() - 1 - random.usize(..given.len().min(4))];
+        let lease_number = granted[granted.len() - 1 - random.usize(..granted.len().min(4))];
         let text = |random: &mut fastrand::Rng, what| random.bool().then(|| Secret::from(format!("{what}{step}")));
         match random.u8(..7) {
             0 => {
                 let snapshot = store.load(&name).await.unwrap();
-                assert_eq!(shown(&snapshot), shown(&record.snapshot(SystemTime::now())), "load at {step}");
+                assert_eq!(describe(&snapshot), describe(&record.snapshot(SystemTime::now())), "load at {step}");
             }
             1 | 2 => {
                 let (lease, snapshot) = store.lease(&name, lease_number, TTL).await.unwrap();
                 let mut known = record.clone();
-                let (expected, looked) = known.lease(lease_number, snapshot.now, held.map(|_| TTL));
+                let (expected, expected_snapshot) = known.lease(lease_number, snapshot.now, held.map(|_| TTL));
                 match (lease, expected) {
-                    (LeaseOutcome::Granted(granted), LeaseOutcome::Granted(_)) => {
-                        assert!(granted > record.lease_number, "numbers rise");
-                        record.lease_number = granted;
-                        held = Some(granted);
-                        given.push(granted);
+                    (LeaseOutcome::Granted(number), LeaseOutcome::Granted(_)) => {
+                        assert!(number > record.lease_number, "lease numbers increase");
+                        record.lease_number = number;
+                        held = Some(number);
+                        granted.push(number);
                     }
                     (LeaseOutcome::Held(left), LeaseOutcome::Held(_)) => assert!(left <= TTL),
                     (lease, expected) => assert_eq!(lease, expected, "lease at {step}"),
                 }
-                assert_eq!(shown(&snapshot), shown(&looked), "lease at {step}");
+                assert_eq!(describe(&snapshot), describe(&expected_snapshot), "lease at {step}");
             }
             3 => {
                 let refresh = store.claim_refresh(&name, lease_number).await.unwrap();
@@ -98,12 +99,12 @@ async fn each_call_does_what_a_record_does() {
                 assert_eq!(refresh.as_ref().map(Secret::expose), expected.as_ref().map(Secret::expose), "at {step}");
             }
             4 | 5 => {
-                let mut change = change(None, None);
-                change.access = text(&mut random, "access");
-                change.refresh = text(&mut random, "refresh");
-                change.cooldown = text(&mut random, "cooldown");
-                let is_saved = store.save(&name, lease_number, change.clone()).await.unwrap();
-                assert_eq!(is_saved, record.save(lease_number, change), "save at {step}");
+                let mut update = update(None, None);
+                update.access = text(&mut random, "access");
+                update.refresh = text(&mut random, "refresh");
+                update.cooldown = text(&mut random, "cooldown");
+                let is_saved = store.save(&name, lease_number, update.clone()).await.unwrap();
+                assert_eq!(is_saved, record.save(lease_number, update), "save at {step}");
                 held.take_if(|held| is_saved && *held == lease_number);
             }
             _ if random.bool() => {
@@ -116,19 +117,21 @@ async fn each_call_does_what_a_record_does() {
             }
         }
     }
-    assert!(given.len() > 50, "{}", given.len());
+    assert!(granted.len() > 50, "{}", granted.len());
 }
 
 #[tokio::test]
-async fn p3_a_lease_ends_by_itself_and_its_owner_alone_ends_it_before() {
+async fn p3_a_lease_expires_and_only_its_holder_releases_it_earlier() {
     let Some(server) = RedisServer::start() else { return };
     let (first, second, name) = (store(&server), store(&server), name(1));
     let short = Duration::from_millis(300);
     let LeaseOutcome::Granted(lease) = first.lease(&name, LeaseNumber(0), short).await.unwrap().0 else {
-        panic!("free")
+        panic!("the lease is free")
     };
     second.release(&name, LeaseNumber(lease.0 + 1)).await.unwrap();
-    let LeaseOutcome::Held(left) = second.lease(&name, LeaseNumber(0), short).await.unwrap().0 else { panic!("held") };
+    let LeaseOutcome::Held(left) = second.lease(&name, LeaseNumber(0), short).await.unwrap().0 else {
+        panic!("the lease is held")
+    };
     assert!(left <= short);
     tokio::time::sleep(left + Duration::from_millis(20)).await;
     let next = granted(&second, &name, LeaseNumber(0)).await;
@@ -138,7 +141,7 @@ async fn p3_a_lease_ends_by_itself_and_its_owner_alone_ends_it_before() {
 }
 
 #[tokio::test]
-async fn p6_every_key_has_an_end_and_names_nobody() {
+async fn p6_every_key_expires_and_contains_no_credential() {
     let Some(server) = RedisServer::start() else { return };
     let script = Script::new([ScriptedResponse::token("sentinel-token", 1000), ScriptedResponse::refusal()]);
     for password in ["sentinel-password", "sentinel-wrong"] {
@@ -147,13 +150,13 @@ async fn p6_every_key_has_an_end_and_names_nobody() {
     }
     let store = store(&server);
     granted(&store, &name(7), LeaseNumber(0)).await;
-    let mut connection = raw(&server).await;
+    let mut connection = raw_connection(&server).await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
     assert_eq!(keys.len(), 4, "{keys:?}");
     for key in keys {
         let ttl: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
-        assert!(ttl > 0, "{key} has no end");
-        assert!(key.starts_with("auth:{") && !key.contains("sentinel"), "{key}");
+        assert!(ttl > 0, "{key} does not expire");
+        assert!(key.starts_with("auth:v2:{") && !key.contains("sentinel"), "{key}");
         let kind: String = redis::cmd("TYPE").arg(&key).query_async(&mut connection).await.unwrap();
         if kind == "hash" {
             let fields: Vec<String> = redis::cmd("HGETALL").arg(&key).query_async(&mut connection).await.unwrap();
@@ -163,10 +166,10 @@ async fn p6_every_key_has_an_end_and_names_nobody() {
 }
 
 #[tokio::test]
-async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
+async fn p4_a_garbage_entry_is_a_miss_and_the_next_save_repairs_it() {
     let Some(server) = RedisServer::start() else { return };
     let (store, name) = (store(&server), name(1));
-    let key = format!("auth:{{{}}}", name.as_str());
+    let key = format!("auth:v2:{{{}}}", name.as_str());
     let lease_key = format!("{key}:lease");
     let garbage: [&[&[&str]]; 9] = [
         &[&["SET", &key, "garbage"]],
@@ -186,7 +189,7 @@ async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
         }
         let loaded = store.load(&name).await.unwrap();
         let lease = granted(&store, &name, loaded.revision).await;
-        assert!(store.save(&name, lease, change(Some("good"), None)).await.unwrap(), "{commands:?}");
+        assert!(store.save(&name, lease, update(Some("good"), None)).await.unwrap(), "{commands:?}");
         let loaded = store.load(&name).await.unwrap();
         assert_eq!(loaded.access.unwrap().expose(), "good");
         assert_eq!(loaded.saved, lease);
@@ -194,7 +197,7 @@ async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
         assert!(matches!(ttl, redis::Value::Int(left) if left > 0), "{ttl:?}");
         granted(&store, &name, lease).await;
     }
-    let mut connection = raw(&server).await;
+    let mut connection = raw_connection(&server).await;
     command(&server, &["FLUSHALL"]).await;
     let binary: &[u8] = &[0xff, 0xfe, 0x00, 0x80];
     let mut write = redis::cmd("HSET");
@@ -206,26 +209,27 @@ async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
 }
 
 #[tokio::test]
-async fn a_wish_that_lay_in_a_queue_is_granted_to_nobody() {
+async fn an_abandoned_lease_request_does_not_hold_the_lease() {
     let Some(server) = RedisServer::start() else { return };
-    let patience = Duration::from_millis(50);
-    let store = Arc::new(builder(&server.url()).with_timeout(patience).build().unwrap());
+    let timeout = Duration::from_millis(50);
+    let store = Arc::new(builder(&server.url()).with_timeout(timeout).build().unwrap());
     let name = name(1);
     store.load(&name).await.unwrap();
-    server.hang();
+    server.suspend();
     let late = tokio::spawn({
         let (store, name) = (store.clone(), name.clone());
         async move { store.lease(&name, LeaseNumber(0), TTL).await }
     });
-    tokio::time::sleep(6 * patience).await;
-    // As when its process dies.
+    tokio::time::sleep(6 * timeout).await;
+    // The process that requested the lease ends while its request is still in the queue of Redis. Redis then runs the
+    // request, and without a check of its age the lease would be held until it expires.
     late.abort();
-    server.go_on();
+    server.resume();
     granted(&store, &name, LeaseNumber(0)).await;
 }
 
 #[tokio::test]
-async fn p4_a_lost_connection_is_made_anew() {
+async fn p4_a_lost_connection_is_replaced() {
     let Some(mut server) = RedisServer::start() else { return };
     let (store, name) = (store(&server), name(1));
     granted(&store, &name, LeaseNumber(0)).await;
@@ -239,9 +243,9 @@ async fn p4_a_lost_connection_is_made_anew() {
     store.load(&name).await.unwrap();
 }
 
-/// The connection of a runtime that is gone does not outlive it.
+/// A connection belongs to the runtime that opened it, so a new runtime needs a new connection.
 #[test]
-fn s8_it_works_from_one_runtime_after_another() {
+fn s8_a_store_works_on_one_runtime_after_another() {
     let Some(server) = RedisServer::start() else { return };
     let (store, name) = (store(&server), name(1));
     for _ in 0..3 {
@@ -251,23 +255,24 @@ fn s8_it_works_from_one_runtime_after_another() {
 }
 
 #[tokio::test]
-async fn an_acl_user_needs_little_and_a_wrong_password_is_told_without_it() {
+async fn an_acl_user_needs_few_rights_and_errors_contain_no_password() {
     let Some(server) = RedisServer::start() else { return };
     let rules = "ACL SETUSER auth on >sentinel-password ~auth:* +@scripting +time +type +del +hmget +hget +hset +hdel \
                  +set +get +pttl +pexpire";
     command(&server, &rules.split(' ').collect::<Vec<_>>()).await;
-    let with = |password: &str| builder(&server.url()).with_username("auth").with_password(password).build().unwrap();
-    let (good, name) = (with("sentinel-password"), name(1));
+    let with_password =
+        |password: &str| builder(&server.url()).with_username("auth").with_password(password).build().unwrap();
+    let (good, name) = (with_password("sentinel-password"), name(1));
     let lease = granted(&good, &name, LeaseNumber(0)).await;
-    good.save(&name, lease, change(Some("a"), Some("b"))).await.unwrap();
+    good.save(&name, lease, update(Some("a"), Some("b"))).await.unwrap();
     good.claim_refresh(&name, granted(&good, &name, lease).await).await.unwrap().unwrap();
     good.forget(&name, lease).await.unwrap();
 
     let url = format!("redis://auth:sentinel-password@127.0.0.1:{}/0", server.port());
     builder(&url).build().unwrap().load(&name).await.unwrap();
 
-    let error = with("sentinel-wrong").load(&name).await.unwrap_err();
-    let text = format!("{error:?} {:?} {:?}", with("sentinel-wrong"), builder(&url));
+    let error = with_password("sentinel-wrong").load(&name).await.unwrap_err();
+    let text = format!("{error:?} {:?} {:?}", with_password("sentinel-wrong"), builder(&url));
     assert!(!text.contains("sentinel") && text.contains("authentication failed"), "{text}");
     let other = builder(&server.url()).with_username("auth").with_password("sentinel-password").with_prefix("other");
     let error = other.build().unwrap().load(&name).await.unwrap_err();
@@ -275,7 +280,7 @@ async fn an_acl_user_needs_little_and_a_wrong_password_is_told_without_it() {
 }
 
 #[test]
-fn settings_are_told_by_name_and_never_by_value() {
+fn setting_errors_contain_the_name_and_never_the_value() {
     let redis = || RedisStore::builder().with_url("redis://127.0.0.1/0");
     for (builder, setting, words) in [
         (RedisStore::builder().with_keys(KEY), "url", "AUTH_REDIS_URL"),
@@ -299,7 +304,7 @@ fn settings_are_told_by_name_and_never_by_value() {
 }
 
 #[tokio::test]
-async fn tls_is_spoken_and_checked() {
+async fn tls_connections_verify_the_certificate() {
     let (ca_key, key) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
     let mut params = rcgen::CertificateParams::new([]).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -308,13 +313,9 @@ async fn tls_is_spoken_and_checked() {
     let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &issuer).unwrap();
     let home = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: String| {
-        let path = home.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let (certificate, key) = (file("cert.pem", certificate.pem()), file("key.pem", key.serialize_pem()));
-    let ca = file("ca.pem", ca.pem());
+    let certificate = write_file(&home, "cert.pem", &certificate.pem());
+    let key = write_file(&home, "key.pem", &key.serialize_pem());
+    let ca = write_file(&home, "ca.pem", &ca.pem());
     let options = ["--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no"];
     let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
     let Some(server) = RedisServer::start_with(&[&options[..], &files[..]].concat()) else { return };
@@ -322,26 +323,26 @@ async fn tls_is_spoken_and_checked() {
     let (at, name) = (|host: &str| builder(&format!("rediss://{host}:{}/0", server.port())), name(1));
     let store = at("localhost").with_ca_file(&ca).build().unwrap();
     granted(&store, &name, LeaseNumber(0)).await;
-    for (what, builder) in [
+    for (case, builder) in [
         ("an unknown issuer", at("localhost")),
         ("another host", at("127.0.0.1").with_ca_file(&ca)),
         ("no TLS", builder(&server.url())),
     ] {
         let error = builder.build().unwrap().load(&name).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{what}: {error:?}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{case}: {error:?}");
     }
     let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-announce-hostname", "localhost"];
     let cluster = [&cluster[..], &["--cluster-preferred-endpoint-type", "hostname"], &options, &files].concat();
     let Some(server) = RedisServer::start_with(&cluster) else { return };
     let at = format!("rediss://localhost:{}", server.port());
-    // It has no slots, but says so to those alone who trust its certificate.
+    // The cluster has no slots, so both calls fail. Only a client that trusts the certificate gets to that error.
     let trusting = builder(&at).with_cluster().with_ca_file(&ca).build().unwrap().load(&name).await.unwrap_err();
     assert!(!format!("{trusting:?}").contains("certificate"), "{trusting:?}");
-    let by_the_system = builder(&at).with_cluster().build().unwrap().load(&name).await.unwrap_err();
-    assert!(format!("{by_the_system:?}").contains("certificate"), "{by_the_system:?}");
+    let untrusting = builder(&at).with_cluster().build().unwrap().load(&name).await.unwrap_err();
+    assert!(format!("{untrusting:?}").contains("certificate"), "{untrusting:?}");
 
     let plain = builder("redis://localhost").with_ca_file(&ca).build();
-    assert_eq!(plain.unwrap_err().setting(), Some("ca_file"), "a certificate that nothing would check");
+    assert_eq!(plain.unwrap_err().setting(), Some("ca_file"), "a CA file without TLS is an error");
 }
 
 #[tokio::test]
@@ -362,7 +363,7 @@ async fn a_cluster_keeps_an_entry_and_its_lease_on_one_node() {
     for digit in 0..20 {
         let name = name(digit);
         let lease = granted(&store, &name, LeaseNumber(0)).await;
-        assert!(store.save(&name, lease, change(Some("a"), Some("r"))).await.unwrap());
+        assert!(store.save(&name, lease, update(Some("a"), Some("r"))).await.unwrap());
         let lease = granted(&store, &name, lease).await;
         assert_eq!(store.claim_refresh(&name, lease).await.unwrap().unwrap().expose(), "r");
         assert_eq!(store.load(&name).await.unwrap().access.unwrap().expose(), "a");
@@ -370,7 +371,7 @@ async fn a_cluster_keeps_an_entry_and_its_lease_on_one_node() {
 }
 
 #[tokio::test]
-async fn a_sentinel_tells_the_next_master() {
+async fn a_store_follows_a_sentinel_to_the_next_master() {
     let Some(mut master) = RedisServer::start() else { return };
     let port = master.port().to_string();
     let Some(_replica) = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]) else { return };
@@ -385,32 +386,39 @@ async fn a_sentinel_tells_the_next_master() {
     let store = builder(&sentinel.url()).with_sentinel_master("auth").build().unwrap();
     let name = name(1);
     let lease = granted(&store, &name, LeaseNumber(0)).await;
-    assert!(store.save(&name, lease, change(Some("a"), None)).await.unwrap());
-    // Until the sentinel has found the replica, and that has the entry.
-    let replicas = |info: &str| info.contains("slaves=1");
-    wait_for(&sentinel, &["INFO", "sentinel"], replicas).await;
+    assert!(store.save(&name, lease, update(Some("a"), None)).await.unwrap());
+    // Failover works only after the sentinel has found the replica and the replica has the entry.
+    wait_for(&sentinel, &["INFO", "sentinel"], |info| info.contains("slaves=1")).await;
     wait_for(&master, &["INFO", "replication"], |info| info.contains("state=online")).await;
     command(&master, &["WAIT", "1", "5000"]).await;
 
     master.stop();
     let start = std::time::Instant::now();
-    let found = loop {
+    let next_lease = loop {
         if let Ok((LeaseOutcome::Granted(next), _)) = store.lease(&name, lease, TTL).await {
             break next;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "no next master");
+        assert!(start.elapsed() < Duration::from_secs(60), "no new master within 60 s");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
-    assert!(found > lease);
+    assert!(next_lease > lease);
     assert_eq!(store.load(&name).await.unwrap().access.unwrap().expose(), "a");
-    assert!(store.save(&name, found, change(Some("b"), None)).await.unwrap());
+    assert!(store.save(&name, next_lease, update(Some("b"), None)).await.unwrap());
 }
 
-async fn wait_for(server: &RedisServer, words: &[&str], is_so: impl Fn(&str) -> bool) {
+/// Writes a file and returns its path.
+fn write_file(dir: &TempDir, name: &str, text: &str) -> String {
+    let path = dir.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Repeats a command until its output is as expected.
+async fn wait_for(server: &RedisServer, words: &[&str], is_ready: impl Fn(&str) -> bool) {
     let start = std::time::Instant::now();
     loop {
         let info: String = redis::from_redis_value(command(server, words).await).unwrap();
-        if is_so(&info) {
+        if is_ready(&info) {
             return;
         }
         assert!(start.elapsed() < Duration::from_secs(30), "{info}");

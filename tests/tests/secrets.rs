@@ -26,13 +26,13 @@ const CREDENTIAL: &str = "SENTINELcredential7f3a";
 const TOKEN: &str = "SENTINELaccess91bc";
 const REFRESH: &str = "SENTINELrefresh5d02";
 
-/// Everything that a program could have written down.
+/// Everything that a program could have logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
 
 impl Log {
-    fn add(&self, what: impl Debug) {
-        let text = format!("{what:?} {what:#?}\n");
+    fn add(&self, value: impl Debug) {
+        let text = format!("{value:?} {value:#?}\n");
         self.0.lock().unwrap().push_str(&text);
     }
 
@@ -47,10 +47,10 @@ impl Log {
         self.add(format!("{text} {:?} {:?} {:?}", error.code(), error.setting(), error.retry_at()));
     }
 
-    fn assert_clean(&self, least: usize) {
-        // A copy, because a failed assertion panics, and the panic is logged.
+    fn assert_clean(&self, min_length: usize) {
+        // A copy, because a failed assertion panics, and the panic hook locks the log.
         let log = self.0.lock().unwrap().clone();
-        assert!(log.len() >= least, "too little was written to prove anything: {}", log.len());
+        assert!(log.len() >= min_length, "too little was logged to prove anything: {}", log.len());
         for line in log.lines() {
             assert!(!line.contains("SENTINEL"), "{line}");
         }
@@ -76,7 +76,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-/// The one log of this process: every event of every crate at TRACE, every `log` record, every panic.
+/// Returns the log of this process: every event of every crate at TRACE, every `log` record, every panic.
 fn log() -> &'static Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     LOG.get_or_init(|| {
@@ -110,10 +110,10 @@ async fn run(subject: &Subject, base_url: &str) -> Result<(), Error> {
     result.map(|_| ())
 }
 
-/// A server that answers with what it was asked, headers and body, in the place of a refusal's code and everywhere else.
-async fn echo(status: u16, location: bool) -> MockServer {
+/// Starts a server that returns the headers and the body of the request in every field of its response.
+async fn echo_server(status: u16, location: bool) -> MockServer {
     let server = MockServer::start().await;
-    let answer = move |request: &wiremock::Request| {
+    let respond = move |request: &wiremock::Request| {
         let mut text = String::from_utf8_lossy(&request.body).into_owned();
         for (name, value) in &request.headers {
             let _ = write!(text, " {name}: {}", value.to_str().unwrap_or_default());
@@ -130,21 +130,21 @@ async fn echo(status: u16, location: bool) -> MockServer {
             template
         }
     };
-    Mock::given(any()).respond_with(answer).mount(&server).await;
+    Mock::given(any()).respond_with(respond).mount(&server).await;
     server
 }
 
-async fn fixed(status: u16, body: &str) -> MockServer {
+async fn fixed_server(status: u16, body: &str) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(ResponseTemplate::new(status).set_body_string(body)).mount(&server).await;
     server
 }
 
 #[tokio::test]
-async fn k1_success() {
+async fn k1_a_successful_login_logs_no_secret() {
     for subject in SUBJECTS {
-        let body = subject.grant(TOKEN).replace("fake-refresh", REFRESH);
-        let server = fixed(200, &body).await;
+        let body = subject.token_response(TOKEN).replace("fake-refresh", REFRESH);
+        let server = fixed_server(200, &body).await;
         run(&subject, &server.uri()).await.unwrap();
 
         let tokens = TokenManager::new(login(&subject, &server.uri()));
@@ -160,10 +160,10 @@ async fn k1_success() {
 }
 
 #[tokio::test]
-async fn k1_answers_that_echo_the_request() {
+async fn k1_responses_that_echo_the_request_log_no_secret() {
     for subject in SUBJECTS {
         for status in [200, 400, 401, 403, 404, 422, 500, 302] {
-            let server = echo(status, status == 302).await;
+            let server = echo_server(status, status == 302).await;
             let error = run(&subject, &server.uri()).await.unwrap_err();
             assert_eq!(error.code(), None, "a code that repeats the request is dropped");
         }
@@ -172,33 +172,33 @@ async fn k1_answers_that_echo_the_request() {
 }
 
 #[tokio::test]
-async fn k1_answers_that_are_no_json() {
+async fn k1_responses_that_are_not_json_log_no_secret() {
     for subject in SUBJECTS {
         for (status, kind) in [(502, ErrorKind::Unavailable), (200, ErrorKind::Malformed)] {
             for body in [format!("<html>{CREDENTIAL}</html>"), format!(r#"{{"token":"{CREDENTIAL}"#)] {
-                let server = fixed(status, &body).await;
+                let server = fixed_server(status, &body).await;
                 assert_eq!(run(&subject, &server.uri()).await.unwrap_err().kind(), kind);
             }
         }
         let wrong_types =
             format!(r#"{{"token":["{TOKEN}"],"access_token":{{"x":"{TOKEN}"}},"accessToken":["{TOKEN}"]}}"#);
-        let server = fixed(200, &wrong_types).await;
+        let server = fixed_server(200, &wrong_types).await;
         assert_eq!(run(&subject, &server.uri()).await.unwrap_err().kind(), ErrorKind::Malformed);
     }
     log().assert_clean(1000);
 }
 
 #[tokio::test]
-async fn k1_tls_failure_timeout_and_dead_network() {
+async fn k1_tls_failures_timeouts_and_refused_connections_log_no_secret() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap();
-    let plain = fixed(200, "no TLS here").await;
-    // Nothing listens on port 1; a port that was free a moment ago may be another test's by now.
-    let free = "127.0.0.1:1";
+    let plain = fixed_server(200, "no TLS here").await;
+    // Nothing listens on port 1. Another test may have taken a port that was free a moment ago.
+    let closed = "127.0.0.1:1";
     let cases = [
         (format!("https://{}", plain.address()), ErrorKind::Untrusted),
         (format!("http://{silent}"), ErrorKind::Unavailable),
-        (format!("http://{free}"), ErrorKind::Unavailable),
+        (format!("http://{closed}"), ErrorKind::Unavailable),
     ];
     for subject in SUBJECTS {
         for (base_url, kind) in &cases {
@@ -209,7 +209,7 @@ async fn k1_tls_failure_timeout_and_dead_network() {
 }
 
 #[tokio::test]
-async fn k1_settings_that_are_wrong() {
+async fn k1_invalid_settings_log_no_secret() {
     for subject in SUBJECTS {
         for base_url in ["http://example.com", &format!("https://{CREDENTIAL}:{CREDENTIAL}@x.example"), CREDENTIAL] {
             log().add_error(&subject.with_secret(base_url, CREDENTIAL).unwrap_err());
@@ -223,19 +223,19 @@ async fn k1_settings_that_are_wrong() {
     log().assert_clean(1000);
 }
 
-/// Panics with all that it was given in its message.
+/// A transport that panics with the whole request in its message.
 #[derive(Debug)]
 struct Panicking;
 
 #[async_trait]
 impl Transport for Panicking {
     async fn send(&self, request: Request) -> Result<Response, Error> {
-        panic!("what could go wrong with {request:?} {:?}", request.clone().into_http().body());
+        panic!("request {request:?} {:?}", request.clone().into_http().body());
     }
 }
 
 #[tokio::test]
-async fn k1_panic() {
+async fn k1_panics_log_no_secret() {
     for subject in SUBJECTS {
         let provider = subject.with_secret("https://x.example", CREDENTIAL).unwrap();
         let login = Login::new(provider, Panicking);
@@ -247,7 +247,7 @@ async fn k1_panic() {
 }
 
 #[test]
-fn k3_header_values_that_carry_secrets_are_sensitive() {
+fn k3_header_values_with_secrets_are_sensitive() {
     for subject in SUBJECTS {
         let provider = subject.with_secret("https://x.example", CREDENTIAL).unwrap();
         let request = provider.login_request().into_http();
@@ -260,13 +260,13 @@ fn k3_header_values_that_carry_secrets_are_sensitive() {
 }
 
 #[tokio::test]
-async fn k4_a_servers_text_is_capped_and_printable() {
+async fn k4_server_text_in_errors_is_capped_and_printable() {
     let hostile = format!("x\u{1b}[31m\r\n{}", "y".repeat(100_000));
     let body =
         serde_json::json!({ "error": hostile, "code": hostile, "status": hostile, "success": false }).to_string();
     for subject in SUBJECTS {
         for status in [200, 401] {
-            let server = fixed(status, &body).await;
+            let server = fixed_server(status, &body).await;
             let error = run(&subject, &server.uri()).await.unwrap_err();
             let text = format!("{error} {error:?} {:?}", error.source());
             assert!(text.len() < 1000 && !text.chars().any(char::is_control), "{text}");
@@ -274,9 +274,9 @@ async fn k4_a_servers_text_is_capped_and_printable() {
     }
 }
 
-/// Through stores that work, that hold what is broken, and that do not let us in.
+/// Covers stores that work, stores with broken entries, and stores that refuse the connection.
 #[tokio::test]
-async fn k1_stores() {
+async fn k1_stores_log_no_secret() {
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("tokens").to_str().unwrap().to_owned();
@@ -284,7 +284,7 @@ async fn k1_stores() {
     let mut stores = vec![files(), files()];
     let redis = RedisServer::start_with(&["--requirepass", "SENTINELpassword"]);
     if let Some(server) = &redis {
-        let with = |password: &str| -> Arc<dyn TokenStore> {
+        let with_password = |password: &str| -> Arc<dyn TokenStore> {
             let url = format!("redis://default:{password}@127.0.0.1:{}/0", server.port());
             let builder = RedisStore::builder().with_url(url).with_keys(KEY);
             log().add(&builder);
@@ -292,12 +292,16 @@ async fn k1_stores() {
             log().add(&store);
             Arc::new(store)
         };
-        stores.extend([with("SENTINELpassword"), with("SENTINELpassword"), with("SENTINELwrong")]);
+        stores.extend([
+            with_password("SENTINELpassword"),
+            with_password("SENTINELpassword"),
+            with_password("SENTINELwrong"),
+        ]);
     }
     let mut servers = Vec::new();
     for subject in SUBJECTS {
-        let server = fixed(200, &subject.grant(TOKEN)).await;
-        let refusing = fixed(401, subject.refusal).await;
+        let server = fixed_server(200, &subject.token_response(TOKEN)).await;
+        let refusing = fixed_server(401, subject.refusal).await;
         for store in &stores {
             for base_url in [server.uri(), refusing.uri()] {
                 let tokens = TokenManager::with_store(login(&subject, &base_url), store.clone());
@@ -308,10 +312,10 @@ async fn k1_stores() {
                 log().add((&tokens, tokens.status(), store));
             }
         }
-        // Another server at the same address would be the same identity.
+        // Kept until the end: a later server on the same port would have the same identity in the store.
         servers.extend([server, refusing]);
     }
-    // Every entry broken.
+    // Breaks every entry.
     for file in std::fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path()) {
         if file.extension().is_some_and(|extension| extension == "json") {
             let text = std::fs::read_to_string(&file).unwrap().replace("\"token\"", "\"other\"");
@@ -319,7 +323,7 @@ async fn k1_stores() {
         }
     }
     for subject in SUBJECTS {
-        let server = fixed(200, &subject.grant(TOKEN)).await;
+        let server = fixed_server(200, &subject.token_response(TOKEN)).await;
         let tokens = TokenManager::with_store(login(&subject, &server.uri()), files());
         tokens.token().await.unwrap();
     }

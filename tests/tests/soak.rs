@@ -1,4 +1,6 @@
-//! Six seconds of real time, or twenty in `cargo xtask release-checks`: 64 tasks, tokens of 2 s, every kind of fault, and what must hold all the while.
+//! A soak test: 64 tasks use tokens with a lifetime of 2 s while the server shows every kind of fault.
+//!
+//! It takes six seconds of real time, or twenty in `cargo xtask release-checks`.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
@@ -10,14 +12,14 @@ use auth_sandbox::{Api, Fault, Sandbox};
 use auth_tests::SUBJECTS;
 
 const DEADLINE: Duration = Duration::from_secs(1);
-const LIFE: Duration = Duration::from_secs(2);
+const LIFETIME: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_tasks_through_seconds_of_faults() {
+async fn callers_get_valid_tokens_or_transient_errors_during_faults() {
     let sandbox = Arc::new(Sandbox::start().unwrap());
     sandbox.set_refresh_rotation(true);
-    sandbox.set_lifetime(Api::Voipex, LIFE);
-    let provider = SUBJECTS[3].at(&sandbox.base_url(Api::Voipex)).unwrap();
+    sandbox.set_lifetime(Api::Voipex, LIFETIME);
+    let provider = SUBJECTS[3].provider(&sandbox.base_url(Api::Voipex)).unwrap();
     let policy = Policy::default().with_deadline(DEADLINE);
     let login = Login::new(provider, ReqwestTransport::new().unwrap()).with_policy(policy);
     let tokens = TokenManager::new(login);
@@ -42,7 +44,7 @@ async fn sixty_four_tasks_through_seconds_of_faults() {
                             failed.fetch_add(1, Ordering::Relaxed);
                         }
                     }
-                    // A flight that was joined late may be followed by one more.
+                    // A call that joins a flight late may have to wait for one more flight.
                     assert!(call.elapsed() < 3 * DEADLINE, "a caller waited {:?}", call.elapsed());
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
                 }
@@ -60,13 +62,13 @@ async fn sixty_four_tasks_through_seconds_of_faults() {
             4 => Fault::RetryAfter(429, "1".into()),
             _ => Fault::Drip(Duration::from_millis(1)),
         };
-        // A fault a second, and health between: a server that fails each request would rightly be asked ever more
-        // rarely.
+        // One fault per second, and a healthy server in between. If every request failed, the growing backoff would
+        // leave almost no logins to test.
         sandbox.fail_next(Api::Voipex, fault);
         tokio::time::sleep(Duration::from_millis(300)).await;
         sandbox.clear_faults(Api::Voipex);
         tokio::time::sleep(Duration::from_millis(700)).await;
-        // One rejection: a second young one in a row would rightly stop the logins for a minute.
+        // Only one rejection: after a second one in quick succession, the manager would pause logins for a minute.
         if let Some(token) = tokens.cached().filter(|_| rejections == 0) {
             rejections += 1;
             tokens.reject(&token);
@@ -78,14 +80,14 @@ async fn sixty_four_tasks_through_seconds_of_faults() {
     let (served, failed) = (served.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
     let requests = sandbox.counters(Api::Voipex).requests;
     assert!(served > 250 * seconds, "{served} served, {failed} failed");
-    // A token lives 2 s and is renewed after 1.4 s at the soonest: 15 in 20 s, some more for faults, or fewer for
-    // back-offs.
+    // A token is renewed after 1.4 s at the earliest, so 20 s need about 15 logins. Faults add retries, and backoff
+    // removes some.
     assert!((seconds / 5..5 * seconds).contains(&requests), "{requests} requests for {served} calls");
 
     sandbox.clear_faults(Api::Voipex);
     let end = Instant::now() + Duration::from_secs(35);
     while let Err(error) = tokens.token().await {
-        assert!(Instant::now() < end, "it does not recover: {error}");
+        assert!(Instant::now() < end, "no recovery after the faults: {error}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

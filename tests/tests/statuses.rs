@@ -1,4 +1,4 @@
-//! R6: what each status means, with each kind of body, for each provider.
+//! R6: the result of every HTTP status, with every kind of body, for every provider.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use auth_core::ErrorKind;
@@ -13,7 +13,7 @@ enum Body {
     Empty,
 }
 
-/// What comes out, and after how many requests.
+/// Returns the expected error, if any, and the expected number of requests.
 fn expected(subject: &Subject, status: u16, body: Body) -> (Option<ErrorKind>, usize) {
     use ErrorKind::{Malformed, Misconfigured, Redirected, Refused, Throttled, Unavailable};
 
@@ -25,7 +25,7 @@ fn expected(subject: &Subject, status: u16, body: Body) -> (Option<ErrorKind>, u
     }
     match body {
         Body::Token if is_success => return (None, 1),
-        Body::Refusal if is_success || subject.refusal_wins => return (Some(Refused), 1),
+        Body::Refusal if is_success || subject.refusal_overrides_status => return (Some(Refused), 1),
         Body::Html | Body::Empty if is_success => return (Some(Malformed), 2),
         _ => {}
     }
@@ -39,12 +39,12 @@ fn expected(subject: &Subject, status: u16, body: Body) -> (Option<ErrorKind>, u
 }
 
 #[tokio::test(start_paused = true)]
-async fn r6_every_status_with_every_body_for_every_provider() {
+async fn r6_every_status_and_body_has_the_expected_result() {
     for subject in SUBJECTS {
         for status in 100..1000 {
             for body in [Body::Token, Body::Refusal, Body::Html, Body::Empty] {
                 let text = match body {
-                    Body::Token => subject.grant("fake-token"),
+                    Body::Token => subject.token_response("fake-token"),
                     Body::Refusal => subject.refusal.to_owned(),
                     Body::Html => "<html>An error page</html>".to_owned(),
                     Body::Empty => String::new(),
@@ -59,7 +59,7 @@ async fn r6_every_status_with_every_body_for_every_provider() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r6_a_wrong_address_says_so() {
+async fn r6_a_404_or_405_names_the_settings_of_the_address() {
     for subject in SUBJECTS {
         for status in [404, 405] {
             let (login, _) = subject.scripted(vec![ScriptedResponse::json(status, "")]).unwrap();

@@ -1,4 +1,4 @@
-//! The public interfaces as text, so that a review sees what changes of them.
+//! The public interfaces as text, so that a review shows their changes.
 
 use std::fs;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::release_checks::packages::libraries;
 use crate::run::{Result, output};
 
+/// Writes the interface of each library to `api/`.
 pub(crate) fn write(root: &Path) -> Result<()> {
     for name in libraries(root)? {
         fs::write(root.join("api").join(format!("{name}.txt")), listing(root, &name)?)?;
@@ -14,22 +15,26 @@ pub(crate) fn write(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Compares the interface of each library with `api/`.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut changed = Vec::new();
     for name in libraries(root)? {
         let file = format!("api/{name}.txt");
-        let (written, now) = (fs::read_to_string(root.join(&file)).unwrap_or_default(), listing(root, &name)?);
-        if written != now {
-            let differs = now.lines().find(|line| !written.contains(line));
-            let gone = written.lines().find(|line| !now.contains(line));
-            changed.push(format!("{file} (such as: {})", differs.or(gone).unwrap_or("their order")));
+        let committed = fs::read_to_string(root.join(&file)).unwrap_or_default();
+        let current = listing(root, &name)?;
+        if committed != current {
+            let added = current.lines().find(|line| !committed.contains(line));
+            let removed = committed.lines().find(|line| !current.contains(line));
+            changed.push(format!("{file} (for example: {})", added.or(removed).unwrap_or("the order of its lines")));
         }
     }
-    let advice = "`cargo xtask api` writes them, and `git diff api` shows what a user would notice";
-    if changed.is_empty() { Ok(()) } else { Err(format!("not as the code: {}; {advice}", changed.join(", ")).into()) }
+    let advice = "run `cargo xtask api` to update them, and `git diff api` to see what changes for users";
+    if changed.is_empty() { Ok(()) } else { Err(format!("out of date: {}; {advice}", changed.join(", ")).into()) }
 }
 
-/// Needs cargo-public-api and a nightly compiler. Without what every type has by itself.
+/// Returns the public interface of a crate, without the implementations that the compiler adds to every type.
+///
+/// Needs cargo-public-api and a nightly compiler.
 fn listing(root: &Path, name: &str) -> Result<String> {
     let arguments = ["public-api", "--package", name, "--all-features", "-sss", "--color", "never"];
     output(Command::new("cargo").args(arguments).current_dir(root))

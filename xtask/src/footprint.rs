@@ -1,4 +1,4 @@
-//! What the crates cost their users: crates in the tree, cold build time, size.
+//! Measures what the crates cost their users: crates in the tree, cold build time and program size.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,16 +12,17 @@ use crate::run::{Result, output};
 const START: &str = "<!-- footprint: written by `cargo xtask footprint` -->";
 const END: &str = "<!-- footprint ends -->";
 
-/// A build varies with whatever else the machine does: the quickest counts.
+/// The number of builds. The fastest one counts, because other load on the machine can only slow a build down.
 const ROUNDS: usize = 2;
 
+/// A small program to measure.
 struct Subject {
     name: &'static str,
     dependencies: &'static str,
     code: &'static str,
 }
 
-/// The first is what the others are compared with.
+/// The others are compared with the first.
 const SUBJECTS: [Subject; 4] = [
     Subject {
         name: "bare reqwest, with the same TLS",
@@ -56,48 +57,47 @@ struct Cost {
     bytes: u64,
 }
 
-/// Measures, and puts the table into the README.
+/// Measures the programs and writes the table into the README.
 pub(crate) fn write(root: &Path) -> Result<()> {
     let costs = SUBJECTS.iter().map(|subject| measure(root, subject)).collect::<Result<Vec<_>>>()?;
     let table = table(&costs)?;
     let path = root.join("README.md");
     let readme = fs::read_to_string(&path)?;
-    let (before, rest) = readme.split_once(START).ok_or("the README has no place for the table")?;
-    let (_, after) = rest.split_once(END).ok_or("the README's table has no end")?;
+    let (before, rest) = readme.split_once(START).ok_or("the README has no start mark for the table")?;
+    let (_, after) = rest.split_once(END).ok_or("the README has no end mark for the table")?;
     fs::write(path, format!("{before}{START}\n\n{table}\n{END}{after}"))?;
     print!("{table}");
     Ok(())
 }
 
-/// Measures, and compares the numbers of crates with the README's; times and sizes are the machine's and are printed.
+/// Measures the programs and compares the numbers of crates with the README. Times and sizes depend on the machine, so
+/// they are only printed.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let costs = SUBJECTS.iter().map(|subject| measure(root, subject)).collect::<Result<Vec<_>>>()?;
-    let now = table(&costs)?;
-    print!("{now}");
+    let current = table(&costs)?;
+    print!("{current}");
     let readme = fs::read_to_string(root.join("README.md"))?;
-    let same = crates_column(&now).iter().all(|row| readme.lines().any(|line| line.starts_with(row)));
-    if same {
+    let is_current = crates_column(&current).iter().all(|row| readme.lines().any(|line| line.starts_with(row)));
+    if is_current {
         Ok(())
     } else {
-        Err("the README's table has other numbers of crates; `cargo xtask footprint` writes it".into())
+        Err("the README's table has other numbers of crates; run `cargo xtask footprint` to update it".into())
     }
 }
 
-/// The rows of a table up to the end of its second column.
+/// Returns the rows of a table, each up to the end of its second column.
 fn crates_column(table: &str) -> Vec<&str> {
-    let end = |row: &str| row.match_indices('|').nth(2).map_or(0, |(at, _)| at);
-    table.lines().skip(2).map(|row| &row[..end(row)]).collect()
+    table.lines().skip(2).map(|row| &row[..row.match_indices('|').nth(2).map_or(0, |(end, _)| end)]).collect()
 }
 
 fn table(costs: &[Cost]) -> Result<String> {
     let Some(bare) = costs.first() else { return Ok(String::new()) };
-    let mut table =
-        String::from("| a program with | crates | cold release build | stripped size |\n|---|---|---|---|\n");
+    let mut table = String::from("| program | crates | cold release build | stripped size |\n|---|---|---|---|\n");
     for (index, (subject, cost)) in SUBJECTS.iter().zip(costs).enumerate() {
-        let more = cost.crates as i64 - bare.crates as i64;
-        let share = 100.0 * (cost.build.as_secs_f64() / bare.build.as_secs_f64() - 1.0);
+        let added = cost.crates as i64 - bare.crates as i64;
+        let slower = 100.0 * (cost.build.as_secs_f64() / bare.build.as_secs_f64() - 1.0);
         let compared = |text: String| if index == 0 { String::new() } else { format!(" ({text})") };
-        let (crates, build) = (compared(format!("{more:+}")), compared(format!("{share:+.0} %")));
+        let (crates, build) = (compared(format!("{added:+}")), compared(format!("{slower:+.0} %")));
         let (seconds, size) = (cost.build.as_secs_f64(), cost.bytes as f64 / 1e6);
         writeln!(table, "| {} | {}{crates} | {seconds:.0} s{build} | {size:.1} MB |", subject.name, cost.crates)?;
     }
@@ -106,32 +106,42 @@ fn table(costs: &[Cost]) -> Result<String> {
 
 fn measure(root: &Path, subject: &Subject) -> Result<Cost> {
     let directory = tempfile::tempdir()?;
-    let at = |name: &str| directory.path().join(name);
+    let path = |name: &str| directory.path().join(name);
     let dependencies = subject.dependencies.replace("ROOT", &root.display().to_string());
     let manifest = format!(
         "[package]\nname = \"probe\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[dependencies]\n{dependencies}\n\
          tokio = {{ version = \"1\", features = [\"macros\", \"rt\"] }}\n\n[profile.release]\nstrip = true\n\n[workspace]\n"
     );
-    fs::write(at("Cargo.toml"), manifest)?;
-    fs::create_dir(at("src"))?;
+    fs::write(path("Cargo.toml"), manifest)?;
+    fs::create_dir(path("src"))?;
     let code = format!("#[tokio::main(flavor = \"current_thread\")]\nasync fn main() {{\n    {}\n}}\n", subject.code);
-    fs::write(at("src/main.rs"), code)?;
-    // The versions that the workspace is tested with.
-    fs::copy(root.join("Cargo.lock"), at("Cargo.lock"))?;
-    let cargo = || {
-        let mut cargo = Command::new("cargo");
-        cargo.current_dir(directory.path()).env("CARGO_TARGET_DIR", at("target"));
-        cargo
-    };
-    let tree = output(cargo().args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]))?;
+    fs::write(path("src/main.rs"), code)?;
+    // The same versions of dependencies as in the tests of the workspace.
+    fs::copy(root.join("Cargo.lock"), path("Cargo.lock"))?;
+    let tree = output(probe_cargo(directory.path()).args([
+        "tree",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ]))?;
     let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
     let mut build = Duration::MAX;
     for _ in 0..ROUNDS {
-        output(cargo().arg("clean"))?;
+        output(probe_cargo(directory.path()).arg("clean"))?;
         let start = Instant::now();
-        output(cargo().args(["build", "--release", "--offline"]))?;
+        output(probe_cargo(directory.path()).args(["build", "--release", "--offline"]))?;
         build = build.min(start.elapsed());
     }
-    // Without the program itself.
-    Ok(Cost { crates: crates.len() - 1, build, bytes: fs::metadata(at("target/release/probe"))?.len() })
+    // The measured program itself does not count.
+    Ok(Cost { crates: crates.len() - 1, build, bytes: fs::metadata(path("target/release/probe"))?.len() })
+}
+
+/// Returns a cargo command for the program in this directory, with its own target directory, so that nothing is cached.
+fn probe_cargo(directory: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(directory).env("CARGO_TARGET_DIR", directory.join("target"));
+    cargo
 }

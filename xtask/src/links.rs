@@ -1,4 +1,4 @@
-//! Links in the project's pages: to files that are there, and to headings that are in them.
+//! Checks the links in the project's pages: their files and headings must exist.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,7 +9,7 @@ use pulldown_cmark::{BrokenLink, CowStr, Event, Parser, Tag, TagEnd};
 
 use crate::run::{Result, output};
 
-/// Checks each page that is under version control. Links to other sites are not followed.
+/// Checks each page that git does not ignore. Links to other sites are not checked.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut list = Command::new("git");
     list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]).current_dir(root);
@@ -17,13 +17,13 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let mut broken = Vec::new();
     for page in pages.split_terminator('\0').map(Path::new) {
         let text = fs::read_to_string(root.join(page)).map_err(|error| format!("{}: {error}", page.display()))?;
-        let dead = links(&text).into_iter().filter(|link| !leads_somewhere(root, page, &text, link));
+        let dead = links(&text).into_iter().filter(|link| !resolves(root, page, &text, link));
         broken.extend(dead.map(|link| format!("{}: {link}", page.display())));
     }
-    if broken.is_empty() { Ok(()) } else { Err(format!("links that lead nowhere:\n{}", broken.join("\n")).into()) }
+    if broken.is_empty() { Ok(()) } else { Err(format!("broken links:\n{}", broken.join("\n")).into()) }
 }
 
-/// The targets of links and images, also of references that nothing defines.
+/// Returns the targets of links and images, and references without a definition.
 fn links(text: &str) -> Vec<String> {
     let mut links = Vec::new();
     let mut undefined = Vec::new();
@@ -36,24 +36,24 @@ fn links(text: &str) -> Vec<String> {
             links.push(dest_url.into_string());
         }
     }
-    // `[text]` alone is a link of rustdoc, or no link at all.
+    // An undefined `[text]` without a path is a rustdoc link or plain text.
     links.extend(undefined.into_iter().filter(|reference| reference.contains(['/', '#'])));
     links
 }
 
-fn leads_somewhere(root: &Path, page: &Path, text: &str, link: &str) -> bool {
+fn resolves(root: &Path, page: &Path, text: &str, link: &str) -> bool {
     if link.contains("://") || link.starts_with("mailto:") {
         return true;
     }
-    // What rustdoc resolves, in a page that is a crate's documentation as well.
-    let is_crates = page.starts_with("crates");
-    if is_crates && (link.contains("::") || !link.contains(['/', '.', '#'])) {
+    // A page of a crate is also its rustdoc front page, so rustdoc resolves links to items.
+    let is_in_crate = page.starts_with("crates");
+    if is_in_crate && (link.contains("::") || !link.contains(['/', '.', '#'])) {
         return true;
     }
     let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
     let target = page.with_file_name("").join(file);
-    // A crate is published without its neighbours.
-    if is_crates && Path::new(file).components().any(|part| part == Component::ParentDir) {
+    // A published crate does not contain files from outside its own directory.
+    if is_in_crate && Path::new(file).components().any(|part| part == Component::ParentDir) {
         return false;
     }
     match heading {
@@ -65,7 +65,7 @@ fn leads_somewhere(root: &Path, page: &Path, text: &str, link: &str) -> bool {
     }
 }
 
-/// The places of the headings, by the rule of the common forges: a second one of the same words is counted.
+/// Returns the anchors of the headings, in the format of GitHub and GitLab: a repeated heading gets a number.
 fn anchors(text: &str) -> Vec<String> {
     let mut anchors = Vec::new();
     let mut counts = HashMap::<String, usize>::new();
@@ -96,20 +96,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_found_in_prose_alone() {
+    fn links_in_code_are_ignored() {
         let text =
             "a [b](c.md \"title\") [d](<e#f>) `[x](y.md)`\n````\n```\n[g](h.md)\n````\n![i](j.svg) [k][l]\n\n[l]: m.md";
         assert_eq!(links(text), ["c.md", "e#f", "j.svg", "m.md"]);
     }
 
     #[test]
-    fn headings_have_their_places() {
+    fn each_heading_has_an_anchor() {
         let text = "# One\n\n## At a `shell` prompt\n\n```sh\n# no\n```\n\n## See it, test it\n\nTwo\n---\n\n# One";
         assert_eq!(anchors(text), ["one", "at-a-shell-prompt", "see-it-test-it", "two", "one-1"]);
     }
 
     #[test]
-    fn a_link_leads_to_what_is_there() {
+    fn a_link_resolves_only_if_its_target_exists() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for (page, link, expected) in [
             ("README.md", "src", true),
@@ -123,7 +123,7 @@ mod tests {
             ("crates/x/README.md", "x::Item", true),
             ("crates/x/README.md", "./../../src", false),
         ] {
-            assert_eq!(leads_somewhere(root, Path::new(page), "# There", link), expected, "{link} in {page}");
+            assert_eq!(resolves(root, Path::new(page), "# There", link), expected, "{link} in {page}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a crate's next number fits what its interface has lost.
+//! Checks a crate's next version number against the removals from its interface.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,12 +7,14 @@ use std::process::Command;
 
 use crate::run::{Result, output};
 
-/// Fails where a library has lost something since its last release that its users could have used, and the number says
-/// that nothing breaks; without a number it only tells. What breaks in other ways, `cargo semver-checks` finds.
-pub(crate) fn judge(root: &Path, name: &str, new: Option<&str>) -> Result<()> {
+/// Reports what a library's interface has lost since its last release.
+///
+/// Fails if something was removed and `new_version` is not a breaking version. It finds only removals. For other
+/// breaking changes, use `cargo semver-checks`.
+pub(crate) fn check(root: &Path, name: &str, new_version: Option<&str>) -> Result<()> {
     let listing = format!("api/{name}.txt");
-    let Ok(now) = fs::read_to_string(root.join(&listing)) else {
-        println!("{name}: a program, which has no interface");
+    let Ok(current) = fs::read_to_string(root.join(&listing)) else {
+        println!("{name}: a program without a public interface");
         return Ok(());
     };
     let tags = output(git(root).args(["tag", "--list", "--sort=-version:refname", &format!("{name}-v*")]))?;
@@ -21,11 +23,17 @@ pub(crate) fn judge(root: &Path, name: &str, new: Option<&str>) -> Result<()> {
         return Ok(());
     };
     let old = output(git(root).args(["show", &format!("{tag}:{listing}")]))?;
-    let gone = gone(&old, &now);
-    println!("{name}: {} lines of its interface are gone since {tag}", gone.len());
+    let removed = removed_lines(&old, &current);
+    println!("{name}: {} lines of the interface were removed since {tag}", removed.len());
     let released = tag.trim_start_matches(name).trim_start_matches("-v");
-    let Some(new) = new.filter(|new| !gone.is_empty() && fits(released, new)) else { return Ok(()) };
-    Err(format!("{name} {new} breaks what used {released}: make it a breaking release\n{}", gone.join("\n")).into())
+    let Some(version) = new_version.filter(|version| !removed.is_empty() && is_compatible(released, version)) else {
+        return Ok(());
+    };
+    Err(format!(
+        "{name} {version} is not compatible with {released}: choose a breaking version\n{}",
+        removed.join("\n")
+    )
+    .into())
 }
 
 fn git(root: &Path) -> Command {
@@ -34,17 +42,19 @@ fn git(root: &Path) -> Command {
     git
 }
 
-fn gone<'a>(old: &'a str, now: &str) -> Vec<&'a str> {
-    let now: HashSet<_> = now.lines().collect();
-    old.lines().filter(|line| !now.contains(line)).collect()
+fn removed_lines<'a>(old: &'a str, new: &str) -> Vec<&'a str> {
+    let new: HashSet<_> = new.lines().collect();
+    old.lines().filter(|line| !new.contains(line)).collect()
 }
 
-/// Whether a program that asks for the old version may get the new one.
-fn fits(old: &str, new: &str) -> bool {
-    let series = |version: &str| {
-        version.split_inclusive('.').take(1 + usize::from(version.starts_with("0."))).collect::<String>()
-    };
-    series(old) == series(new)
+/// Returns whether cargo may select the new version for a program that requires the old one.
+fn is_compatible(old: &str, new: &str) -> bool {
+    release_series(old) == release_series(new)
+}
+
+/// Returns the part of a version that changes in a breaking release: `1.` of `1.2.3`, `0.1.` of `0.1.2`.
+fn release_series(version: &str) -> String {
+    version.split_inclusive('.').take(1 + usize::from(version.starts_with("0."))).collect()
 }
 
 #[cfg(test)]
@@ -52,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_says_whether_something_breaks() {
+    fn a_version_shows_whether_it_is_compatible() {
         for (old, new, expected) in [
             ("0.1.0", "0.1.1", true),
             ("0.1.0", "0.2.0", false),
@@ -60,12 +70,12 @@ mod tests {
             ("1.2.0", "1.3.0", true),
             ("1.2.0", "2.0.0", false),
         ] {
-            assert_eq!(fits(old, new), expected, "{old} to {new}");
+            assert_eq!(is_compatible(old, new), expected, "{old} to {new}");
         }
     }
 
     #[test]
-    fn what_is_moved_is_not_gone() {
-        assert_eq!(gone("a\nb\nc", "c\nb\nd"), ["a"]);
+    fn a_moved_line_is_not_removed() {
+        assert_eq!(removed_lines("a\nb\nc", "c\nb\nd"), ["a"]);
     }
 }

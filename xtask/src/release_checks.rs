@@ -1,4 +1,4 @@
-//! `cargo xtask release-checks`: what must hold before a release, and what `.ci/run` runs when a change can break it.
+//! `cargo xtask release-checks`: the checks before a release. `.ci/run` runs those that a change can break.
 
 mod changes;
 mod compilers;
@@ -13,13 +13,13 @@ use crate::footprint;
 use crate::run::{Result, cargo, run};
 use crate::steps::Steps;
 use crate::test;
-use crate::tools::tool;
+use crate::tools::install_tool;
 
-/// One check, by the name that selects it.
+/// One check.
 struct Check {
+    /// The name that selects it on the command line.
     name: &'static str,
-    /// What a change must touch to break it: paths from the root, where `*` stands for one folder and a trailing `/` for
-    /// everything below.
+    /// The files that can break it: paths from the root. `*` matches one folder, a trailing `/` everything below.
     broken_by: &'static [&'static str],
     run: fn(&Path, &mut Steps) -> Result<()>,
 }
@@ -44,11 +44,11 @@ const CHECKS: [Check; 15] = [
     Check { name: "footprint", broken_by: &MANIFESTS, run: footprint_check },
 ];
 
-/// Runs all checks, or those that are named.
+/// Runs the named checks, or all if there are no names.
 pub(crate) fn named(root: &Path, names: &[&str]) -> Result<()> {
     if let Some(unknown) = names.iter().find(|name| CHECKS.iter().all(|check| check.name != **name)) {
         let known: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
-        return Err(format!("there is no release check `{unknown}`; there are: {}", known.join(", ")).into());
+        return Err(format!("unknown release check `{unknown}`; expected one of: {}", known.join(", ")).into());
     }
     let mut steps = Steps::new();
     for check in CHECKS.iter().filter(|check| names.is_empty() || names.contains(&check.name)) {
@@ -58,53 +58,57 @@ pub(crate) fn named(root: &Path, names: &[&str]) -> Result<()> {
 }
 
 /// Runs the checks that the changes since the base can break.
-pub(crate) fn of_changes(root: &Path) -> Result<()> {
+pub(crate) fn changed(root: &Path) -> Result<()> {
     let changes = changes::since_base(root)?;
-    println!("release checks: {}", changes.what);
+    println!("release checks: {}", changes.description);
     let mut steps = Steps::new();
     for check in &CHECKS {
         if let Some(file) = changes.first_match(check.broken_by) {
-            println!("\n{} is run because of {file}", check.name);
+            println!("\n{} runs because {file} has changed", check.name);
             steps.step(check.name, |steps| (check.run)(root, steps))?;
         }
     }
-    let not_run = CHECKS.iter().filter(|check| changes.first_match(check.broken_by).is_none());
-    let not_run: Vec<_> = not_run.map(|check| check.name).collect();
-    println!("\nrelease checks that this change does not concern: {}", not_run.join(", "));
+    let skipped = CHECKS.iter().filter(|check| changes.first_match(check.broken_by).is_none());
+    let skipped: Vec<_> = skipped.map(|check| check.name).collect();
+    println!("\nrelease checks that this change cannot break: {}", skipped.join(", "));
     steps.finish("cargo xtask release-checks --changed")
 }
 
 fn spelling(root: &Path, _: &mut Steps) -> Result<()> {
-    tool("typos-cli", "1.52.0")?;
+    install_tool("typos-cli", "1.52.0")?;
     run(std::process::Command::new("typos").current_dir(root))
 }
 
 fn unused_dependencies(root: &Path, _: &mut Steps) -> Result<()> {
-    tool("cargo-machete", "0.9.2")?;
+    install_tool("cargo-machete", "0.9.2")?;
     run(&mut cargo(root, &["machete"]))
 }
 
-/// Each crate alone, with every combination of its features: a workspace build would give it the features that its
-/// neighbours ask for. The umbrella has too many: its providers, then the rest.
+/// Checks each crate separately with every combination of its features.
+///
+/// A workspace build would hide a missing feature, because each crate also gets the features that other crates enable.
+/// `auth-all` has too many features for all combinations, so it is checked with those of its providers, then with the
+/// others.
 fn features(root: &Path, _: &mut Steps) -> Result<()> {
-    tool("cargo-hack", "0.6.46")?;
-    let powerset = |arguments: &[&str]| {
-        let all = ["hack", "clippy", "--quiet", "--locked", "--exclude-features", "default", "--feature-powerset"];
-        run(&mut cargo(root, &[&all[..], arguments, &["--", "-D", "warnings"]].concat()))
-    };
+    install_tool("cargo-hack", "0.6.46")?;
     for library in packages::libraries(root)?.iter().filter(|library| *library != "auth-all") {
-        powerset(&["-p", library])?;
+        feature_powerset(root, &["-p", library])?;
     }
-    powerset(&["-p", "auth-all", "--exclude-features", "metrics,store-file,store-redis"])?;
-    powerset(&["-p", "auth-all", "--exclude-features", "zoqq,roecny,cambyopro,voipex"])
+    feature_powerset(root, &["-p", "auth-all", "--exclude-features", "metrics,store-file,store-redis"])?;
+    feature_powerset(root, &["-p", "auth-all", "--exclude-features", "zoqq,roecny,cambyopro,voipex"])
 }
 
-/// The manager over primitives whose every interleaving shuttle decides, at full length.
+fn feature_powerset(root: &Path, arguments: &[&str]) -> Result<()> {
+    let all = ["hack", "clippy", "--quiet", "--locked", "--exclude-features", "default", "--feature-powerset"];
+    run(&mut cargo(root, &[&all[..], arguments, &["--", "-D", "warnings"]].concat()))
+}
+
+/// Runs the models at full length.
 fn models(root: &Path, _: &mut Steps) -> Result<()> {
     test::models(root, test::Length::Full)
 }
 
-/// The tests whose number of rounds is cut in `cargo xtask test`.
+/// Runs at full length the tests that `cargo xtask test` shortens.
 fn full_length(root: &Path, steps: &mut Steps) -> Result<()> {
     test::long(root, steps)
 }

@@ -1,11 +1,11 @@
-//! Steps that run one after the other, and what they left out.
+//! Runs steps in sequence and collects what they left out.
 
 use std::env;
 use std::time::Instant;
 
 use crate::run::Result;
 
-/// Runs named steps, says how long each took, and collects what was left out.
+/// Runs named steps, prints the duration of each, and collects what was left out.
 pub(crate) struct Steps {
     start: Instant,
     left_out: Vec<String>,
@@ -16,7 +16,7 @@ impl Steps {
         Self { start: Instant::now(), left_out: Vec::new() }
     }
 
-    /// Runs a step. The first one that fails ends the run.
+    /// Runs a step and prints its duration.
     pub(crate) fn step(&mut self, name: &str, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         println!("\n== {name}");
         let start = Instant::now();
@@ -25,28 +25,28 @@ impl Steps {
         Ok(())
     }
 
-    /// Remembers, and prints at once, that something was left out and why.
-    pub(crate) fn leave_out(&mut self, what: impl Into<String>) {
-        let what = what.into();
-        println!("LEFT OUT: {what}");
-        if !self.left_out.contains(&what) {
-            self.left_out.push(what);
+    /// Records and prints that something was left out, and why.
+    pub(crate) fn leave_out(&mut self, item: impl Into<String>) {
+        let item = item.into();
+        println!("LEFT OUT: {item}");
+        if !self.left_out.contains(&item) {
+            self.left_out.push(item);
         }
     }
 
-    /// Prints the summary. With `CI_STRICT=1`, leaving something out is a failure.
-    pub(crate) fn finish(self, what: &str) -> Result<()> {
+    /// Prints the summary. Fails if something was left out and `CI_STRICT` is set.
+    pub(crate) fn finish(self, title: &str) -> Result<()> {
         let seconds = self.start.elapsed().as_secs();
         if self.left_out.is_empty() {
-            println!("\n{what}: all passed, nothing left out ({seconds} s)");
+            println!("\n{title}: all steps passed, nothing was left out ({seconds} s)");
             return Ok(());
         }
-        println!("\n{what}: all that ran passed ({seconds} s). Left out:");
-        for what in &self.left_out {
-            println!("    {what}");
+        println!("\n{title}: all steps that ran passed ({seconds} s). Left out:");
+        for item in &self.left_out {
+            println!("    {item}");
         }
         match env::var_os("CI_STRICT") {
-            Some(strict) if !strict.is_empty() => Err("CI_STRICT is set, so nothing may be left out".into()),
+            Some(strict) if !strict.is_empty() => Err("nothing may be left out if CI_STRICT is set".into()),
             _ => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test of the repository, on any machine.
+//! `cargo xtask test`: runs every test of the repository.
 
 use std::env;
 use std::fs;
@@ -7,36 +7,36 @@ use std::process::Command;
 
 use crate::run::{Result, cargo, run, target_dir};
 use crate::steps::Steps;
-use crate::tools::{Program, provide};
+use crate::tools::{Program, install_missing};
 
-/// Makes the tests run at full length.
+/// The variable that makes the tests run at full length.
 const FULL: &str = "AUTH_TESTS_FULL";
 
 const REDIS: [Program; 1] = [Program::new("redis-server", "redis-server").with_service("redis-server")];
 
-/// A real Secret Service on a bus of its own.
+/// The programs for tests with a real Secret Service on a private D-Bus.
 const KEYRING: [Program; 3] = [
     Program::new("dbus-run-session", "dbus"),
     Program::new("gnome-keyring-daemon", "gnome-keyring"),
     Program::new("secret-tool", "libsecret-tools"),
 ];
 
-/// How many rounds the tests make that could go on for ever.
+/// The number of rounds of tests that could run for any length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Length {
-    /// Enough to find a mistake of today.
+    /// Enough to find a recent mistake.
     Short,
-    /// Enough to trust a release.
+    /// Enough for a release.
     Full,
 }
 
-/// Installs what the tests need, runs them all, and lists what was left out.
+/// Installs the programs that the tests need, runs all tests, and lists the groups that were left out.
 pub(crate) fn all(root: &Path) -> Result<()> {
     let mut steps = Steps::new();
     steps.step("programs that the tests use", |_| {
-        // A test without its program says so itself and is in the list at the end; this says why it was not installed.
+        // Only printed: the tests that need a missing program report that they are left out.
         for programs in [&REDIS[..], &KEYRING[..]] {
-            if let Err(error) = provide(programs) {
+            if let Err(error) = install_missing(programs) {
                 println!("{error}");
             }
         }
@@ -47,22 +47,22 @@ pub(crate) fn all(root: &Path) -> Result<()> {
     steps.finish("cargo xtask test")
 }
 
-/// The manager in the orders of events that shuttle comes upon; at full length, the lease of a store in all orders too.
+/// Runs the models of the manager; at full length, also the model of the lease protocol.
 pub(crate) fn models(root: &Path, length: Length) -> Result<()> {
     let mut models = cargo(root, &["test", "--locked", "--manifest-path", "models/Cargo.toml"]);
     if length == Length::Full {
         models.arg("--workspace");
     }
-    run(of_length(&mut models, length))
+    run(with_length(&mut models, length))
 }
 
-/// The tests that are cut in [`all`], at full length.
+/// Runs at full length the tests that [`all`] shortens.
 pub(crate) fn long(root: &Path, steps: &mut Steps) -> Result<()> {
     let mut tests = cargo(root, &["test", "--locked", "-p", "auth-tests", "--test", "fleet", "--test", "soak"]);
-    collected(root, steps, of_length(&mut tests, Length::Full))
+    run_and_collect(root, steps, with_length(&mut tests, Length::Full))
 }
 
-fn of_length(tests: &mut Command, length: Length) -> &mut Command {
+fn with_length(tests: &mut Command, length: Length) -> &mut Command {
     match length {
         Length::Short => tests.env_remove(FULL),
         Length::Full => tests.env(FULL, "1"),
@@ -71,15 +71,15 @@ fn of_length(tests: &mut Command, length: Length) -> &mut Command {
 
 fn workspace(root: &Path, steps: &mut Steps) -> Result<()> {
     let mut tests = cargo(root, &["test", "--locked", "--workspace", "--features", "auth-cli/keyring"]);
-    collected(root, steps, &mut tests)
+    run_and_collect(root, steps, &mut tests)
 }
 
-/// Runs tests, and collects what each group of them leaves out: `tests/left-out` writes it to a file.
-fn collected(root: &Path, steps: &mut Steps, tests: &mut Command) -> Result<()> {
+/// Runs tests and collects the groups that they leave out. The crate `left-out` writes those to a file.
+fn run_and_collect(root: &Path, steps: &mut Steps, tests: &mut Command) -> Result<()> {
     let list = target_dir(root).join("tests-left-out.txt");
     fs::create_dir_all(target_dir(root))?;
     fs::write(&list, "")?;
-    // Most tests wait for processes, sockets and clocks rather than for a core.
+    // More threads than cores, because most tests wait for processes, sockets and clocks.
     if env::var_os("RUST_TEST_THREADS").is_none() {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         tests.env("RUST_TEST_THREADS", (2 * cores).to_string());

@@ -1,4 +1,4 @@
-//! What the checks need beside cargo, found or installed once: programs, tools from the crate registry, compilers.
+//! Finds or installs what the checks need: programs, cargo tools and compilers.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use crate::run::{Result, output, run, succeeds};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Program {
     pub(crate) name: &'static str,
-    /// The package of Debian and its kin that has it.
+    /// The package that contains it, on Debian and its derivatives.
     pub(crate) package: &'static str,
-    /// The service that the package starts and that no test wants.
+    /// The service that the package starts, which is stopped again.
     pub(crate) service: Option<&'static str>,
 }
 
@@ -28,8 +28,11 @@ impl Program {
     }
 }
 
-/// Finds each program, or installs its package. The error names what is missing, why, and what to do.
-pub(crate) fn provide(programs: &[Program]) -> Result<()> {
+/// Installs the packages of the programs that are missing.
+///
+/// # Errors
+/// The error names the missing programs, the reason, and the command that installs them.
+pub(crate) fn install_missing(programs: &[Program]) -> Result<()> {
     let missing: Vec<_> = programs.iter().filter(|program| find(program.name).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
@@ -39,9 +42,11 @@ pub(crate) fn provide(programs: &[Program]) -> Result<()> {
     let (names, advice) = (names.join(", "), format!("install with: apt-get install {}", packages.join(" ")));
     let installer = Installer::get().ok_or_else(|| format!("{names} not found ({}); {advice}", Installer::WHY_NOT))?;
     println!("installing {}", packages.join(", "));
-    installer.install(&packages).map_err(|error| format!("{names} not found, and not installed: {error}; {advice}"))?;
+    installer
+        .install(&packages)
+        .map_err(|error| format!("{names} not found, and the installation failed: {error}; {advice}"))?;
     for service in missing.iter().filter_map(|program| program.service) {
-        // The tests start a server of their own, on a free port.
+        // The tests start their own server on a free port.
         let _ = installer.as_root("service").args([service, "stop"]).output();
     }
     match missing.iter().find(|program| find(program.name).is_none()) {
@@ -50,20 +55,20 @@ pub(crate) fn provide(programs: &[Program]) -> Result<()> {
     }
 }
 
-/// The place of a program on the path.
+/// Returns the path of a program in `PATH`.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
-/// `apt-get`, by a user who may install packages without being asked for a password.
+/// `apt-get`, if the current user can install packages without a password.
 #[derive(Debug, Clone, Copy)]
 struct Installer {
     is_root: bool,
 }
 
 impl Installer {
-    const WHY_NOT: &str = "there is no apt-get here that may install it without a password";
+    const WHY_NOT: &str = "cannot install it: needs apt-get, and root or sudo without a password";
 
     fn get() -> Option<Self> {
         find("apt-get")?;
@@ -92,9 +97,10 @@ impl Installer {
     }
 }
 
-/// Installs a tool of the crate registry in exactly this version, unless it is there. A debug build: it runs for seconds,
-/// and an optimised build of it takes minutes.
-pub(crate) fn tool(name: &str, version: &str) -> Result<()> {
+/// Installs exactly this version of a cargo tool, unless it is already installed.
+///
+/// Uses a debug build, because the tools run for seconds and a release build takes minutes.
+pub(crate) fn install_tool(name: &str, version: &str) -> Result<()> {
     let installed = output(Command::new("cargo").args(["install", "--list"]))?;
     if installed.lines().any(|line| line == format!("{name} v{version}:")) {
         return Ok(());
@@ -102,11 +108,11 @@ pub(crate) fn tool(name: &str, version: &str) -> Result<()> {
     println!("installing {name} {version}");
     let mut install = Command::new("cargo");
     install.args(["install", "--quiet", "--debug", "--locked", &format!("{name}@{version}")]);
-    // Without debug information it links in half the time.
+    // Linking takes half the time without debug information.
     run(install.env("CARGO_PROFILE_DEV_DEBUG", "0").env_remove("CARGO_TARGET_DIR").env_remove("CARGO_INCREMENTAL"))
 }
 
-/// Whether this compiler is here, or can be installed.
+/// Returns whether a compiler is installed. Installs it if possible.
 pub(crate) fn has_compiler(name: &str) -> bool {
     succeeds(Command::new("cargo").args([&format!("+{name}"), "--version"]))
         || succeeds(Command::new("rustup").args([
@@ -118,12 +124,12 @@ pub(crate) fn has_compiler(name: &str) -> bool {
         ]))
 }
 
-/// Whether this component of a compiler is here, or can be installed.
+/// Returns whether a component of a compiler is installed. Installs it if possible.
 pub(crate) fn has_component(compiler: &str, component: &str) -> bool {
     succeeds(Command::new("rustup").args(["component", "add", "--toolchain", compiler, component]))
 }
 
-/// Whether the standard library for this target is here, or can be installed.
+/// Returns whether the standard library of a target is installed. Installs it if possible.
 pub(crate) fn has_target(root: &Path, target: &str) -> bool {
     succeeds(Command::new("rustup").args(["target", "add", target]).current_dir(root))
 }

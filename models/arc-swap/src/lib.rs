@@ -1,4 +1,4 @@
-//! What auth-core uses of the crate `arc-swap`, over a lock of shuttle's: each load and store is one step.
+//! Replaces the part of the crate `arc-swap` that auth-core uses with a shuttle lock: each load and store is one step.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use shuttle::sync::Mutex;
 
-/// A place for a pointer, or none.
+/// An optional pointer that can be replaced.
 pub struct ArcSwapOption<T>(Mutex<Option<Arc<T>>>);
 
 impl<T> Default for ArcSwapOption<T> {
@@ -28,7 +28,7 @@ impl<T> ArcSwapOption<T> {
     }
 }
 
-/// What was loaded.
+/// A loaded value.
 pub struct Guard<T>(T);
 
 impl<T> Guard<T> {
@@ -37,7 +37,7 @@ impl<T> Guard<T> {
         Self(value)
     }
 
-    /// Takes the value out.
+    /// Returns the value.
     pub fn into_inner(guard: Self) -> T {
         guard.0
     }

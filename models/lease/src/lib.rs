@@ -1,8 +1,14 @@
-//! The lease protocol of shared tokens as a model: what the store does is auth-core's own `Record`; what a process does is
-//! `manager/share.rs`, without the memory of failures.
+//! A model of the lease protocol of shared tokens.
 //!
-//! Any answer of the store may not come, and what was asked of it may be done late or never; any login's answer may be
-//! lost; a lease may end at any instant; any process may be killed at any instant: each as often as [`Bounds`] says.
+//! The store is auth-core's own `Record`. A process does what `manager/share.rs` does, without remembered failures.
+//!
+//! The following can happen at any instant, each as often as [`Bounds`] allows:
+//!
+//! - A call to the store times out. The store may still run it later, or never.
+//! - The response to a login is lost.
+//! - A lease expires.
+//! - A process is killed.
+//! - The API rejects a token.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,21 +16,21 @@ use auth_core::Secret;
 use auth_core::store::{EntryUpdate, LeaseNumber, LeaseOutcome, Record};
 use stateright::{Model, Property};
 
-/// How much may happen.
+/// The number of processes, and how often each event may happen.
 #[derive(Debug, Clone)]
 pub struct Bounds {
     pub processes: usize,
     pub logins: u8,
     pub kills: u8,
-    /// Answers of the store that are given up.
-    pub delays: u8,
-    /// Answers of the API that do not arrive.
-    pub lost_logins: u8,
+    /// Calls to the store that time out.
+    pub store_timeouts: u8,
+    /// Login responses of the API that are lost.
+    pub lost_responses: u8,
     pub rejections: u8,
-    pub lease_ends: u8,
+    pub lease_expiries: u8,
 }
 
-/// Tokens are numbered in the order of their logins; a login's refresh token has its number.
+/// The number of a token, in the order of the logins. The access token and the refresh token of a login share it.
 type Number = u8;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,17 +38,17 @@ pub struct State {
     entry: Entry,
     lease: Option<u64>,
     processes: Vec<Process>,
-    /// What was asked of the store, and may yet be done.
-    late: Vec<Call>,
+    /// Calls that the store has received and may still run.
+    pending: Vec<Call>,
     server: Server,
-    left: Left,
-    /// The highest number under which an access token was ever saved.
+    remaining: Remaining,
+    /// The highest lease number under which an access token was ever saved.
     highest: u64,
-    /// Nothing out of the way has happened yet.
-    is_quiet: bool,
+    /// Whether nothing but steps of processes has happened.
+    is_undisturbed: bool,
 }
 
-/// A `Record`, in a form that can be compared.
+/// A `Record` in a form that can be compared and hashed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Entry {
     lease_number: u64,
@@ -55,42 +61,44 @@ struct Entry {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Server {
     logins: Number,
-    /// Refresh tokens that were sent.
+    /// Refresh tokens that the server has received.
     used: Vec<Number>,
-    /// One was sent twice: a server that rotates them ends the session.
-    is_forked: bool,
-    /// Access tokens whose life is over, or that were rejected.
-    ended: Vec<Number>,
+    /// Whether one was received twice. A server with refresh token rotation ends the session then (RFC 9700, section
+    /// 4.14.2).
+    is_refresh_reused: bool,
+    /// Access tokens that have expired or were rejected.
+    invalid: Vec<Number>,
 }
 
+/// How often each event may still happen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Left {
+struct Remaining {
     kills: u8,
-    delays: u8,
-    lost_logins: u8,
+    store_timeouts: u8,
+    lost_responses: u8,
     rejections: u8,
-    lease_ends: u8,
+    lease_expiries: u8,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Process {
-    at: At,
-    known: u64,
-    /// A refresh token that is not in the store.
-    own: Option<Number>,
+    phase: Phase,
+    known_revision: u64,
+    /// A refresh token that only this process has.
+    own_refresh: Option<Number>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-enum At {
-    /// Asks for the lease.
+enum Phase {
+    /// Requests the lease.
     #[default]
-    Looking,
-    /// Has it, and takes the refresh token out.
-    Claiming(u64),
-    /// Logs in, with the lease or alone.
+    RequestingLease,
+    /// Has the lease and claims the refresh token.
+    ClaimingRefresh(u64),
+    /// Logs in, with the lease or without one.
     LoggingIn(Option<u64>),
     Saving(u64, Number),
-    Holding {
+    HoldingToken {
         token: Number,
         saved: u64,
     },
@@ -99,7 +107,7 @@ enum At {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Call {
-    Lease { known: u64 },
+    Lease { known_revision: u64 },
     Claim { lease: u64 },
     Save { lease: u64, token: Number },
     Release { lease: u64 },
@@ -108,69 +116,74 @@ pub enum Call {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// The process's next step; the store answers.
+    /// A process takes its next step, and the store responds.
     Step(usize),
-    /// The process gives the store up; what it asked for may yet be done.
-    GiveUp(usize),
-    /// The API has acted, and its answer is lost.
-    LoseLogin(usize),
+    /// A process's call to the store times out. The store may still run it.
+    TimeOut(usize),
+    /// The API runs the login, and the response is lost.
+    LoseResponse(usize),
     Kill(usize),
     /// The API rejects the token of this process.
     Reject(usize),
-    /// The life of the process's token is over.
-    End(usize),
-    /// The store does what was asked of it long ago.
-    RunLate(usize),
+    /// The process's token expires.
+    ExpireToken(usize),
+    /// The store runs a call that has already timed out.
+    RunPending(usize),
     ExpireLease,
 }
 
 impl Entry {
-    /// Does what the store does, by its own code.
-    fn with<R>(&mut self, act: impl FnOnce(&mut Record) -> R) -> R {
-        let text = |number: Option<Number>| number.map(|number| Secret::from(number.to_string()));
+    /// Applies a function to this entry as a `Record`.
+    fn with<R>(&mut self, apply: impl FnOnce(&mut Record) -> R) -> R {
         let mut record = Record::default();
         record.lease_number = LeaseNumber(self.lease_number);
         record.revision = LeaseNumber(self.revision);
         record.saved = LeaseNumber(self.saved);
-        record.access = text(self.access);
-        record.refresh = text(self.refresh);
-        let result = act(&mut record);
-        let number = |text: Option<Secret>| text.and_then(|text| text.expose().parse().ok());
+        record.access = self.access.map(to_secret);
+        record.refresh = self.refresh.map(to_secret);
+        let result = apply(&mut record);
         *self = Self {
             lease_number: record.lease_number.0,
             revision: record.revision.0,
             saved: record.saved.0,
-            access: number(record.access),
-            refresh: number(record.refresh),
+            access: record.access.as_ref().and_then(to_number),
+            refresh: record.refresh.as_ref().and_then(to_number),
         };
         result
     }
 }
 
+fn to_secret(number: Number) -> Secret {
+    Secret::from(number.to_string())
+}
+
+fn to_number(secret: &Secret) -> Option<Number> {
+    secret.expose().parse().ok()
+}
+
 impl State {
-    /// What the lease call gives; a clock that stands still leaves it to the numbers to rise.
-    fn lease(&mut self, known: u64) -> (LeaseOutcome, Option<Number>, u64, bool) {
+    /// Runs the lease call. The clock stands still, so that lease numbers must increase without its help.
+    fn lease(&mut self, known_revision: u64) -> (LeaseOutcome, Option<Number>, u64, bool) {
         let held = self.lease.map(|_| Duration::from_secs(1));
         let (lease, snapshot) =
-            self.entry.with(|record| record.lease(LeaseNumber(known), SystemTime::UNIX_EPOCH, held));
+            self.entry.with(|record| record.lease(LeaseNumber(known_revision), SystemTime::UNIX_EPOCH, held));
         if let LeaseOutcome::Granted(lease_number) = lease {
             self.lease = Some(lease_number.0);
         }
-        let access = snapshot.access.and_then(|text| text.expose().parse().ok());
+        let access = snapshot.access.as_ref().and_then(to_number);
         (lease, access, snapshot.revision.0, snapshot.has_refresh)
     }
 
     fn claim(&mut self, lease: u64) -> Option<Number> {
         let refresh = self.entry.with(|record| record.claim_refresh(LeaseNumber(lease)));
-        refresh.and_then(|text| text.expose().parse().ok())
+        refresh.as_ref().and_then(to_number)
     }
 
     fn save(&mut self, lease: u64, token: Number) -> bool {
-        let text = || Some(Secret::from(token.to_string()));
-        let mut change = EntryUpdate::lasting(Duration::ZERO);
-        change.access = text();
-        change.refresh = text();
-        let is_saved = self.entry.with(|record| record.save(LeaseNumber(lease), change));
+        let mut update = EntryUpdate::lasting(Duration::ZERO);
+        update.access = Some(to_secret(token));
+        update.refresh = Some(to_secret(token));
+        let is_saved = self.entry.with(|record| record.save(LeaseNumber(lease), update));
         if is_saved {
             self.highest = self.highest.max(lease);
             self.release(lease);
@@ -182,10 +195,10 @@ impl State {
         self.lease.take_if(|held| *held == lease);
     }
 
-    /// The API gives a token for the refresh token, or for the password.
-    fn log_in(&mut self, by: Option<Number>) -> Number {
-        if let Some(refresh) = by {
-            self.server.is_forked |= self.server.used.contains(&refresh);
+    /// Runs a login on the API, with a refresh token or with the password.
+    fn log_in(&mut self, refresh: Option<Number>) -> Number {
+        if let Some(refresh) = refresh {
+            self.server.is_refresh_reused |= self.server.used.contains(&refresh);
             self.server.used.push(refresh);
             self.server.used.sort_unstable();
         }
@@ -193,22 +206,23 @@ impl State {
         self.server.logins
     }
 
-    fn is_good(&self, token: Number) -> bool {
-        !self.server.ended.contains(&token)
+    fn is_valid(&self, token: Number) -> bool {
+        !self.server.invalid.contains(&token)
     }
 
-    fn end(&mut self, token: Number) {
-        self.server.ended.push(token);
-        self.server.ended.sort_unstable();
-        self.server.ended.dedup();
+    fn invalidate(&mut self, token: Number) {
+        self.server.invalid.push(token);
+        self.server.invalid.sort_unstable();
+        self.server.invalid.dedup();
     }
 
-    fn run_late(&mut self, call: Call) {
+    fn run_pending(&mut self, call: Call) {
         match call {
-            Call::Lease { known } => {
-                // Whoever finds that nobody waits for it gives it back; it may not live to do so.
-                if let (LeaseOutcome::Granted(lease_number), ..) = self.lease(known) {
-                    self.late.push(Call::Release { lease: lease_number.0 });
+            Call::Lease { known_revision } => {
+                // The process no longer waits for this lease and releases it when it is granted. The release is also a
+                // pending call, because the process may be killed first.
+                if let (LeaseOutcome::Granted(lease_number), ..) = self.lease(known_revision) {
+                    self.pending.push(Call::Release { lease: lease_number.0 });
                 }
             }
             Call::Claim { lease } => drop(self.claim(lease)),
@@ -219,60 +233,73 @@ impl State {
     }
 
     fn step(&mut self, index: usize) {
-        let Process { at, known, own } = self.processes[index].clone();
-        let process = match at {
-            At::Looking => {
-                let (lease, access, revision, has_refresh) = self.lease(known);
-                let found = access.filter(|token| self.is_good(*token));
-                let at = match (found, lease) {
-                    (Some(token), _) => At::Holding { token, saved: self.entry.saved },
-                    (None, LeaseOutcome::Granted(lease_number)) if has_refresh => At::Claiming(lease_number.0),
-                    (None, LeaseOutcome::Granted(lease_number)) => At::LoggingIn(Some(lease_number.0)),
-                    _ => At::Looking,
+        let Process { phase, known_revision, own_refresh } = self.processes[index].clone();
+        let process = match phase {
+            Phase::RequestingLease => {
+                let (lease, access, revision, has_refresh) = self.lease(known_revision);
+                let found = access.filter(|token| self.is_valid(*token));
+                let phase = match (found, lease) {
+                    (Some(token), _) => Phase::HoldingToken { token, saved: self.entry.saved },
+                    (None, LeaseOutcome::Granted(lease_number)) if has_refresh => {
+                        Phase::ClaimingRefresh(lease_number.0)
+                    }
+                    (None, LeaseOutcome::Granted(lease_number)) => Phase::LoggingIn(Some(lease_number.0)),
+                    _ => Phase::RequestingLease,
                 };
-                Process { at, known: revision, own }
+                Process { phase, known_revision: revision, own_refresh }
             }
-            At::Claiming(lease) => {
-                let own = self.claim(lease).or(own);
-                Process { at: At::LoggingIn(Some(lease)), known, own }
+            Phase::ClaimingRefresh(lease) => {
+                let own_refresh = self.claim(lease).or(own_refresh);
+                Process { phase: Phase::LoggingIn(Some(lease)), known_revision, own_refresh }
             }
-            At::LoggingIn(lease) => {
-                let token = self.log_in(own);
+            Phase::LoggingIn(lease) => {
+                let token = self.log_in(own_refresh);
                 match lease {
-                    Some(lease) => Process { at: At::Saving(lease, token), known, own: None },
-                    None => Process { at: At::Holding { token, saved: 0 }, known, own: Some(token) },
+                    Some(lease) => Process { phase: Phase::Saving(lease, token), known_revision, own_refresh: None },
+                    None => Process {
+                        phase: Phase::HoldingToken { token, saved: 0 },
+                        known_revision,
+                        own_refresh: Some(token),
+                    },
                 }
             }
-            At::Saving(lease, token) => match self.save(lease, token) {
-                true => Process { at: At::Holding { token, saved: lease }, known: lease, own: None },
-                false => Process { at: At::Holding { token, saved: 0 }, known, own: Some(token) },
+            Phase::Saving(lease, token) => match self.save(lease, token) {
+                true => Process {
+                    phase: Phase::HoldingToken { token, saved: lease },
+                    known_revision: lease,
+                    own_refresh: None,
+                },
+                false => {
+                    Process { phase: Phase::HoldingToken { token, saved: 0 }, known_revision, own_refresh: Some(token) }
+                }
             },
-            at => Process { at, known, own },
+            phase => Process { phase, known_revision, own_refresh },
         };
         self.processes[index] = process;
     }
 
-    fn give_up(&mut self, index: usize) {
+    fn time_out(&mut self, index: usize) {
         let process = &mut self.processes[index];
-        let call = match process.at.clone() {
-            At::Looking => {
-                process.at = At::LoggingIn(None);
-                Call::Lease { known: process.known }
+        let call = match process.phase.clone() {
+            Phase::RequestingLease => {
+                process.phase = Phase::LoggingIn(None);
+                Call::Lease { known_revision: process.known_revision }
             }
-            At::Claiming(lease) => {
-                process.at = At::LoggingIn(Some(lease));
+            Phase::ClaimingRefresh(lease) => {
+                process.phase = Phase::LoggingIn(Some(lease));
                 Call::Claim { lease }
             }
-            At::Saving(lease, token) => {
-                // Perhaps it is in the store: then it is the store's. The lease is given back all the same.
-                process.at = At::Holding { token, saved: lease };
-                process.known = lease;
-                self.late.push(Call::Release { lease });
+            Phase::Saving(lease, token) => {
+                // If the store has run the save, the refresh token belongs to the store. The process cannot know, so it
+                // drops its copy. It releases the lease in both cases.
+                process.phase = Phase::HoldingToken { token, saved: lease };
+                process.known_revision = lease;
+                self.pending.push(Call::Release { lease });
                 Call::Save { lease, token }
             }
             _ => return,
         };
-        self.late.push(call);
+        self.pending.push(call);
     }
 }
 
@@ -281,133 +308,134 @@ impl Model for Bounds {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let Self { kills, delays, lost_logins, rejections, lease_ends, .. } = *self;
+        let Self { kills, store_timeouts, lost_responses, rejections, lease_expiries, .. } = *self;
         vec![State {
             entry: Entry::default(),
             lease: None,
             processes: vec![Process::default(); self.processes],
-            late: Vec::new(),
+            pending: Vec::new(),
             server: Server::default(),
-            left: Left { kills, delays, lost_logins, rejections, lease_ends },
+            remaining: Remaining { kills, store_timeouts, lost_responses, rejections, lease_expiries },
             highest: 0,
-            is_quiet: true,
+            is_undisturbed: true,
         }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for (index, process) in state.processes.iter().enumerate() {
             let may_log_in = state.server.logins < self.logins;
-            match &process.at {
-                At::Dead => continue,
-                At::Holding { token, .. } => {
+            match &process.phase {
+                Phase::Dead => continue,
+                Phase::HoldingToken { token, .. } => {
                     if may_log_in {
-                        actions.push(Action::End(index));
+                        actions.push(Action::ExpireToken(index));
                     }
-                    if state.left.rejections > 0 && may_log_in && state.is_good(*token) {
+                    if state.remaining.rejections > 0 && may_log_in && state.is_valid(*token) {
                         actions.push(Action::Reject(index));
                     }
                 }
-                At::LoggingIn(_) if !may_log_in => {}
-                At::LoggingIn(_) => {
+                Phase::LoggingIn(_) if !may_log_in => {}
+                Phase::LoggingIn(_) => {
                     actions.push(Action::Step(index));
-                    if state.left.lost_logins > 0 {
-                        actions.push(Action::LoseLogin(index));
+                    if state.remaining.lost_responses > 0 {
+                        actions.push(Action::LoseResponse(index));
                     }
                 }
-                At::Looking | At::Claiming(_) | At::Saving(..) => {
+                Phase::RequestingLease | Phase::ClaimingRefresh(_) | Phase::Saving(..) => {
                     actions.push(Action::Step(index));
-                    if state.left.delays > 0 {
-                        actions.push(Action::GiveUp(index));
+                    if state.remaining.store_timeouts > 0 {
+                        actions.push(Action::TimeOut(index));
                     }
                 }
             }
-            if state.left.kills > 0 {
+            if state.remaining.kills > 0 {
                 actions.push(Action::Kill(index));
             }
         }
-        actions.extend((0..state.late.len()).map(Action::RunLate));
-        if state.lease.is_some() && state.left.lease_ends > 0 {
+        actions.extend((0..state.pending.len()).map(Action::RunPending));
+        if state.lease.is_some() && state.remaining.lease_expiries > 0 {
             actions.push(Action::ExpireLease);
         }
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         let mut next = state.clone();
-        next.is_quiet &= matches!(action, Action::Step(_));
+        next.is_undisturbed &= matches!(action, Action::Step(_));
         match action {
             Action::Step(index) => next.step(index),
-            Action::GiveUp(index) => {
-                next.left.delays -= 1;
-                next.give_up(index);
+            Action::TimeOut(index) => {
+                next.remaining.store_timeouts -= 1;
+                next.time_out(index);
             }
-            Action::LoseLogin(index) => {
-                next.left.lost_logins -= 1;
-                let own = next.processes[index].own.take();
-                next.log_in(own);
+            Action::LoseResponse(index) => {
+                next.remaining.lost_responses -= 1;
+                let refresh = next.processes[index].own_refresh.take();
+                next.log_in(refresh);
             }
             Action::Kill(index) => {
-                next.left.kills -= 1;
-                next.processes[index] = Process { at: At::Dead, ..Process::default() };
+                next.remaining.kills -= 1;
+                next.processes[index] = Process { phase: Phase::Dead, ..Process::default() };
             }
             Action::Reject(index) => {
-                next.left.rejections -= 1;
-                if let At::Holding { token, saved } = next.processes[index].at {
-                    next.end(token);
-                    next.processes[index].at = At::Looking;
-                    next.late.push(Call::Forget { saved });
+                next.remaining.rejections -= 1;
+                if let Phase::HoldingToken { token, saved } = next.processes[index].phase {
+                    next.invalidate(token);
+                    next.processes[index].phase = Phase::RequestingLease;
+                    next.pending.push(Call::Forget { saved });
                 }
             }
-            Action::End(index) => {
-                if let At::Holding { token, .. } = next.processes[index].at {
-                    next.end(token);
-                    next.processes[index].at = At::Looking;
+            Action::ExpireToken(index) => {
+                if let Phase::HoldingToken { token, .. } = next.processes[index].phase {
+                    next.invalidate(token);
+                    next.processes[index].phase = Phase::RequestingLease;
                 }
             }
-            Action::RunLate(index) => {
-                let call = next.late.remove(index);
-                next.run_late(call);
+            Action::RunPending(index) => {
+                let call = next.pending.remove(index);
+                next.run_pending(call);
             }
             Action::ExpireLease => {
-                next.left.lease_ends -= 1;
+                next.remaining.lease_expiries -= 1;
                 next.lease = None;
             }
         }
-        // The order in which they were asked for says nothing about the order in which they are done.
-        next.late.sort_unstable();
+        // Pending calls can run in any order, so states that differ only in their order are the same.
+        next.pending.sort_unstable();
         Some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("no refresh token is used twice", |_, state: &State| !state.server.is_forked),
+            Property::always("no refresh token is used twice", |_, state: &State| !state.server.is_refresh_reused),
             Property::always("no slow writer replaces a newer token", |_, state: &State| {
                 state.entry.access.is_none() || state.entry.saved == state.highest
             }),
-            Property::always("a refresh token has one place", |_, state: &State| {
-                let own = |number: &Number| {
-                    let holders = state.processes.iter().filter(|process| process.own == Some(*number)).count();
+            Property::always("a refresh token is in one place at a time", |_, state: &State| {
+                let places = |number: &Number| {
+                    let holders = state.processes.iter().filter(|process| process.own_refresh == Some(*number)).count();
                     holders + usize::from(state.entry.refresh == Some(*number))
                 };
-                (1..=state.server.logins).all(|number| own(&number) <= 1)
+                (1..=state.server.logins).all(|number| places(&number) <= 1)
             }),
-            Property::always("one login, while nothing is out of the way", |_, state: &State| {
-                !state.is_quiet || state.server.logins <= 1
+            Property::always("one login if nothing disturbs the processes", |_, state: &State| {
+                !state.is_undisturbed || state.server.logins <= 1
             }),
-            Property::sometimes("a refresh token of the store is used", |_, state: &State| {
-                !state.server.used.is_empty()
-            }),
-            Property::sometimes("one takes what another saved", |_, state: &State| {
-                let holding = |process: &&Process| matches!(process.at, At::Holding { token: 1, .. });
-                state.is_quiet && state.processes.iter().filter(holding).count() > 1
+            Property::sometimes("a refresh token is used", |_, state: &State| !state.server.used.is_empty()),
+            Property::sometimes("a process uses a token that another saved", |_, state: &State| {
+                let holding = |process: &&Process| matches!(process.phase, Phase::HoldingToken { token: 1, .. });
+                state.is_undisturbed && state.processes.iter().filter(holding).count() > 1
             }),
             Property::sometimes("a late save is refused", |_, state: &State| {
                 let is_stale =
                     |call: &Call| matches!(call, Call::Save { lease, .. } if *lease < state.entry.lease_number);
-                state.late.iter().any(is_stale)
+                state.pending.iter().any(is_stale)
             }),
-            Property::sometimes("another logs in after a kill", |bounds: &Self, state: &State| {
-                state.left.kills < bounds.kills
-                    && state.processes.iter().any(|process| matches!(process.at, At::Holding { saved: 2.., .. }))
+            Property::sometimes("a process logs in after another was killed", |bounds: &Self, state: &State| {
+                state.remaining.kills < bounds.kills
+                    && state
+                        .processes
+                        .iter()
+                        .any(|process| matches!(process.phase, Phase::HoldingToken { saved: 2.., .. }))
             }),
         ]
     }

@@ -1,4 +1,4 @@
-//! One loud line for each group of tests that cannot run on this machine.
+//! Reports each group of tests that cannot run on this machine.
 
 #![forbid(unsafe_code)]
 
@@ -8,32 +8,32 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
-/// Names the file to which each line is appended; `cargo xtask test` reads it.
-const LIST: &str = "AUTH_TESTS_LEFT_OUT";
+/// The variable that names the report file. Each line is appended to it, and `cargo xtask test` reads it.
+const REPORT_FILE: &str = "AUTH_TESTS_LEFT_OUT";
 
-/// Says on stderr that a group of tests is left out and why, once per process for each group.
+/// Reports on stderr that a group of tests is left out, and why. Each group is reported once per process.
 ///
-/// Written to the stream itself, because the test harness drops what a passing test prints by a macro.
+/// Writes to the stream directly, because the test harness hides the output of `eprintln!` in tests that pass.
 ///
 /// # Panics
-/// If the list cannot be written: a test must not be left out silently.
+/// Panics if the report file cannot be written, because no test may be left out silently.
 pub fn left_out(group: &str, why: &str) {
-    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    if !TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(group.to_owned()) {
+    static REPORTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if !REPORTED.lock().unwrap_or_else(PoisonError::into_inner).insert(group.to_owned()) {
         return;
     }
     let line = format!("{group}: {why}\n");
     let _ = io::stderr().write_all(format!("\nLEFT OUT: {line}").as_bytes());
-    if let Some(list) = std::env::var_os(LIST) {
-        append(&list, &line).unwrap_or_else(|error| panic!("{}: {error}", list.display()));
+    if let Some(file) = std::env::var_os(REPORT_FILE) {
+        append(&file, &line).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 }
 
-fn append(list: &OsStr, line: &str) -> io::Result<()> {
-    OpenOptions::new().append(true).create(true).open(list)?.write_all(line.as_bytes())
+fn append(file: &OsStr, line: &str) -> io::Result<()> {
+    OpenOptions::new().append(true).create(true).open(file)?.write_all(line.as_bytes())
 }
 
-/// Whether a program is on the path.
+/// Returns whether a program is on the `PATH`.
 #[must_use]
 pub fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

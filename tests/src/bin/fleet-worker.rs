@@ -1,7 +1,9 @@
-//! One process of a fleet, for tests: does what it is told on stdin, a line each, and tells on stdout what came of it.
+//! One process of a fleet, for tests.
 //!
-//! Its first arguments are the provider's name and the store's (`redis`, `file` or `none`), configured by the
-//! environment; then the deadline of a login in milliseconds, and how many seconds its wall clock is off.
+//! Reads one command per line from stdin, runs it, and writes one result line to stdout.
+//!
+//! Arguments: the provider's name, the store (`redis`, `file` or `none`), the deadline of a login in milliseconds, and
+//! the offset of the wall clock in seconds. Settings of the provider and the store come from environment variables.
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -17,13 +19,14 @@ use auth_store_redis::RedisStore;
 type Manager = TokenManager<Arc<dyn Provider>, ReqwestTransport>;
 
 #[derive(Debug)]
-struct OffClock(i64);
+/// The system clock, with the wall clock off by this many seconds.
+struct SkewedClock(i64);
 
-impl Clock for OffClock {
+impl Clock for SkewedClock {
     fn now(&self) -> Moment {
         let now = SystemClock.now();
-        let by = Duration::from_secs(self.0.unsigned_abs());
-        let wall: SystemTime = if self.0 < 0 { now.wall - by } else { now.wall + by };
+        let offset = Duration::from_secs(self.0.unsigned_abs());
+        let wall: SystemTime = if self.0 < 0 { now.wall - offset } else { now.wall + offset };
         Moment { wall, ..now }
     }
 }
@@ -33,11 +36,11 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let tokens = match manager(&arguments) {
         Ok(tokens) => tokens,
-        Err(error) => return say(&format!("misconfigured {error}")),
+        Err(error) => return print_line(&format!("misconfigured {error}")),
     };
-    say("ready");
+    print_line("ready");
     let mut last = None;
-    // The lines come from a thread, so that what runs behind the calls goes on between them.
+    // A thread reads stdin, because a blocking read here would stop background refreshes between two commands.
     let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
     std::thread::spawn(move || {
         std::io::stdin().lock().lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
@@ -46,29 +49,28 @@ async fn main() {
         let start = Instant::now();
         let result = match line.as_str() {
             "token" => tokens.token().await,
-            "next" => next(&tokens, last.as_ref()).await,
+            "next" => next_token(&tokens, last.as_ref()).await,
             "reject" => {
                 last.iter().for_each(|token| tokens.reject(token));
                 tokens.token().await
             }
-            _ => Err(Error::misconfigured("command", "is not known")),
+            _ => Err(Error::misconfigured("command", "is unknown")),
         };
         let took = start.elapsed().as_millis();
         match result {
             Ok(token) => {
-                say(&format!("ok {took} {}", token.expose()));
+                print_line(&format!("ok {took} {}", token.expose()));
                 last = Some(token);
             }
-            Err(error) => say(&format!("err {took} {error:?}")),
+            Err(error) => print_line(&format!("err {took} {error:?}")),
         }
     }
 }
 
 fn manager(arguments: &[String]) -> Result<Manager, Error> {
     let [provider, store, deadline, clock] = arguments else {
-        return Err(Error::misconfigured("arguments", "are not four"));
+        return Err(Error::misconfigured("arguments", "must be four"));
     };
-    let number = |text: &String| text.parse::<i64>().map_err(|_| Error::misconfigured("arguments", "are no numbers"));
     let store: Option<Arc<dyn TokenStore>> = match store.as_str() {
         "redis" => Some(Arc::new(RedisStore::from_env()?)),
         "file" => Some(Arc::new(FileStore::from_env()?)),
@@ -76,16 +78,20 @@ fn manager(arguments: &[String]) -> Result<Manager, Error> {
     };
     let provider = ProviderConfig::from_env(provider)?.build()?;
     let login = Login::new(provider, ReqwestTransport::new()?)
-        .with_policy(Policy::default().with_deadline(Duration::from_millis(number(deadline)?.unsigned_abs())))
-        .with_clock(OffClock(number(clock)?));
+        .with_policy(Policy::default().with_deadline(Duration::from_millis(parse_number(deadline)?.unsigned_abs())))
+        .with_clock(SkewedClock(parse_number(clock)?));
     Ok(match store {
         Some(store) => TokenManager::with_store(login, store),
         None => TokenManager::new(login),
     })
 }
 
-/// Asks, as a busy program does, until there is another token than the last.
-async fn next(tokens: &Manager, last: Option<&AccessToken>) -> Result<AccessToken, Error> {
+fn parse_number(text: &str) -> Result<i64, Error> {
+    text.parse().map_err(|_| Error::misconfigured("arguments", "must be numbers"))
+}
+
+/// Requests tokens repeatedly, as a busy program does, until the token differs from the last one.
+async fn next_token(tokens: &Manager, last: Option<&AccessToken>) -> Result<AccessToken, Error> {
     loop {
         let token = tokens.token().await?;
         if last.is_none_or(|last| last.expose() != token.expose()) {
@@ -95,7 +101,7 @@ async fn next(tokens: &Manager, last: Option<&AccessToken>) -> Result<AccessToke
     }
 }
 
-fn say(line: &str) {
+fn print_line(line: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{line}");
     let _ = stdout.flush();

@@ -1,4 +1,6 @@
-//! Logs in to the provider of the given name by its environment variables, for tests that must set those.
+//! Logs in to the provider named by the first argument, with settings from environment variables.
+//!
+//! A separate program, because tests cannot safely change the environment of the process that runs them.
 
 use auth_all::ProviderConfig;
 use auth_all::core::{ReqwestTransport, TokenSource};

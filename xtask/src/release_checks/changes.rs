@@ -1,4 +1,4 @@
-//! What a change touches.
+//! The files that a change touches.
 
 use std::env;
 use std::path::Path;
@@ -6,20 +6,24 @@ use std::process::Command;
 
 use crate::run::{Result, output};
 
-/// The files that differ from a base.
+/// The files that differ from a base commit.
 pub(crate) struct Changes {
-    /// What is compared with what, for people.
-    pub(crate) what: String,
+    /// A description of the comparison, for people.
+    pub(crate) description: String,
     files: Vec<String>,
 }
 
-/// Compares the working tree with `CI_BASE` if that names a commit; else with the place where this branch left
-/// `origin/main`; and on `main` itself, where that is the same commit, with the `main` of a day before its newest commit.
+/// Compares the working tree with a base commit:
+///
+/// 1. `CI_BASE`, if it is set.
+/// 2. The merge base with `origin/main`, unless that is `HEAD` itself.
+/// 3. The last commit that is at least a day older than `HEAD`.
+/// 4. The empty tree, if all commits are younger.
 pub(crate) fn since_base(root: &Path) -> Result<Changes> {
     let git = |arguments: &[&str]| output(Command::new("git").args(arguments).current_dir(root));
     let head = git(&["rev-parse", "HEAD"])?.trim().to_owned();
-    let given = env::var("CI_BASE").ok().filter(|base| !base.is_empty());
-    let (base, why) = match given {
+    let from_env = env::var("CI_BASE").ok().filter(|base| !base.is_empty());
+    let (base, source) = match from_env {
         Some(base) => (base, "CI_BASE"),
         None => match git(&["merge-base", "HEAD", "origin/main"]).map(|base| base.trim().to_owned()) {
             Ok(base) if base != head => (base, "origin/main"),
@@ -29,11 +33,11 @@ pub(crate) fn since_base(root: &Path) -> Result<Changes> {
     let listed = if base.is_empty() { git(&["ls-files"])? } else { git(&["diff", "--name-only", &base])? };
     let files: Vec<_> = listed.lines().map(str::to_owned).collect();
     let short: String = base.chars().take(9).collect();
-    let base = if short.is_empty() { "the beginning".to_owned() } else { format!("{short} ({why})") };
-    Ok(Changes { what: format!("{} files changed since {base}", files.len()), files })
+    let base = if short.is_empty() { "the first commit".to_owned() } else { format!("{short} ({source})") };
+    Ok(Changes { description: format!("{} files changed since {base}", files.len()), files })
 }
 
-/// The last commit that is a day older than the newest; empty if all are younger.
+/// Returns the last commit that is at least a day older than `HEAD`, or an empty string if all are younger.
 fn a_day_before(git: &impl Fn(&[&str]) -> Result<String>) -> Result<String> {
     let newest: u64 = git(&["show", "--no-patch", "--format=%ct", "HEAD"])?.trim().parse()?;
     let before = format!("--before={}", newest.saturating_sub(24 * 3600));
@@ -41,14 +45,14 @@ fn a_day_before(git: &impl Fn(&[&str]) -> Result<String>) -> Result<String> {
 }
 
 impl Changes {
-    /// The first changed file that one of the patterns covers.
+    /// Returns the first changed file that matches one of the patterns.
     pub(crate) fn first_match(&self, patterns: &[&str]) -> Option<&str> {
-        self.files.iter().map(String::as_str).find(|file| patterns.iter().any(|pattern| covers(pattern, file)))
+        self.files.iter().map(String::as_str).find(|file| patterns.iter().any(|pattern| matches(pattern, file)))
     }
 }
 
-/// Whether a pattern covers a path: `*` stands for one part of it, and a trailing `/` for everything below.
-fn covers(pattern: &str, path: &str) -> bool {
+/// Returns whether a pattern matches a path. `*` matches one part of the path, a trailing `/` everything below.
+fn matches(pattern: &str, path: &str) -> bool {
     let (mut parts, mut rest) = (path.split('/'), pattern.split('/'));
     loop {
         match (rest.next(), parts.next()) {
@@ -63,10 +67,10 @@ fn covers(pattern: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::covers;
+    use super::matches;
 
     #[test]
-    fn a_pattern_covers_a_file_or_a_folder() {
+    fn a_pattern_matches_a_file_or_a_folder() {
         for (pattern, path, expected) in [
             ("Cargo.toml", "Cargo.toml", true),
             ("Cargo.toml", "crates/a/Cargo.toml", false),
@@ -77,7 +81,7 @@ mod tests {
             ("api/", "api/b/a.txt", true),
             ("api/", "apis", false),
         ] {
-            assert_eq!(covers(pattern, path), expected, "{pattern} {path}");
+            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Other compilers and other versions than those of every day.
+//! Checks with other compilers, other versions of dependencies, and an interpreter.
 
 use std::fs;
 use std::path::Path;
@@ -9,29 +9,30 @@ use crate::run::{Result, cargo, output, run, succeeds};
 use crate::steps::Steps;
 use crate::tools::{has_compiler, has_component};
 
-/// The crates that lock files, which std does since Rust 1.89; the others need 1.88, for `time`.
-const LOCKING: [&str; 3] = ["auth-store-file", "auth-all", "auth-cli"];
+/// The crates that need Rust 1.89, for file locks in `std`. The others need 1.88, for the crate `time`.
+const FILE_LOCKING: [&str; 3] = ["auth-store-file", "auth-all", "auth-cli"];
 
-/// Each crate by its `rust-version`.
+/// Checks each crate with the compiler of its `rust-version`.
 pub(crate) fn lowest(root: &Path, steps: &mut Steps) -> Result<()> {
     if !(has_compiler("1.88.0") && has_compiler("1.89.0")) {
-        steps.leave_out("lowest-compilers: Rust 1.88.0 and 1.89.0 are not installed and cannot be");
+        steps.leave_out("lowest-compilers: Rust 1.88.0 or 1.89.0 is not installed, and rustup cannot install it");
         return Ok(());
     }
-    let others: Vec<_> = libraries(root)?.into_iter().filter(|library| !LOCKING.contains(&&**library)).collect();
-    let check = |compiler: &str, arguments: &[String]| {
-        let mut check = cargo(root, &[&format!("+{compiler}"), "check", "--quiet", "--locked"]);
-        run(check.args(arguments))
-    };
-    check("1.88.0", &[flags(&others), vec!["--all-features".into()]].concat())?;
-    check("1.88.0", &["-p".into(), "auth-all".into()])?;
-    check("1.89.0", &[flags(&LOCKING), vec!["--all-features".into()]].concat())
+    let others: Vec<_> = libraries(root)?.into_iter().filter(|library| !FILE_LOCKING.contains(&&**library)).collect();
+    check(root, "1.88.0", &[flags(&others), vec!["--all-features".into()]].concat())?;
+    check(root, "1.88.0", &["-p".into(), "auth-all".into()])?;
+    check(root, "1.89.0", &[flags(&FILE_LOCKING), vec!["--all-features".into()]].concat())
 }
 
-/// With the oldest versions of dependencies that the manifests allow.
+fn check(root: &Path, compiler: &str, arguments: &[String]) -> Result<()> {
+    let mut check = cargo(root, &[&format!("+{compiler}"), "check", "--quiet", "--locked"]);
+    run(check.args(arguments))
+}
+
+/// Checks the crates with the oldest dependencies that their manifests allow.
 pub(crate) fn lowest_versions(root: &Path, steps: &mut Steps) -> Result<()> {
     if !has_compiler("nightly") {
-        steps.leave_out("lowest-versions: there is no nightly compiler, which finds them");
+        steps.leave_out("lowest-versions: needs a nightly compiler, and rustup cannot install one");
         return Ok(());
     }
     let copy = tempfile::tempdir()?;
@@ -41,25 +42,22 @@ pub(crate) fn lowest_versions(root: &Path, steps: &mut Steps) -> Result<()> {
         fs::create_dir_all(to.parent().unwrap_or(copy.path()))?;
         fs::copy(root.join(file), to)?;
     }
-    let within = |arguments: &[&str]| {
-        let mut command = cargo(root, arguments);
-        command.current_dir(copy.path());
-        command
-    };
-    run(&mut within(&["+nightly", "update", "--quiet", "-Z", "direct-minimal-versions"]))?;
+    let mut update = cargo(root, &["+nightly", "update", "--quiet", "-Z", "direct-minimal-versions"]);
+    run(update.current_dir(copy.path()))?;
     let crates = [flags(&libraries(root)?), flags(&["auth-cli"])].concat();
-    run(within(&["check", "--quiet", "--all-features"]).args(crates))
+    run(cargo(root, &["check", "--quiet", "--all-features"]).args(crates).current_dir(copy.path()))
 }
 
-/// The manager and what it stands on, under an interpreter that sees every wrong access to memory: the quick tests,
-/// because a virtual hour of the others takes it minutes.
+/// Runs the quick tests of the manager under Miri, an interpreter that detects undefined behaviour.
+///
+/// The other tests would take minutes, because Miri needs that long for an hour of virtual time.
 pub(crate) fn miri(root: &Path, steps: &mut Steps) -> Result<()> {
     let has_miri = has_compiler("nightly")
         && has_component("nightly", "miri")
         && has_component("nightly", "rust-src")
         && succeeds(Command::new("cargo").args(["+nightly", "miri", "--version"]));
     if !has_miri {
-        steps.leave_out("miri: no nightly compiler has it (rustup component add --toolchain nightly miri rust-src)");
+        steps.leave_out("miri: not installed; install with: rustup component add --toolchain nightly miri rust-src");
         return Ok(());
     }
     let mut miri = cargo(root, &["+nightly", "miri", "test", "--quiet", "--locked", "-p", "auth-core"]);

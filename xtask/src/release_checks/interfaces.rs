@@ -1,4 +1,4 @@
-//! The public interfaces, and their documentation as docs.rs builds it.
+//! Checks the public interfaces, and their documentation as docs.rs builds it.
 
 use std::fs;
 use std::path::Path;
@@ -6,31 +6,31 @@ use std::path::Path;
 use super::packages::{flags, libraries};
 use crate::run::{Result, cargo, run, target_dir};
 use crate::steps::Steps;
-use crate::tools::{has_compiler, tool};
+use crate::tools::{has_compiler, install_tool};
 use crate::{api, release};
 
-/// What `api/` says, and what they have lost since the last releases.
+/// Checks that `api/` is up to date, and reports removals since the last releases.
 pub(crate) fn check(root: &Path, steps: &mut Steps) -> Result<()> {
     for library in libraries(root)? {
-        release::judge(root, &library, None)?;
+        release::check(root, &library, None)?;
     }
     if !has_compiler("nightly") {
-        steps.leave_out("interfaces: there is no nightly compiler, which lists them");
+        steps.leave_out("interfaces: needs a nightly compiler, and rustup cannot install one");
         return Ok(());
     }
-    tool("cargo-public-api", "0.52.0")?;
+    install_tool("cargo-public-api", "0.52.0")?;
     api::check(root)
 }
 
-/// With the marks of what is behind a feature.
+/// Builds the documentation as docs.rs does, and checks that items show the feature that they need.
 pub(crate) fn docs_rs(root: &Path, steps: &mut Steps) -> Result<()> {
     if !has_compiler("nightly") {
-        steps.leave_out("docs-rs: there is no nightly compiler, which docs.rs uses");
+        steps.leave_out("docs-rs: needs a nightly compiler, and rustup cannot install one");
         return Ok(());
     }
     let mut doc = cargo(root, &["+nightly", "doc", "--quiet", "--locked", "--no-deps", "--all-features"]);
     run(doc.args(flags(&libraries(root)?)).env("RUSTDOCFLAGS", "-D warnings --cfg docsrs"))?;
     let page = target_dir(root).join("doc/auth_core/struct.ReqwestTransport.html");
     let is_marked = fs::read_to_string(&page)?.contains("Available on");
-    if is_marked { Ok(()) } else { Err(format!("{} does not name its feature", page.display()).into()) }
+    if is_marked { Ok(()) } else { Err(format!("{} does not show the feature that it needs", page.display()).into()) }
 }

@@ -1,4 +1,4 @@
-//! Any provider, chosen by a config file: `cargo run --example by_config -- accounts.toml`.
+//! Reads accounts of any provider from a config file: `cargo run --example from_config -- accounts.toml`.
 //!
 //! ```toml
 //! [calls]
@@ -22,11 +22,11 @@ use auth_all::core::{ReqwestTransport, TokenSource};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = env::args().nth(1).ok_or("which config file?")?;
+    let path = env::args().nth(1).ok_or("usage: from_config FILE")?;
     let file = fs::read_to_string(&path)?;
-    // The error itself would quote the file, passwords and all.
-    let quiet = |error: toml::de::Error| format!("{path}: {}", error.message());
-    let accounts: BTreeMap<String, ProviderConfig> = toml::from_str(&file).map_err(quiet)?;
+    // The full error would quote the line of the file, which may hold a password. The message does not.
+    let without_quote = |error: toml::de::Error| format!("{path}: {}", error.message());
+    let accounts: BTreeMap<String, ProviderConfig> = toml::from_str(&file).map_err(without_quote)?;
     let transport = ReqwestTransport::new()?;
     for (name, config) in accounts {
         let tokens = config.into_manager(transport.clone())?;

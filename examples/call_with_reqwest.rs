@@ -1,4 +1,6 @@
-//! A reqwest client whose calls carry a token, and heal themselves once: `cargo run --example call_by_reqwest`.
+//! A reqwest client that adds the token to each call: `cargo run --example call_with_reqwest`.
+//!
+//! After a 401 response, it sends the request once more with a new token.
 
 use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
 use auth_all::zoqq::Zoqq;
@@ -12,17 +14,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let zoqq = zoqq.with_api_key(API_KEY).with_scope(SCOPE).build()?;
     let tokens = TokenManager::new(Login::new(zoqq, ReqwestTransport::new()?));
 
-    // The token, and Zoqq's `x-api-key` beside it, go to this origin alone.
+    // The token, and Zoqq's `x-api-key` with it, are sent only to this origin.
     let bearer = Bearer::new(tokens.clone(), [sandbox.origin()])?;
     let client = auth_middleware::reqwest::client(reqwest::Client::builder(), bearer)?;
 
-    let answer = client.get(sandbox.protected_url()).send().await?;
-    println!("{}, {:?}", answer.status(), Outcome::of(answer.extensions()));
+    let response = client.get(sandbox.protected_url()).send().await?;
+    println!("{}, {:?}", response.status(), Outcome::of(response.extensions()));
 
     if let Some(token) = tokens.cached() {
         sandbox.revoke(token.expose());
     }
-    let answer = client.get(sandbox.protected_url()).send().await?;
-    println!("after the token was revoked: {}, {:?}", answer.status(), Outcome::of(answer.extensions()));
+    let response = client.get(sandbox.protected_url()).send().await?;
+    println!("after the token was revoked: {}, {:?}", response.status(), Outcome::of(response.extensions()));
     Ok(())
 }

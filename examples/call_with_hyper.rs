@@ -1,4 +1,6 @@
-//! The same by tower, over hyper-util's client: `cargo run --example call_by_hyper`.
+//! A tower service over hyper-util's client that adds the token to each call: `cargo run --example call_with_hyper`.
+//!
+//! After a 401 response, it sends the request once more with a new token.
 
 use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
 use auth_all::zoqq::Zoqq;
@@ -21,20 +23,20 @@ async fn main() -> Result<(), BoxError> {
     let tokens = TokenManager::new(Login::new(zoqq, ReqwestTransport::new()?));
 
     let bearer = Bearer::new(tokens.clone(), [sandbox.origin()])?;
-    // Redirects are followed above the layer, so that the token is decided for each hop.
+    // The redirect layer is outside of the auth layer, so that each hop is checked before it gets the token.
     let mut client = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())
         .layer(AuthLayer::new(bearer))
         .service(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
 
     let request = Request::get(sandbox.protected_url()).body(Full::default())?;
-    let answer = client.ready().await?.call(request.clone()).await?;
-    println!("{}, {:?}", answer.status(), Outcome::of(answer.extensions()));
+    let response = client.ready().await?.call(request.clone()).await?;
+    println!("{}, {:?}", response.status(), Outcome::of(response.extensions()));
 
     if let Some(token) = tokens.cached() {
         sandbox.revoke(token.expose());
     }
-    let answer = client.ready().await?.call(request).await?;
-    println!("after the token was revoked: {}, {:?}", answer.status(), Outcome::of(answer.extensions()));
+    let response = client.ready().await?.call(request).await?;
+    println!("after the token was revoked: {}, {:?}", response.status(), Outcome::of(response.extensions()));
     Ok(())
 }
