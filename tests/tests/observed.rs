@@ -57,7 +57,7 @@ async fn o1_a_flight_logs_its_start_its_attempts_and_its_end() {
     let tokens = TokenManager::new(script.login());
     let token = tokens.token().await.unwrap();
     let logged = lines.take();
-    let span = r#"DEBUG flight{provider="test" reason="cold"}: auth_core::"#;
+    let span = r#"DEBUG flight{provider="test" reason="cold"}: auth::flight: "#;
     assert_eq!(logged.len(), 3, "{logged:#?}");
     assert!(logged.iter().all(|line| line.starts_with(span)), "{logged:#?}");
     assert!(logged[0].ends_with("flight started"));
