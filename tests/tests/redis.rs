@@ -27,7 +27,7 @@ fn name(digit: u8) -> EntryName {
 }
 
 fn change(access: Option<&str>, refresh: Option<&str>) -> EntryUpdate {
-    let mut change = EntryUpdate::lasting(TTL);
+    let mut change = EntryUpdate::new(TTL);
     change.access = access.map(Secret::from);
     change.refresh = refresh.map(Secret::from);
     change

@@ -25,7 +25,7 @@ fn name(digit: char) -> EntryName {
 }
 
 fn change(refresh: &str) -> EntryUpdate {
-    let mut change = EntryUpdate::lasting(TTL);
+    let mut change = EntryUpdate::new(TTL);
     change.access = Some("access".into());
     change.refresh = Some(refresh.into());
     change

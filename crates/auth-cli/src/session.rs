@@ -130,7 +130,7 @@ impl Session {
     /// Removes all that the cache has of this account.
     pub(crate) fn forget(&self, cache: &FileStore) -> Result<()> {
         if let Some(identity) = self.provider.identity() {
-            let removed = cache.remove(&cache.sealing().name(self.provider.name(), &identity));
+            let removed = cache.remove(&cache.sealing().entry_name(self.provider.name(), &identity));
             removed.map_err(|error| Failure::other(with_causes(&error)))?;
         }
         Ok(())

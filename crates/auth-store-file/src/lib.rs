@@ -96,7 +96,7 @@ impl FileStore {
     ///
     /// # fn example(store: auth_store_file::FileStore, provider: impl Provider) -> Result<(), auth_core::Error> {
     /// if let Some(identity) = provider.identity() {
-    ///     store.remove(&store.sealing().name(provider.name(), &identity))?;
+    ///     store.remove(&store.sealing().entry_name(provider.name(), &identity))?;
     /// }
     /// # Ok(())
     /// # }

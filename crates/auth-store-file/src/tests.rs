@@ -47,7 +47,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 fn change(access: Option<&str>, refresh: Option<&str>) -> EntryUpdate {
-    let mut change = EntryUpdate::lasting(TTL);
+    let mut change = EntryUpdate::new(TTL);
     change.access = access.map(Secret::from);
     change.refresh = refresh.map(Secret::from);
     change
@@ -207,7 +207,7 @@ async fn entries_that_are_over_are_removed_once_an_hour() {
     let known = store.load(&name).await.unwrap().revision;
     let over = EntryName::parse(&"0".repeat(32)).unwrap();
     let lease = granted(&store, &over, LeaseNumber(0)).await;
-    store.save(&over, lease, EntryUpdate::lasting(Duration::ZERO)).await.unwrap();
+    store.save(&over, lease, EntryUpdate::new(Duration::ZERO)).await.unwrap();
     std::thread::sleep(Duration::from_millis(5));
     let lock = File::options().write(true).open(Path::new(&dir).join("lock")).unwrap();
     lock.set_modified(SystemTime::now() - Duration::from_secs(3601)).unwrap();
@@ -368,5 +368,5 @@ async fn an_absurd_life_is_cut() {
     let (_home, dir) = place();
     let (name, store) = (name(&dir).await, open(&dir));
     let lease = granted(&store, &name, store.load(&name).await.unwrap().revision).await;
-    assert!(store.save(&name, lease, EntryUpdate::lasting(Duration::from_secs(u64::MAX))).await.unwrap());
+    assert!(store.save(&name, lease, EntryUpdate::new(Duration::from_secs(u64::MAX))).await.unwrap());
 }

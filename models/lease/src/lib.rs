@@ -167,7 +167,7 @@ impl State {
 
     fn save(&mut self, lease: u64, token: Number) -> bool {
         let text = || Some(Secret::from(token.to_string()));
-        let mut change = EntryUpdate::lasting(Duration::ZERO);
+        let mut change = EntryUpdate::new(Duration::ZERO);
         change.access = text();
         change.refresh = text();
         let is_saved = self.entry.with(|record| record.save(LeaseNumber(lease), change));

@@ -12,7 +12,7 @@ async fn p3_a_lease_outlives_the_flight_and_is_its_owners_alone() {
     assert_eq!(lease_time(seconds(30), Duration::from_millis(50)), Duration::from_millis(37_700));
     let store = MemoryStore::new();
     let login = Script::default().login();
-    let name = store.sealing().name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
+    let name = store.sealing().entry_name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
     let lease = || async { store.lease(&name, LeaseNumber(0), seconds(40)).await.unwrap().0 };
     let LeaseOutcome::Granted(first) = lease().await else { panic!("free") };
     assert!(matches!(lease().await, LeaseOutcome::Held(_)));
@@ -74,7 +74,7 @@ impl crate::transport::Transport for Broken {
 async fn p5_a_slow_writer_never_replaces_a_newer_token() {
     let (script, store) = (Script::new([ScriptedResponse::token("new", 1000)]), MemoryStore::new());
     let login = script.login();
-    let name = store.sealing().name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
+    let name = store.sealing().entry_name("test", &crate::provider::Provider::identity(login.provider()).unwrap());
     let LeaseOutcome::Granted(slow) = store.lease(&name, LeaseNumber(0), seconds(1)).await.unwrap().0 else {
         panic!("free")
     };
