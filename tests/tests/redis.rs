@@ -153,7 +153,7 @@ async fn p6_every_key_has_an_end_and_names_nobody() {
     for key in keys {
         let ttl: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
         assert!(ttl > 0, "{key} has no end");
-        assert!(key.starts_with("auth:{") && !key.contains("sentinel"), "{key}");
+        assert!(key.starts_with("auth:v2:{") && !key.contains("sentinel"), "{key}");
         let kind: String = redis::cmd("TYPE").arg(&key).query_async(&mut connection).await.unwrap();
         if kind == "hash" {
             let fields: Vec<String> = redis::cmd("HGETALL").arg(&key).query_async(&mut connection).await.unwrap();
@@ -166,7 +166,7 @@ async fn p6_every_key_has_an_end_and_names_nobody() {
 async fn p4_garbage_in_the_place_of_an_entry_is_a_miss_and_is_mended() {
     let Some(server) = RedisServer::start() else { return };
     let (store, name) = (store(&server), name(1));
-    let key = format!("auth:{{{}}}", name.as_str());
+    let key = format!("auth:v2:{{{}}}", name.as_str());
     let lease_key = format!("{key}:lease");
     let garbage: [&[&[&str]]; 9] = [
         &[&["SET", &key, "garbage"]],
