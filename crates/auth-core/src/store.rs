@@ -1,20 +1,22 @@
 //! Tokens that several processes share: the trait for stores, the sealing of their entries, and the rules of the lease.
 //!
 //! Pass a [`TokenStore`] to [`TokenManager::with_store`](crate::TokenManager::with_store). Use `auth-store-redis` for a
-//! fleet, `auth-store-file` for the processes of one user, or a store that you write yourself with the help of this page.
+//! fleet, `auth-store-file` for the processes of one user, or a store that you write yourself with the help of this
+//! page.
 //!
 //! # What callers can rely on
 //!
 //! - A fresh token in memory is returned without a call to the store.
 //! - Only the process that holds the lease logs in. It saves the new token before any caller gets it.
 //! - While the old token is usable, no caller waits for the store or for another process.
-//! - If the store does not respond within its [timeout](TokenStore::timeout), that login continues without it. Callers see
-//!   no error from the store, and the next login tries the store again.
+//! - If the store does not respond within its [timeout](TokenStore::timeout), that login continues without it. Callers
+//!   see no error from the store, and the next login tries the store again.
 //! - Failures are shared too: a wrong password in a hundred processes is tried as rarely as in one process.
 //!
 //! # What an entry holds
 //!
-//! There is one entry for each set of credentials. [`Sealing::entry_name`] derives its [`EntryName`] from the login request.
+//! There is one entry for each set of credentials. [`Sealing::entry_name`] derives its [`EntryName`] from the login
+//! request.
 //!
 //! | part | meaning |
 //! |---|---|
@@ -32,37 +34,38 @@
 //! # The calls of a login
 //!
 //! 1. [`lease`](TokenStore::lease) with the last revision that this process has seen. The store checks, in this order:
-//!    - The entry has another revision: it returns [`Changed`](LeaseOutcome::Changed) and the entry. If the entry has a usable
-//!      token, or a failure whose cooldown is not over, the process uses that and is done. Otherwise it calls `lease` again.
-//!    - Another process holds the lease: it returns [`Held`](LeaseOutcome::Held). The process calls `lease` again after 10
-//!      to 20 ms, later after 125 to 250 ms.
+//!    - The entry has another revision: it returns [`Changed`](LeaseOutcome::Changed) and the entry. If the entry has a
+//!      usable token, or a failure whose cooldown is not over, the process uses that and is done. Otherwise it calls
+//!      `lease` again.
+//!    - Another process holds the lease: it returns [`Held`](LeaseOutcome::Held). The process calls `lease` again after
+//!      10 to 20 ms, later after 125 to 250 ms.
 //!    - Otherwise it returns [`Granted`](LeaseOutcome::Granted) with a new [`LeaseNumber`].
-//! 2. [`claim_refresh`](TokenStore::claim_refresh), if the entry has a refresh token. This removes the token from the entry,
-//!    so no other process can use it. If this process dies now, the next one logs in with the credentials.
+//! 2. [`claim_refresh`](TokenStore::claim_refresh), if the entry has a refresh token. This removes the token from the
+//!    entry, so no other process can use it. If this process dies now, the next one logs in with the credentials.
 //! 3. The login or the refresh itself.
 //! 4. [`save`](TokenStore::save) with the new token, or with the failure. This ends the lease.
-//! 5. [`release`](TokenStore::release), if the login saved nothing. It is repeated every 250 ms until it succeeds or the lease
-//!    expires.
+//! 5. [`release`](TokenStore::release), if the login saved nothing. It is repeated every 250 ms until it succeeds or
+//!    the lease expires.
 //!
-//! [`forget`](TokenStore::forget) removes an access token that a server rejected. [`load`](TokenStore::load) reads the entry
-//! without a lease.
+//! [`forget`](TokenStore::forget) removes an access token that a server rejected. [`load`](TokenStore::load) reads the
+//! entry without a lease.
 //!
 //! # What keeps it safe
 //!
-//! - Each lease of an entry has a higher number than all leases before it (a fencing token). [`save`](TokenStore::save) and
-//!   [`claim_refresh`](TokenStore::claim_refresh) under an older number do nothing. So a process that was stopped in its login
-//!   cannot overwrite a newer token or take a refresh token that is not its own.
+//! - Each lease of an entry has a higher number than all leases before it (a fencing token). [`save`](TokenStore::save)
+//!   and [`claim_refresh`](TokenStore::claim_refresh) under an older number do nothing. So a process that was stopped
+//!   in its login cannot overwrite a newer token or take a refresh token that is not its own.
 //! - The lease only saves logins. Safety never depends on when it expires. It lasts 1.25 times the login's
 //!   [deadline](crate::Policy::with_deadline) plus four times the store's timeout, so it normally outlives the login.
-//! - All times are measured by the store's clock, because the clocks of the processes may differ.
-//! - A response may be lost, and a call may be carried out after the manager has stopped waiting for it. The manager then
-//!   treats the refresh token as belonging to the store, and releases a lease that was granted too late.
+//! - All times in an entry are by the store's clock, because the clocks of the processes may differ.
+//! - A response may be lost, and a call may be carried out after the manager has stopped waiting for it. The manager
+//!   then treats the refresh token as belonging to the store, and releases a lease that was granted too late.
 //!
 //! # Writing a store
 //!
 //! This store keeps its entries in memory. A real one also removes an entry some time after its
-//! [`ttl`](EntryUpdate::ttl). It must keep the lease number at least as long as the lease lasts: without it, a save under an
-//! older lease would be accepted.
+//! [`ttl`](EntryUpdate::ttl). It must keep the lease number at least as long as the lease lasts: without it, a save
+//! under an older lease would be accepted.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -183,14 +186,14 @@ pub const FORMAT_VERSION: u32 = 2;
 
 /// Shares one token between processes.
 ///
-/// [`TokenManager::with_store`](crate::TokenManager::with_store) calls it before and after each login; the
-/// [module page](self) describes in which order, and has a complete store as an example. [`Record`] defines what each call
-/// does to an entry. Each call must be atomic: no process may see half of it.
+/// [`TokenManager::with_store`](crate::TokenManager::with_store) calls it before and after each login; the [module
+/// page](self) describes in which order, and has a complete store as an example. [`Record`] defines what each call does
+/// to an entry. Each call must be atomic: no process may see half of it.
 ///
 /// # Cancel safety
-/// The manager runs each call as a task and waits for it for [`timeout`](Self::timeout). After that it continues without the
-/// result, but the task still runs to its end. If the runtime shuts down, a call may be dropped at any await point; its
-/// effect must then be all or nothing.
+/// The manager runs each call as a task and waits for it for [`timeout`](Self::timeout). After that it continues
+/// without the result, but the task still runs to its end. If the runtime shuts down, a call may be dropped at any
+/// await point; its effect must then be all or nothing.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// Returns the kind of store, in lower case, for events and metrics: `redis`, for example.
@@ -212,9 +215,9 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Requests the lease of an entry for the time `ttl`.
     ///
-    /// `known` is the last [revision](Snapshot::revision) that the caller has seen, or 0. If the entry has another revision,
-    /// returns [`LeaseOutcome::Changed`] with the entry in the snapshot, and grants nothing. The snapshot of the other outcomes
-    /// has neither access token nor cooldown, because the caller already knows them.
+    /// `known` is the last [revision](Snapshot::revision) that the caller has seen, or 0. If the entry has another
+    /// revision, returns [`LeaseOutcome::Changed`] with the entry in the snapshot, and grants nothing. The snapshot of
+    /// the other outcomes has neither access token nor cooldown, because the caller already knows them.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -227,8 +230,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Removes the refresh token from an entry and returns it to the holder of the lease.
     ///
-    /// Returns `None` if there is no refresh token, if a newer lease has been granted, or if something was already saved under
-    /// `lease`.
+    /// Returns `None` if there is no refresh token, if a newer lease has been granted, or if something was already
+    /// saved under `lease`.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -305,8 +308,8 @@ impl fmt::Debug for EntryName {
 
 /// Identifies a lease of an entry, and the change that was saved under it (a fencing token).
 ///
-/// Each number of an entry is higher than all numbers before it; 0 means none. [`Record`] uses the microseconds since 1970
-/// by the store's clock, or the last number plus one if that is higher.
+/// Each number of an entry is higher than all numbers before it; 0 means none. [`Record`] uses the microseconds since
+/// 1970 by the store's clock, or the last number plus one if that is higher.
 ///
 /// ```
 /// use auth_core::store::LeaseNumber;
@@ -364,8 +367,8 @@ pub struct Snapshot {
 
 /// The change that a login makes to an entry.
 ///
-/// The three texts are made by auth-core, up to some thousand bytes each. In a sealed store they consist of letters, digits,
-/// `:`, `-` and `_`, which need no escape in JSON. In an unsealed store each is a JSON object on one line.
+/// The three texts are made by auth-core, up to some thousand bytes each. In a sealed store they consist of letters,
+/// digits, `:`, `-` and `_`, which need no escape in JSON. In an unsealed store each is a JSON object on one line.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EntryUpdate {

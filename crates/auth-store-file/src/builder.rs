@@ -80,15 +80,16 @@ impl Builder {
     /// Checks the settings, and creates the directory if it is missing.
     ///
     /// ```no_run
-    /// use auth_store_file::FileStore;
-    ///
-    /// let error = FileStore::builder().build().unwrap_err();
-    /// assert_eq!(error.setting(), Some("dir"));
+    /// let builder = auth_store_file::FileStore::builder().with_dir("/home/me/.cache/auth");
+    /// match builder.build() {
+    ///     Ok(store) => println!("tokens are kept in {}", store.dir().display()),
+    ///     Err(error) => eprintln!("{error}; look at {:?}", error.setting()),
+    /// }
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured), naming the setting that is missing or wrong: for example a
-    /// directory that other users can read.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured), naming the setting that is missing or wrong: for example
+    /// a directory that other users can read.
     pub fn build(self) -> Result<FileStore, Error> {
         let mut required = INFO.required();
         let dir = self.dir.unwrap_or_default();

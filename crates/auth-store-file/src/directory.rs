@@ -16,8 +16,8 @@ use crate::entry::Entry;
 /// An entry is a few thousand bytes. A larger file is not an entry.
 const MAX_FILE_SIZE: u64 = 1024 * 1024;
 
-/// Work under the lock takes about a millisecond, and waiting processes get it in turn. If the lock is not free after this
-/// time, its holder was probably stopped.
+/// Work under the lock takes about a millisecond, and waiting processes get it in turn. If the lock is not free after
+/// this time, its holder was probably stopped.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A time in a file that is further ahead than this was written while the clock was wrong.
@@ -101,7 +101,8 @@ impl Directory {
         written.and(Ok(removed?))
     }
 
-    /// Opens a file of this directory. Refuses symbolic links, special files, and files to which other users have access.
+    /// Opens a file of this directory. Refuses symbolic links, special files, and files to which other users have
+    /// access.
     fn open(&self, name: &str, options: &mut OpenOptions) -> Result<File, DirectoryError> {
         #[cfg(unix)]
         {
@@ -122,8 +123,8 @@ impl Directory {
 
 /// Waits for the lock in the kernel's queue, which serves processes in turn.
 ///
-/// The wait cannot be interrupted, so it happens on another thread. After a timeout, that thread keeps waiting; when it gets
-/// the lock at last, nobody receives the file, and closing it releases the lock at once.
+/// The wait cannot be interrupted, so it happens on another thread. After a timeout, that thread keeps waiting; when it
+/// gets the lock at last, nobody receives the file, and closing it releases the lock at once.
 fn wait_for_lock(lock: File) -> Result<File, DirectoryError> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -169,8 +170,8 @@ impl LockedDirectory<'_> {
         Ok(())
     }
 
-    /// Locks an entry's lease until the returned file is closed. Returns `None` if another process holds it and it has not
-    /// expired.
+    /// Locks an entry's lease until the returned file is closed. Returns `None` if another process holds it and it has
+    /// not expired.
     pub(crate) fn try_lease(&self, name: &EntryName, now: SystemTime) -> Result<Option<File>, DirectoryError> {
         let file = self.open_lease(name)?;
         match file.try_lock() {
@@ -182,8 +183,8 @@ impl LockedDirectory<'_> {
         if note.until > now && note.until < now + 2 * MAX_CLOCK_ERROR {
             return Ok(None);
         }
-        // The holder was stopped (Ctrl-Z) and its lease has expired. It keeps its lock, but on the removed file: the new file
-        // under this name can be locked. `Shared::holds` keeps it from saving when it continues.
+        // The holder was stopped (Ctrl-Z) and its lease has expired. It keeps its lock, but on the removed file: the
+        // new file under this name can be locked. `Shared::holds` keeps it from saving when it continues.
         remove_file(&self.directory.0.join(lease_file(name)))?;
         let mut file = self.open_lease(name)?;
         file.try_lock().map_err(|_| DirectoryError::LockTimeout)?;

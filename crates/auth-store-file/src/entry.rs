@@ -17,7 +17,8 @@ pub(crate) struct Entry {
 
 /// A part is a JSON object in an unsealed store, and a JSON string in a sealed one.
 ///
-/// Both are read and written as raw JSON. To unescape a string, the parser would copy it into a buffer that is not wiped.
+/// Both are read and written as raw JSON. To unescape a string, the parser would copy it into a buffer that is not
+/// wiped.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {

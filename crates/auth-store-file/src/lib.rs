@@ -54,7 +54,8 @@ impl FileStore {
         Builder::default()
     }
 
-    /// Opens a store with settings from the environment: `AUTH_CACHE_DIR`, and the others of the [table](crate#settings).
+    /// Opens a store with settings from the environment: `AUTH_CACHE_DIR`, and the others of the
+    /// [table](crate#settings).
     ///
     /// ```no_run
     /// let store = auth_store_file::FileStore::from_env()?;
@@ -104,8 +105,8 @@ impl FileStore {
 
     /// Checks that an entry can be written now: writes a file and removes it.
     ///
-    /// A manager continues without a store that fails, and then its tokens are not remembered. If your program depends on the
-    /// store, call this before the login. Blocks the thread while it writes.
+    /// A manager continues without a store that fails, and then its tokens are not remembered. If your program depends
+    /// on the store, call this before the login. Blocks the thread while it writes.
     ///
     /// ```no_run
     /// # fn example(store: auth_store_file::FileStore) -> Result<(), auth_core::Error> {
@@ -142,11 +143,11 @@ impl FileStore {
     }
 
     /// Runs `work` on an entry while no other process can use the directory.
-    async fn with_entry<R: Send + 'static>(
-        &self,
-        name: &EntryName,
-        work: impl FnOnce(&Shared, &LockedDirectory<'_>, Entry, SystemTime) -> Result<R, DirectoryError> + Send + 'static,
-    ) -> Result<R, Error> {
+    async fn with_entry<R, W>(&self, name: &EntryName, work: W) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        W: FnOnce(&Shared, &LockedDirectory<'_>, Entry, SystemTime) -> Result<R, DirectoryError> + Send + 'static,
+    {
         let (shared, name) = (self.0.clone(), name.clone());
         run_blocking(move || {
             let directory = shared.directory.lock()?;
@@ -173,8 +174,8 @@ impl Shared {
 
     /// Returns whether this process still holds a lease.
     ///
-    /// Its file may still be locked here although the lease has expired and another process took it over: this process was
-    /// stopped during its login. The number in the lease file decides.
+    /// Its file may still be locked here although the lease has expired and another process took it over: this process
+    /// was stopped during its login. The number in the lease file decides.
     fn holds(
         &self,
         directory: &LockedDirectory<'_>,
@@ -231,8 +232,8 @@ impl TokenStore for FileStore {
                 Some(_) => None,
                 None => Some(last.until.duration_since(now).unwrap_or_default()),
             };
-            // The holder of the last lease may have died before its save. Then its number is only in the lease file, and the
-            // next number must still be higher.
+            // The holder of the last lease may have died before its save. Then its number is only in the lease file,
+            // and the next number must still be higher.
             entry.record.lease_number = entry.record.lease_number.max(last.lease_number);
             let (outcome, snapshot) = entry.record.lease(known, now, held);
             if let (LeaseOutcome::Granted(lease_number), Some(mut lock)) = (outcome, lock) {

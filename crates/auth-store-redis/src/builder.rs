@@ -184,8 +184,9 @@ impl Builder {
 
     /// Stores tokens as plain text.
     ///
-    /// Anyone who can read Redis, its dumps, its replicas or its traffic then has the access and refresh tokens, and can test
-    /// guessed passwords against the names of the keys. Anyone who can write to Redis can replace your tokens with others.
+    /// Anyone who can read Redis, its dumps, its replicas or its traffic then has the access and refresh tokens, and
+    /// can test guessed passwords against the names of the keys. Anyone who can write to Redis can replace your tokens
+    /// with others.
     ///
     /// ```
     /// use auth_store_redis::RedisStore;
@@ -223,8 +224,8 @@ impl Builder {
         let client = self.client(info)?;
         let timeout = self.timeout()?;
         let prefix = self.prefix.unwrap_or_else(|| PREFIX.to_owned());
-        // A cluster chooses the node by the text in the first braces of a key. Braces in the prefix would move all entries to
-        // one node.
+        // A cluster chooses the node by the text in the first braces of a key. Braces in the prefix would move all
+        // entries to one node.
         if prefix.contains(['{', '}']) {
             return Err(INFO.invalid_setting("prefix", "must contain no braces"));
         }
@@ -236,7 +237,8 @@ impl Builder {
             (Some(keys), false) => Ok(Sealing::with_keys(keys)),
             (None, true) => Ok(Sealing::plain()),
             (None, false) => {
-                let problem = "is missing: set `keys` or `keys_file`, or call `dangerously_unsealed` to store tokens as plain text";
+                let problem = "is missing: set `keys` or `keys_file`, or call `dangerously_unsealed` to store tokens as \
+                               plain text";
                 Err(INFO.invalid_setting("keys", problem))
             }
             (Some(_), true) => {

@@ -7,7 +7,8 @@ use redis::aio::MultiplexedConnection;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, ConnectionInfo, Pipeline, RedisFuture, RedisResult, Value};
 
-/// How long connecting or a reply may take before the connection is closed. This is also the longest timeout of a store.
+/// How long connecting or a reply may take before the connection is closed. This is also the longest timeout of a
+/// store.
 pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) enum RedisClient {

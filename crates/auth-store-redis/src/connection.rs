@@ -16,8 +16,8 @@ pub(crate) struct SharedConnection {
 #[derive(Default)]
 struct Current {
     connection: Option<RedisConnection>,
-    /// Counts the connections. A call that failed on an old connection must not drop the new one that another call has made
-    /// since.
+    /// Counts the connections. A call that failed on an old connection must not drop the new one that another call has
+    /// made since.
     generation: u64,
 }
 
@@ -50,8 +50,8 @@ impl SharedConnection {
 
     async fn call_with_retry<'a, R>(&self, send: impl Fn(RedisConnection) -> RedisFuture<'a, R>) -> Result<R, Error> {
         match self.call(&send).await {
-            // An idle connection may have been closed by a firewall or a restart. If a new one is lost at once, the server
-            // itself fails, and a second attempt would only cost time.
+            // An idle connection may have been closed by a firewall or a restart. If a new one is lost at once, the
+            // server itself fails, and a second attempt would only cost time.
             Err((error, is_new)) if !is_new && is_lost(&error) => {
                 self.call(&send).await.map_err(|(error, _)| unavailable(&error))
             }

@@ -58,7 +58,8 @@ impl RedisStore {
 
     /// Creates a store with settings from the environment.
     ///
-    /// Reads `AUTH_REDIS_URL`, `AUTH_REDIS_KEYS` or `AUTH_REDIS_KEYS_FILE`, and the others of the [table](crate#settings).
+    /// Reads `AUTH_REDIS_URL`, `AUTH_REDIS_KEYS` or `AUTH_REDIS_KEYS_FILE`, and the others of the
+    /// [table](crate#settings).
     ///
     /// ```no_run
     /// let store = auth_store_redis::RedisStore::from_env()?;
@@ -85,8 +86,8 @@ impl RedisStore {
 
     /// Returns the time by Redis's clock, in microseconds, after which a lease requested now must not be granted.
     ///
-    /// If Redis hangs, requests wait in its queue. When it continues, their callers may have stopped waiting or died. Without
-    /// the deadline it would grant them leases that nobody uses, and others would wait for these to expire.
+    /// If Redis hangs, requests wait in its queue. When it continues, their callers may have stopped waiting or died.
+    /// Without the deadline it would grant them leases that nobody uses, and others would wait for these to expire.
     async fn deadline(&self) -> Result<u64, Error> {
         let known = *self.server_time.lock().unwrap_or_else(PoisonError::into_inner);
         let (server_time, elapsed) = match known {
@@ -129,8 +130,8 @@ impl TokenStore for RedisStore {
         known: LeaseNumber,
         ttl: Duration,
     ) -> Result<(LeaseOutcome, Snapshot), Error> {
-        // The script may run twice if its first reply is lost. The id lets it recognise the second run, which then returns the
-        // lease of the first. Without it, the caller would wait for a lease that it holds itself.
+        // The script may run twice if its first reply is lost. The id lets it recognise the second run, which then
+        // returns the lease of the first. Without it, the caller would wait for a lease that it holds itself.
         let request_id = fastrand::u64(..);
         for _ in 0..MAX_LATE_REQUESTS {
             let deadline = self.deadline().await?;
@@ -157,9 +158,10 @@ impl TokenStore for RedisStore {
         for part in [&update.access, &update.refresh, &update.cooldown] {
             script.arg(part.as_ref().map_or("", Secret::expose));
         }
-        // At most once. If the first run succeeded and only its reply was lost, another process may hold the next lease and
-        // have claimed the refresh token. A second run would then return `false`: this process would believe that its refresh
-        // token was never stored and keep it, so two processes would use the same one. An error means "unknown" instead.
+        // At most once. If the first run succeeded and only its reply was lost, another process may hold the next lease
+        // and have claimed the refresh token. A second run would then return `false`: this process would believe that
+        // its refresh token was never stored and keep it, so two processes would use the same one. An error means
+        // "unknown" instead.
         self.connection.run_once(&script).await
     }
 

@@ -29,9 +29,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// - Every key opens entries.
 /// - The key with the lowest number derives the names of entries.
 ///
-/// To change the key of a fleet, roll out three settings one after the other: from `1` to `1,2`, then `2,1`, then `2`. A new
-/// key must have a higher number than the old one. No entry becomes unreadable on the way. After the last step the names
-/// change, so each set of credentials logs in once more.
+/// To change the key of a fleet, roll out three settings one after the other: from `1` to `1,2`, then `2,1`, then `2`.
+/// A new key must have a higher number than the old one. No entry becomes unreadable on the way. After the last step
+/// the names change, so each set of credentials logs in once more.
 pub struct SealingKeys(
     /// Never empty.
     Vec<Key>,
@@ -46,7 +46,8 @@ pub(super) struct Key {
 impl SealingKeys {
     /// Parses keys such as `2:BASE64,1:BASE64`, separated by commas or white space.
     ///
-    /// Each key is 32 random bytes in base64, as printed by `openssl rand -base64 32`. A key without a number has number 1.
+    /// Each key is 32 random bytes in base64, as printed by `openssl rand -base64 32`. A key without a number has
+    /// number 1.
     ///
     /// ```
     /// use auth_core::store::{Sealing, SealingKeys};
@@ -86,8 +87,8 @@ impl SealingKeys {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting, if both are set, if the file cannot be read, or if
-    /// the keys are not as [`parse`](Self::parse) expects them.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting, if both are set, if the file cannot be
+    /// read, or if the keys are not as [`parse`](Self::parse) expects them.
     pub fn from_settings(
         info: ProviderInfo,
         keys: Option<&Secret>,

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use super::{EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot};
 use crate::secret::Secret;
 
-/// A number more than this many microseconds ahead of the clock was never granted: it comes from a clock that was wrong.
+/// A number more than this many microseconds ahead of the clock was never granted: it comes from a clock that was
+/// wrong.
 const MAX_CLOCK_ERROR: u64 = 24 * 3600 * 1_000_000;
 
 /// One entry, without its lease and its expiry, and what each call of a [`TokenStore`](super::TokenStore) does to it.

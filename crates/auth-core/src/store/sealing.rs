@@ -26,8 +26,8 @@ pub struct Sealing(Option<Arc<SealingKeys>>);
 impl Sealing {
     /// Seals entries with AES-256-GCM.
     ///
-    /// Without the keys, nobody can read the tokens in the store. An entry that was changed, moved to another name or written
-    /// without the keys is ignored.
+    /// Without the keys, nobody can read the tokens in the store. An entry that was changed, moved to another name or
+    /// written without the keys is ignored.
     ///
     /// ```
     /// use auth_core::store::{Sealing, SealingKeys};
@@ -43,7 +43,8 @@ impl Sealing {
 
     /// Stores entries as plain text. Use it only for files that nobody but their owner can read.
     ///
-    /// Anyone who can read the store has the tokens. Anyone who sees an entry's name can test guessed passwords against it.
+    /// Anyone who can read the store has the tokens. Anyone who sees an entry's name can test guessed passwords against
+    /// it.
     ///
     /// ```
     /// let sealing = auth_core::store::Sealing::plain();
@@ -53,7 +54,8 @@ impl Sealing {
         Self(None)
     }
 
-    /// Returns the name of the entry for a provider's [name](crate::Provider::name) and [identity](crate::Provider::identity).
+    /// Returns the name of the entry for a provider's [name](crate::Provider::name) and
+    /// [identity](crate::Provider::identity).
     ///
     /// ```
     /// use auth_core::Provider;
@@ -125,7 +127,8 @@ fn add_part(hash: &mut hmac::Context, part: &[u8]) {
     hash.update(part);
 }
 
-/// Returns the additional authenticated data: a sealed text opens only with this version and key, in this entry and part.
+/// Returns the additional authenticated data: a sealed text opens only with this version and key, in this entry and
+/// part.
 fn aad(key: &Key, name: &EntryName, part: &str) -> Aad<Vec<u8>> {
     Aad::from(format!("{SEALED_VERSION}:{}:{}:{part}", key.number, name.as_str()).into_bytes())
 }

@@ -1,6 +1,6 @@
 -- Updates the entry and ends the lease.
 --
--- ARGV: 1 the lease number, 2 the lifetime of the entry in ms, 3 the access token or '' to keep the old one,
+-- ARGV: 1 the lease number, 2 the lifetime of the entry in milliseconds, 3 the access token or '' to keep the old one,
 --       4 the refresh token or '' to remove it, 5 the last failure or '' to remove it.
 -- Reply: 1 if saved, 0 if a newer lease has been granted.
 
