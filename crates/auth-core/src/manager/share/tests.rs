@@ -208,7 +208,7 @@ async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
         bytes[last] = if bytes[last] == b'A' { b'B' } else { b'A' };
         crate::secret::Secret::from(String::from_utf8(bytes).unwrap())
     };
-    let later = |text: &crate::secret::Secret| format!("2{}", &text.expose()[1..]).into();
+    let later = |text: &crate::secret::Secret| format!("3{}", &text.expose()[1..]).into();
     type Tampering = Box<dyn Fn(&crate::secret::Secret) -> crate::secret::Secret>;
     let changes: Vec<(&str, Tampering)> = vec![
         ("a flipped bit", Box::new(flip)),
@@ -216,7 +216,7 @@ async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
         ("unsealed", Box::new(|_| r#"0:{"token":"evil"}"#.into())),
         ("garbage", Box::new(|_| "garbage".into())),
         ("nothing", Box::new(|_| "".into())),
-        ("an unknown key", Box::new(|text| text.expose().replacen("1:1:", "1:9:", 1).into())),
+        ("an unknown key", Box::new(|text| text.expose().replacen("2:1:", "2:9:", 1).into())),
     ];
     for (what, change) in changes {
         let (script, store) = (
