@@ -101,8 +101,9 @@ impl Directory {
         written.and(Ok(removed?))
     }
 
-    /// Opens a file of this directory. Refuses symbolic links, special files, and files to which other users have
-    /// access.
+    /// Opens a file of this directory.
+    ///
+    /// Refuses symbolic links, special files, and files to which other users have access.
     fn open(&self, name: &str, options: &mut OpenOptions) -> Result<File, DirectoryError> {
         #[cfg(unix)]
         {
@@ -170,8 +171,9 @@ impl LockedDirectory<'_> {
         Ok(())
     }
 
-    /// Locks an entry's lease until the returned file is closed. Returns `None` if another process holds it and it has
-    /// not expired.
+    /// Locks an entry's lease until the returned file is closed.
+    ///
+    /// Returns `None` if another process holds the lease and it has not expired.
     pub(crate) fn try_lease(&self, name: &EntryName, now: SystemTime) -> Result<Option<File>, DirectoryError> {
         let file = self.open_lease(name)?;
         match file.try_lock() {

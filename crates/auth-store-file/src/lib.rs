@@ -54,8 +54,9 @@ impl FileStore {
         Builder::default()
     }
 
-    /// Opens a store with settings from the environment: `AUTH_CACHE_DIR`, and the others of the
-    /// [table](crate#settings).
+    /// Opens a store with settings from the environment.
+    ///
+    /// Reads `AUTH_CACHE_DIR` and the other variables of the [table](crate#settings).
     ///
     /// ```no_run
     /// let store = auth_store_file::FileStore::from_env()?;

@@ -58,7 +58,7 @@ impl RedisStore {
 
     /// Creates a store with settings from the environment.
     ///
-    /// Reads `AUTH_REDIS_URL`, `AUTH_REDIS_KEYS` or `AUTH_REDIS_KEYS_FILE`, and the others of the
+    /// Reads `AUTH_REDIS_URL`, `AUTH_REDIS_KEYS` or `AUTH_REDIS_KEYS_FILE`, and the other variables of the
     /// [table](crate#settings).
     ///
     /// ```no_run

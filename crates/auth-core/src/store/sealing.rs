@@ -54,8 +54,10 @@ impl Sealing {
         Self(None)
     }
 
-    /// Returns the name of the entry for a provider's [name](crate::Provider::name) and
-    /// [identity](crate::Provider::identity).
+    /// Returns the name of the entry for one set of credentials.
+    ///
+    /// `provider` is [`Provider::name`](crate::Provider::name), `identity` is
+    /// [`Provider::identity`](crate::Provider::identity).
     ///
     /// ```
     /// use auth_core::Provider;
@@ -127,8 +129,9 @@ fn add_part(hash: &mut hmac::Context, part: &[u8]) {
     hash.update(part);
 }
 
-/// Returns the additional authenticated data: a sealed text opens only with this version and key, in this entry and
-/// part.
+/// Returns the additional authenticated data.
+///
+/// A sealed text opens only with the same version and key, and only in the same entry and part.
 fn aad(key: &Key, name: &EntryName, part: &str) -> Aad<Vec<u8>> {
     Aad::from(format!("{SEALED_VERSION}:{}:{}:{part}", key.number, name.as_str()).into_bytes())
 }

@@ -1,5 +1,6 @@
-//! Converts the parts of an entry from values to sealed text and back. All instants in the text are by the store's
-//! clock.
+//! Converts the parts of an entry from values to sealed text and back.
+//!
+//! All instants in the text are by the store's clock.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -33,8 +34,7 @@ const MAX_TEXT_CHARS: usize = 300;
 /// The conversion may make a token look older than it is, by the duration of a call. It never makes it look younger.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreClock {
-    /// The time by this process's clocks. To write, it is taken after the response came; to read, before the call was
-    /// made.
+    /// The time by this process's clocks. To write, take it after the response; to read, take it before the call.
     pub(crate) local: Moment,
     /// The time by the store's clock, between the call and the response.
     pub(crate) store: SystemTime,
@@ -200,8 +200,7 @@ fn micros(duration: Duration) -> u64 {
     duration.as_micros().try_into().unwrap_or(u64::MAX)
 }
 
-/// Another process may have written anything: drops control characters and limits the length before the text reaches a
-/// log.
+/// Returns text that is safe to log: another process may have written control characters, or a very long text.
 fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(MAX_TEXT_CHARS).collect()
 }
