@@ -28,7 +28,7 @@ fn name(digit: u8) -> EntryName {
 }
 
 fn update(access: Option<&str>, refresh: Option<&str>) -> EntryUpdate {
-    let mut update = EntryUpdate::lasting(TTL);
+    let mut update = EntryUpdate::new(TTL);
     update.access = access.map(Secret::from);
     update.refresh = refresh.map(Secret::from);
     update

@@ -25,7 +25,7 @@ fn name(digit: char) -> EntryName {
 }
 
 fn update(refresh: &str) -> EntryUpdate {
-    let mut update = EntryUpdate::lasting(TTL);
+    let mut update = EntryUpdate::new(TTL);
     update.access = Some("access".into());
     update.refresh = Some(refresh.into());
     update

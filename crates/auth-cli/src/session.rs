@@ -144,7 +144,7 @@ impl Session {
     /// Removes everything that the cache holds for this account.
     pub(crate) fn clear(&self, cache: &FileStore) -> Result<()> {
         if let Some(identity) = self.provider.identity() {
-            let removed = cache.remove(&cache.sealing().name(self.provider.name(), &identity));
+            let removed = cache.remove(&cache.sealing().entry_name(self.provider.name(), &identity));
             removed.map_err(|error| CliError::other(with_causes(&error)))?;
         }
         Ok(())

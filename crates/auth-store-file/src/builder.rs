@@ -8,6 +8,16 @@ use serde::Deserialize;
 use crate::{FileStore, INFO};
 
 /// Collects the settings of a [`FileStore`].
+///
+/// ```no_run
+/// use auth_store_file::FileStore;
+///
+/// let store = FileStore::builder()
+///     .with_dir("/home/me/.cache/auth")
+///     .with_keys_file("/home/me/.config/auth/keys")
+///     .build()?;
+/// # Ok::<(), auth_store_file::auth_core::Error>(())
+/// ```
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
@@ -20,36 +30,66 @@ pub struct Builder {
 impl Builder {
     /// Reads the settings from the environment; see the [table](crate#settings).
     ///
+    /// ```no_run
+    /// use auth_store_file::Builder;
+    ///
+    /// let store = Builder::from_env()?.with_dir("/var/cache/auth").build()?;
+    /// # Ok::<(), auth_store_file::auth_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
         INFO.read_env()
     }
 
-    /// Sets the directory, which is made where it is missing. RequiredSettings.
+    /// Sets the directory. [`build`](Self::build) creates it if it is missing. Required.
+    ///
+    /// ```no_run
+    /// let store = auth_store_file::FileStore::builder().with_dir("/home/me/.cache/auth").build()?;
+    /// # Ok::<(), auth_store_file::auth_core::Error>(())
+    /// ```
     pub fn with_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
     }
 
-    /// Sets the keys that entries are sealed with, as [`SealingKeys::parse`] reads them. Default is not to seal them:
-    /// the files are their owner's alone.
+    /// Sets the keys that seal the entries, in the format of [`SealingKeys::parse`].
+    ///
+    /// By default entries are not sealed. Only their owner can read the files.
+    ///
+    /// ```
+    /// let builder = auth_store_file::FileStore::builder()
+    ///     .with_keys("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    /// ```
     pub fn with_keys(mut self, keys: impl Into<Secret>) -> Self {
         self.keys = Some(keys.into());
         self
     }
 
-    /// Sets the file that holds the keys.
+    /// Sets a file with the keys, in place of [`with_keys`](Self::with_keys).
+    ///
+    /// ```
+    /// let builder = auth_store_file::FileStore::builder().with_keys_file("/run/secrets/auth-keys");
+    /// ```
     pub fn with_keys_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys_file = Some(path.into());
         self
     }
 
-    /// Checks the settings, and makes the directory where it is missing.
+    /// Checks the settings, and creates the directory if it is missing.
+    ///
+    /// ```no_run
+    /// let builder = auth_store_file::FileStore::builder().with_dir("/home/me/.cache/auth");
+    /// match builder.build() {
+    ///     Ok(store) => println!("tokens are kept in {}", store.dir().display()),
+    ///     Err(error) => eprintln!("{error}; look at {:?}", error.setting()),
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the setting that is missing or wrong: a directory
-    /// that others can read, for one.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured), naming the setting that is missing or wrong: for example
+    /// a directory that other users can read.
     pub fn build(self) -> Result<FileStore, Error> {
         let mut required = INFO.required();
         let dir = self.dir.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The directory: who may read it, one lock for all that is done in it, and files that are whole at any instant.
+//! The directory of entries: checks its permissions, locks it for each call, and replaces its files atomically.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -13,36 +13,38 @@ use auth_core::{SecretBytes, targets};
 
 use crate::entry::Entry;
 
-/// An entry is a few thousand bytes; what is larger is none.
-const LARGEST: u64 = 1024 * 1024;
+/// An entry is a few thousand bytes. A larger file is not an entry.
+const MAX_FILE_SIZE: u64 = 1024 * 1024;
 
-/// What is done under the lock takes a millisecond or so, and who waits is served in turn: whoever holds it for so long
-/// is not at work, but was stopped.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Work under the lock takes about a millisecond, and waiting processes get it in turn. If the lock is not free after
+/// this time, its holder was probably stopped.
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Nothing that was noted lies this far ahead, but by a clock that was wrong.
-const FAR: Duration = Duration::from_secs(24 * 3600);
+/// A time in a file that is further ahead than this was written while the clock was wrong.
+const MAX_CLOCK_ERROR: Duration = Duration::from_secs(24 * 3600);
 
-/// How often what is over is looked for.
-const CLEAN_UP: Duration = Duration::from_secs(3600);
+/// How often expired entries are removed.
+const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Says why the directory cannot be used.
+/// The reason why the directory cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum DirectoryError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("{0}")]
     Unsafe(&'static str),
-    #[error("another process holds the lock and does not go on")]
-    Locked,
+    #[error("another process has held the lock for 10 s and may be stopped")]
+    LockTimeout,
 }
 
-impl Fault {
-    /// What completes "the setting `dir` …".
+impl DirectoryError {
+    /// Returns the end of the sentence "the setting `dir` …".
     pub(crate) fn advice(&self) -> &'static str {
         match self {
-            Self::Io(_) => "must be a directory that this program can make, read and write",
-            Self::Unsafe(_) | Self::Locked => "must be a directory of your own that nobody else can read (chmod 700)",
+            Self::Io(_) => "must be a directory that this program can create, read and write",
+            Self::Unsafe(_) | Self::LockTimeout => {
+                "must be a directory that you own and that nobody else can read (chmod 700)"
+            }
         }
     }
 }
@@ -52,7 +54,7 @@ pub(crate) struct Directory(PathBuf);
 
 impl Directory {
     pub(crate) fn new(path: &Path) -> Self {
-        // Without a slash at its end, by which a symbolic link would be followed.
+        // A slash at the end would make the system follow a symbolic link: collecting the components removes it.
         Self(path.components().collect())
     }
 
@@ -60,8 +62,8 @@ impl Directory {
         &self.0
     }
 
-    /// Makes the directory where it is missing, and checks that it is its owner's alone.
-    pub(crate) fn ready(&self) -> Result<(), Fault> {
+    /// Creates the directory if it is missing, and checks that only its owner has access.
+    pub(crate) fn prepare(&self) -> Result<(), DirectoryError> {
         if !self.0.try_exists()? {
             let mut builder = DirBuilder::new();
             builder.recursive(true);
@@ -69,29 +71,28 @@ impl Directory {
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.create(&self.0)?;
         }
-        // Of a link itself, not of what it points to.
         let metadata = fs::symlink_metadata(&self.0)?;
         if !metadata.is_dir() {
-            return Err(Fault::Unsafe("it is a symbolic link, or no directory"));
+            return Err(DirectoryError::Unsafe("it is a symbolic link, or not a directory"));
         }
-        own(&metadata, "others can read the directory (chmod 700), or it is another user's")
+        check_owner(&metadata, "the directory belongs to another user, or others have access to it (chmod 700)")
     }
 
-    /// Keeps all other processes out of the directory, until the result is dropped or the process ends.
-    pub(crate) fn locked(&self) -> Result<Locked<'_>, Fault> {
-        self.ready()?;
+    /// Locks the directory against all other processes, until the result is dropped or the process ends.
+    pub(crate) fn lock(&self) -> Result<LockedDirectory<'_>, DirectoryError> {
+        self.prepare()?;
         let lock = self.open("lock", OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
         let lock = match lock.try_lock() {
             Ok(()) => lock,
             Err(TryLockError::Error(error)) => return Err(error.into()),
-            Err(TryLockError::WouldBlock) => wait_for(lock)?,
+            Err(TryLockError::WouldBlock) => wait_for_lock(lock)?,
         };
-        Ok(Locked { directory: self, lock })
+        Ok(LockedDirectory { directory: self, lock })
     }
 
-    /// Whether an entry could be written now.
-    pub(crate) fn probe(&self) -> Result<(), Fault> {
-        self.ready()?;
+    /// Checks that an entry can be written now.
+    pub(crate) fn probe(&self) -> Result<(), DirectoryError> {
+        self.prepare()?;
         let name = format!("{}.probe", std::process::id());
         let written = self
             .open(&name, OpenOptions::new().write(true).create(true).truncate(true))
@@ -100,74 +101,80 @@ impl Directory {
         written.and(Ok(removed?))
     }
 
-    /// Opens a file of this directory: never through a symbolic link, and only one that is its owner's alone.
-    fn open(&self, name: &str, options: &mut OpenOptions) -> Result<File, Fault> {
+    /// Opens a file of this directory.
+    ///
+    /// Refuses symbolic links, special files, and files to which other users have access.
+    fn open(&self, name: &str, options: &mut OpenOptions) -> Result<File, DirectoryError> {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            // Nor does it wait for the other end of what is no file.
+            // NONBLOCK: opening a named pipe would otherwise wait for its other end.
             let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
             options.mode(0o600).custom_flags(flags.bits().cast_signed());
         }
         let file = options.open(self.0.join(name))?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(Fault::Unsafe("a file of it is no file"));
+            return Err(DirectoryError::Unsafe("one of its files is not a regular file"));
         }
-        own(&metadata, "others can read a file of it (chmod 600), or it is another user's")?;
+        check_owner(&metadata, "one of its files belongs to another user, or others have access to it (chmod 600)")?;
         Ok(file)
     }
 }
 
-/// Waits in the kernel's queue, in a thread that is left behind where that takes too long; it then has the lock for no
-/// time.
-fn wait_for(lock: File) -> Result<File, Fault> {
+/// Waits for the lock in the kernel's queue, which serves processes in turn.
+///
+/// The wait cannot be interrupted, so it happens on another thread. After a timeout, that thread keeps waiting; when it
+/// gets the lock at last, nobody receives the file, and closing it releases the lock at once.
+fn wait_for_lock(lock: File) -> Result<File, DirectoryError> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let locked = lock.lock().map(|()| lock);
         let _ = sender.send(locked);
     });
-    match receiver.recv_timeout(LONGEST_WAIT) {
+    match receiver.recv_timeout(LOCK_TIMEOUT) {
         Ok(locked) => Ok(locked?),
-        Err(_) => Err(Fault::Locked),
+        Err(_) => Err(DirectoryError::LockTimeout),
     }
 }
 
-/// The directory while no other process is in it.
-pub(crate) struct Locked<'a> {
+/// The directory while no other process can use it.
+pub(crate) struct LockedDirectory<'a> {
     directory: &'a Directory,
     lock: File,
 }
 
-impl Locked<'_> {
-    /// Reads an entry; what is broken or over is as if it were not there.
-    pub(crate) fn read(&self, name: &EntryName, now: SystemTime) -> Result<Entry, Fault> {
-        let entry = self.parse(&file_of(name))?;
-        // A number of a clock that was wrong would never be passed.
-        let is_real = |entry: &Entry| entry.until >= now && time_of(entry.record.lease_number) < now + FAR;
-        Ok(entry.filter(is_real).unwrap_or_else(Entry::empty))
+impl LockedDirectory<'_> {
+    /// Reads an entry. Returns an empty one if it is missing, broken or expired.
+    pub(crate) fn read(&self, name: &EntryName, now: SystemTime) -> Result<Entry, DirectoryError> {
+        let entry = self.parse(&entry_file(name))?;
+        // A number from a clock that was far ahead would be higher than every new number until that time comes.
+        let is_current =
+            |entry: &Entry| entry.until >= now && system_time(entry.record.lease_number) < now + MAX_CLOCK_ERROR;
+        Ok(entry.filter(is_current).unwrap_or_else(Entry::empty))
     }
 
-    /// Writes an entry, so that whoever reads it, whenever, finds the old one or the new one, whole.
-    pub(crate) fn write(&self, name: &EntryName, entry: &Entry) -> Result<(), Fault> {
-        let (file, temporary) = (file_of(name), new_of(name));
-        let bytes = entry.write().map_err(io::Error::other)?;
-        // One that a killed process has left.
+    /// Replaces an entry atomically: readers, and the next process after a crash, find the old or the new one.
+    pub(crate) fn write(&self, name: &EntryName, entry: &Entry) -> Result<(), DirectoryError> {
+        let (file, temporary) = (entry_file(name), temporary_file(name));
+        let bytes = entry.to_json().map_err(io::Error::other)?;
+        // A killed process may have left its temporary file.
         remove_file(&self.directory.0.join(&temporary))?;
         let mut new = self.directory.open(&temporary, OpenOptions::new().write(true).create_new(true))?;
         new.write_all(bytes.as_ref())?;
         new.sync_all()?;
         fs::rename(self.directory.0.join(&temporary), self.directory.0.join(file))?;
-        // The name is a part of the directory. Not every system can open one.
+        // The rename is durable once the directory is synced. Some systems cannot open a directory as a file.
         if let Ok(directory) = File::open(&self.directory.0) {
             let _ = directory.sync_all();
         }
         Ok(())
     }
 
-    /// Locks an entry's lease for as long as the file lives; none where another process has it, and its time is not
-    /// over.
-    pub(crate) fn try_lease(&self, name: &EntryName, now: SystemTime) -> Result<Option<File>, Fault> {
+    /// Locks an entry's lease until the returned file is closed.
+    ///
+    /// Returns `None` if another process holds the lease and it has not expired.
+    pub(crate) fn try_lease(&self, name: &EntryName, now: SystemTime) -> Result<Option<File>, DirectoryError> {
         let file = self.open_lease(name)?;
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
@@ -175,106 +182,111 @@ impl Locked<'_> {
             Err(TryLockError::WouldBlock) => {}
         }
         let note = LeaseNote::read(file)?;
-        if note.until > now && note.until < now + 2 * FAR {
+        if note.until > now && note.until < now + 2 * MAX_CLOCK_ERROR {
             return Ok(None);
         }
-        // Whoever has it was stopped. It keeps the lock of a file that has no name any more.
-        remove_file(&self.directory.0.join(lease_of(name)))?;
+        // The holder was stopped (Ctrl-Z) and its lease has expired. It keeps its lock, but on the removed file: the
+        // new file under this name can be locked. `Shared::holds` keeps it from saving when it continues.
+        remove_file(&self.directory.0.join(lease_file(name)))?;
         let mut file = self.open_lease(name)?;
-        file.try_lock().map_err(|_| Fault::Locked)?;
+        file.try_lock().map_err(|_| DirectoryError::LockTimeout)?;
         note.write(&mut file)?;
         Ok(Some(file))
     }
 
-    /// Whose the lease was last.
-    pub(crate) fn lease_note(&self, name: &EntryName, now: SystemTime) -> Result<LeaseNote, Fault> {
+    /// Reads the last lease of an entry. Its number is 0 if it was written while the clock was far ahead.
+    pub(crate) fn lease_note(&self, name: &EntryName, now: SystemTime) -> Result<LeaseNote, DirectoryError> {
         let mut note = LeaseNote::read(self.open_lease(name)?)?;
-        if time_of(note.lease_number) > now + FAR {
+        if system_time(note.lease_number) > now + MAX_CLOCK_ERROR {
             note.lease_number = LeaseNumber(0);
         }
         Ok(note)
     }
 
-    fn open_lease(&self, name: &EntryName) -> Result<File, Fault> {
+    fn open_lease(&self, name: &EntryName) -> Result<File, DirectoryError> {
         let options = &mut OpenOptions::new();
-        self.directory.open(&lease_of(name), options.read(true).write(true).create(true).truncate(false))
+        self.directory.open(&lease_file(name), options.read(true).write(true).create(true).truncate(false))
     }
 
-    /// Whether it is time to look for what is over; it counts from then on.
-    pub(crate) fn is_due(&self, now: SystemTime) -> Result<bool, Fault> {
+    /// Returns whether a clean-up is due, and if so starts the next interval.
+    pub(crate) fn is_clean_up_due(&self, now: SystemTime) -> Result<bool, DirectoryError> {
         let last = self.lock.metadata()?.modified()?;
-        let is_due = now.duration_since(last).is_ok_and(|since| since >= CLEAN_UP);
-        if is_due {
+        let is_clean_up_due = now.duration_since(last).is_ok_and(|since| since >= CLEAN_UP_INTERVAL);
+        if is_clean_up_due {
             self.lock.set_modified(now)?;
         }
-        Ok(is_due)
+        Ok(is_clean_up_due)
     }
 
-    /// Removes the entries that are over or broken, what a killed process has left, and the files of leases that nobody
-    /// holds. Goes on after a fault, and tells the first.
-    pub(crate) fn clean_up(&self, now: SystemTime) -> Result<(), Fault> {
-        self.each(|file, name| {
+    /// Removes expired and broken entries, temporary files of killed processes, and lease files that nobody holds.
+    ///
+    /// Continues after an error and returns the first one.
+    pub(crate) fn clean_up(&self, now: SystemTime) -> Result<(), DirectoryError> {
+        self.for_each_file(|file, name| {
             if file.extension().is_some_and(|extension| extension == "new") {
                 remove_file(&self.directory.0.join(file))?;
             }
-            if self.parse(&file_of(name))?.is_some_and(|entry| entry.until >= now) {
+            if self.parse(&entry_file(name))?.is_some_and(|entry| entry.until >= now) {
                 return Ok(());
             }
             self.remove(name, now)
         })
     }
 
-    /// Removes all entries, whatever they are. Goes on after a fault, and tells the first.
-    pub(crate) fn clear(&self, now: SystemTime) -> Result<(), Fault> {
-        self.each(|_, name| self.remove(name, now))
+    /// Removes all entries, valid or not. Continues after an error and returns the first one.
+    pub(crate) fn clear(&self, now: SystemTime) -> Result<(), DirectoryError> {
+        self.for_each_file(|_, name| self.remove(name, now))
     }
 
-    fn each(&self, act: impl Fn(&Path, &EntryName) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn for_each_file(
+        &self,
+        act: impl Fn(&Path, &EntryName) -> Result<(), DirectoryError>,
+    ) -> Result<(), DirectoryError> {
         let mut first = Ok(());
         for found in fs::read_dir(&self.directory.0)? {
             let file = PathBuf::from(found?.file_name());
-            let Some(name) = name_of(&file) else { continue };
+            let Some(name) = entry_name(&file) else { continue };
             first = first.and(act(&file, &name));
         }
         first
     }
 
-    /// Removes an entry, what a killed process has left of it, and the file of its lease where nobody holds that.
-    pub(crate) fn remove(&self, name: &EntryName, now: SystemTime) -> Result<(), Fault> {
-        remove_file(&self.directory.0.join(file_of(name)))?;
-        remove_file(&self.directory.0.join(new_of(name)))?;
+    /// Removes an entry, its temporary file, and its lease file if nobody holds the lease.
+    pub(crate) fn remove(&self, name: &EntryName, now: SystemTime) -> Result<(), DirectoryError> {
+        remove_file(&self.directory.0.join(entry_file(name)))?;
+        remove_file(&self.directory.0.join(temporary_file(name)))?;
         match self.try_lease(name, now) {
             Ok(None) => Ok(()),
-            // One that cannot be read is nobody's.
-            Ok(Some(_)) | Err(Fault::Unsafe(_)) => Ok(remove_file(&self.directory.0.join(lease_of(name)))?),
-            Err(fault) => Err(fault),
+            // A lease file that others can access is never used as a lease, so it can be removed.
+            Ok(Some(_)) | Err(DirectoryError::Unsafe(_)) => Ok(remove_file(&self.directory.0.join(lease_file(name)))?),
+            Err(error) => Err(error),
         }
     }
 
-    fn parse(&self, file: &str) -> Result<Option<Entry>, Fault> {
+    fn parse(&self, file: &str) -> Result<Option<Entry>, DirectoryError> {
         let opened = match self.directory.open(file, OpenOptions::new().read(true)) {
-            Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(DirectoryError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
         let length = opened.metadata()?.len();
-        let entry = if length > LARGEST {
+        let entry = if length > MAX_FILE_SIZE {
             None
         } else {
-            // With room to spare, so that no other buffer is needed: this one is wiped.
+            // The spare room keeps the vector from growing: a smaller buffer would be freed without being wiped.
             let mut bytes = Vec::with_capacity(length as usize + 64);
-            let read = opened.take(LARGEST).read_to_end(&mut bytes);
+            let read = opened.take(MAX_FILE_SIZE).read_to_end(&mut bytes);
             let bytes = SecretBytes::from(bytes);
             read?;
             Entry::parse(bytes.as_ref())
         };
         if entry.is_none() {
-            tracing::warn!(target: targets::STORE, file, "a file of the store is no entry, and counts as absent");
+            tracing::warn!(target: targets::STORE, file, "a file of the store is not a valid entry and is ignored");
         }
         Ok(entry)
     }
 }
 
-/// What is written in the file of a lease.
+/// The content of a lease file: the number of the lease, and when it expires.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LeaseNote {
     pub(crate) lease_number: LeaseNumber,
@@ -282,16 +294,16 @@ pub(crate) struct LeaseNote {
 }
 
 impl LeaseNote {
-    /// Nobody's where nothing can be read.
-    fn read(file: File) -> Result<Self, Fault> {
+    /// Reads a lease file. Missing or invalid numbers count as 0, so the lease counts as expired.
+    fn read(file: File) -> Result<Self, DirectoryError> {
         let mut text = String::new();
-        file.take(LARGEST).read_to_string(&mut text)?;
+        file.take(MAX_FILE_SIZE).read_to_string(&mut text)?;
         let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or(0));
         let mut number = || LeaseNumber(numbers.next().unwrap_or(0));
-        Ok(Self { lease_number: number(), until: time_of(number()) })
+        Ok(Self { lease_number: number(), until: system_time(number()) })
     }
 
-    pub(crate) fn write(&self, file: &mut File) -> Result<(), Fault> {
+    pub(crate) fn write(&self, file: &mut File) -> Result<(), DirectoryError> {
         let until = self.until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         file.set_len(0)?;
         file.rewind()?;
@@ -299,29 +311,29 @@ impl LeaseNote {
     }
 }
 
-/// Numbers are microseconds, like those of `Record`.
-fn time_of(number: LeaseNumber) -> SystemTime {
+/// Converts a number of microseconds since 1970, such as a lease number of `Record`.
+fn system_time(number: LeaseNumber) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(number.0)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-fn lease_of(name: &EntryName) -> String {
-    versioned(name, "lease")
+fn lease_file(name: &EntryName) -> String {
+    file_name(name, "lease")
 }
 
-fn new_of(name: &EntryName) -> String {
-    versioned(name, "new")
+fn temporary_file(name: &EntryName) -> String {
+    file_name(name, "new")
 }
 
-fn file_of(name: &EntryName) -> String {
-    versioned(name, "json")
+fn entry_file(name: &EntryName) -> String {
+    file_name(name, "json")
 }
 
-fn versioned(name: &EntryName, extension: &str) -> String {
+fn file_name(name: &EntryName, extension: &str) -> String {
     format!("{}.v{FORMAT_VERSION}.{extension}", name.as_str())
 }
 
-/// The entry that a file belongs to; `None` for a file of another format or of somebody else.
-fn name_of(file: &Path) -> Option<EntryName> {
+/// Returns the entry that a file belongs to; `None` if it has another format version or is not from this store.
+fn entry_name(file: &Path) -> Option<EntryName> {
     let stem = file.file_stem().and_then(OsStr::to_str)?;
     EntryName::parse(stem.strip_suffix(&format!(".v{FORMAT_VERSION}"))?)
 }
@@ -334,14 +346,14 @@ fn remove_file(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn own(metadata: &fs::Metadata, problem: &'static str) -> Result<(), Fault> {
+fn check_owner(metadata: &fs::Metadata, problem: &'static str) -> Result<(), DirectoryError> {
     use std::os::unix::fs::MetadataExt;
     let is_own = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0;
-    if is_own { Ok(()) } else { Err(Fault::Unsafe(problem)) }
+    if is_own { Ok(()) } else { Err(DirectoryError::Unsafe(problem)) }
 }
 
-/// Elsewhere, a user's own directories are his own by inheritance.
+/// On Windows, files inherit the permissions of the user's own directories. They are not checked.
 #[cfg(not(unix))]
-fn own(_: &fs::Metadata, _: &'static str) -> Result<(), Fault> {
+fn check_owner(_: &fs::Metadata, _: &'static str) -> Result<(), DirectoryError> {
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One entry as a file.
+//! The content of an entry's file: converts between [`Entry`] and JSON.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,16 +7,18 @@ use auth_core::{Secret, SecretBytes};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// What a file holds.
+/// An entry and its expiry, as one file holds them.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) record: Record,
-    /// When it is over.
+    /// When the entry expires.
     pub(crate) until: SystemTime,
 }
 
-/// A part is JSON where it is plain, and a text where it is sealed: either is read and written as it stands, since what
-/// a parser unescapes goes through a buffer of its own, which nobody wipes.
+/// A part is a JSON object in an unsealed store, and a JSON string in a sealed one.
+///
+/// Both are read and written as raw JSON. To unescape a string, the parser would copy it into a buffer that is not
+/// wiped.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {
@@ -32,20 +34,20 @@ struct Wire<'a> {
     cooldown: Option<&'a RawValue>,
 }
 
-/// The part as the store's user gave it.
-fn part(raw: &RawValue) -> Secret {
+/// Returns the part as it was passed to the store.
+fn from_raw(raw: &RawValue) -> Secret {
     let raw = raw.get();
     let text = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
     Secret::from(text.unwrap_or(raw))
 }
 
-/// The part as JSON. What is sealed holds nothing that needs an escape, and no secret.
-fn quoted(part: &Secret) -> Secret {
+/// Returns the part as JSON. A sealed text needs no escapes and is not secret, so formatting it is safe.
+fn to_json(part: &Secret) -> Secret {
     if part.expose().starts_with('{') { part.clone() } else { format!("\"{}\"", part.expose()).into() }
 }
 
-fn raw(quoted: Option<&Secret>) -> serde_json::Result<Option<&RawValue>> {
-    quoted.map(|quoted| serde_json::from_str(quoted.expose())).transpose()
+fn to_raw(json: Option<&Secret>) -> serde_json::Result<Option<&RawValue>> {
+    json.map(|json| serde_json::from_str(json.expose())).transpose()
 }
 
 impl Entry {
@@ -53,33 +55,33 @@ impl Entry {
         Self { record: Record::default(), until: SystemTime::UNIX_EPOCH }
     }
 
-    /// None where it is none of ours, or broken.
+    /// Parses the content of a file. Returns `None` if it is not a complete entry.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let wire: Wire<'_> = serde_json::from_slice(bytes).ok()?;
         let mut record = Record::default();
         record.lease_number = LeaseNumber(wire.lease_number);
         record.revision = LeaseNumber(wire.revision);
         record.saved = LeaseNumber(wire.saved);
-        record.access = wire.access.map(part);
-        record.refresh = wire.refresh.map(part);
-        record.cooldown = wire.cooldown.map(part);
+        record.access = wire.access.map(from_raw);
+        record.refresh = wire.refresh.map(from_raw);
+        record.cooldown = wire.cooldown.map(from_raw);
         let until = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(wire.until_ms))?;
         Some(Self { record, until })
     }
 
-    pub(crate) fn write(&self) -> serde_json::Result<SecretBytes> {
+    pub(crate) fn to_json(&self) -> serde_json::Result<SecretBytes> {
         let until = self.until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let record = &self.record;
         let parts = [&record.access, &record.refresh, &record.cooldown];
-        let [access, refresh, cooldown] = parts.map(|part| part.as_ref().map(quoted));
+        let [access, refresh, cooldown] = parts.map(|part| part.as_ref().map(to_json));
         let wire = Wire {
             until_ms: until.as_millis().try_into().unwrap_or(u64::MAX),
             lease_number: record.lease_number.0,
             revision: record.revision.0,
             saved: record.saved.0,
-            access: raw(access.as_ref())?,
-            refresh: raw(refresh.as_ref())?,
-            cooldown: raw(cooldown.as_ref())?,
+            access: to_raw(access.as_ref())?,
+            refresh: to_raw(refresh.as_ref())?,
+            cooldown: to_raw(cooldown.as_ref())?,
         };
         let mut body = SecretBytes::with_capacity(4096);
         serde_json::to_writer_pretty(&mut body, &wire)?;

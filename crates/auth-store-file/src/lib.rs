@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use auth_core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Sealing, Snapshot, TokenStore};
 use auth_core::{Error, ProviderInfo, Secret};
 
-use directory::{Directory, Fault, LONGEST_WAIT, LeaseNote, Locked};
+use directory::{Directory, DirectoryError, LOCK_TIMEOUT, LeaseNote, LockedDirectory};
 use entry::Entry;
 
 pub use auth_core;
@@ -27,29 +27,41 @@ pub use builder::Builder;
 
 const INFO: ProviderInfo = ProviderInfo::new("file", "AUTH_CACHE");
 
-/// A longer stay is cut, and costs a login.
-const LONGEST_STAY: Duration = Duration::from_secs(400 * 24 * 3600);
+/// Entries expire after this time at the latest. A token that is valid for longer then costs one more login.
+const MAX_TTL: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Shares tokens through a directory that only its owner can read; see the [crate's page](crate).
 ///
-/// Clones share everything.
+/// Clones share all state and are cheap.
 #[derive(Clone)]
 pub struct FileStore(Arc<Shared>);
 
 struct Shared {
     directory: Directory,
     sealing: Sealing,
-    /// The locked files of the leases that this process holds.
+    /// The leases that this process holds, each with its locked file. Closing the file ends the lease.
     leases: Mutex<HashMap<EntryName, (LeaseNumber, File)>>,
 }
 
 impl FileStore {
-    /// Starts with nothing set.
+    /// Returns a builder with no settings.
+    ///
+    /// ```no_run
+    /// let store = auth_store_file::FileStore::builder().with_dir("/home/me/.cache/auth").build()?;
+    /// # Ok::<(), auth_store_file::auth_core::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Reads the settings from the environment: `AUTH_CACHE_DIR`, and the rest of the [table](crate#settings).
+    /// Opens a store with settings from the environment.
+    ///
+    /// Reads `AUTH_CACHE_DIR` and the other variables of the [table](crate#settings).
+    ///
+    /// ```no_run
+    /// let store = auth_store_file::FileStore::from_env()?;
+    /// # Ok::<(), auth_store_file::auth_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Builder::build`].
@@ -59,28 +71,50 @@ impl FileStore {
 
     fn new(dir: &Path, sealing: Sealing) -> Result<Self, Error> {
         let directory = Directory::new(dir);
-        directory.ready().map_err(|fault| INFO.invalid_setting("dir", fault.advice()).with_cause(&fault))?;
+        directory.prepare().map_err(|error| INFO.invalid_setting("dir", error.advice()).with_cause(&error))?;
         Ok(Self(Arc::new(Shared { directory, sealing, leases: Mutex::default() })))
     }
 
-    /// Where the entries are.
+    /// Returns the directory of the entries.
+    ///
+    /// ```
+    /// # fn example(store: auth_store_file::FileStore) {
+    /// println!("tokens are kept in {}", store.dir().display());
+    /// # }
+    /// ```
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.0.directory.path()
     }
 
-    /// Removes every entry, whatever it holds; leases that are held go on. Blocks, for 10 seconds at most while other
-    /// processes are at work.
+    /// Removes all entries, valid or not. Leases that are held stay valid.
+    ///
+    /// Blocks the thread, for at most 10 seconds while other processes use the directory.
+    ///
+    /// ```no_run
+    /// # fn example(store: auth_store_file::FileStore) -> Result<(), auth_core::Error> {
+    /// store.clear()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`Unavailable`](auth_core::ErrorKind::Unavailable) where the directory cannot be read or written.
+    /// [`Unavailable`](auth_core::ErrorKind::Unavailable) if the directory cannot be read or written.
     pub fn clear(&self) -> Result<(), Error> {
-        self.0.directory.locked().and_then(|directory| directory.clear(SystemTime::now())).map_err(unavailable)
+        self.0.directory.lock().and_then(|directory| directory.clear(SystemTime::now())).map_err(unavailable)
     }
 
-    /// Tells whether an entry could be written now, by writing a file and removing it.
+    /// Checks that an entry can be written now: writes a file and removes it.
     ///
-    /// A manager goes on without a store that fails. Where logins must be remembered, ask before.
+    /// A manager continues without a store that fails, and then its tokens are not remembered. If your program depends
+    /// on the store, call this before the login. Blocks the thread while it writes.
+    ///
+    /// ```no_run
+    /// # fn example(store: auth_store_file::FileStore) -> Result<(), auth_core::Error> {
+    /// store.probe()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`clear`](Self::clear).
@@ -88,7 +122,7 @@ impl FileStore {
         self.0.directory.probe().map_err(unavailable)
     }
 
-    /// Removes one entry, whatever it holds; a lease that is held goes on. Blocks, as [`clear`](Self::clear) does.
+    /// Removes one entry, valid or not. A lease that is held stays valid. Blocks as [`clear`](Self::clear) does.
     ///
     /// ```no_run
     /// use auth_core::Provider;
@@ -96,7 +130,7 @@ impl FileStore {
     ///
     /// # fn example(store: auth_store_file::FileStore, provider: impl Provider) -> Result<(), auth_core::Error> {
     /// if let Some(identity) = provider.identity() {
-    ///     store.remove(&store.sealing().name(provider.name(), &identity))?;
+    ///     store.remove(&store.sealing().entry_name(provider.name(), &identity))?;
     /// }
     /// # Ok(())
     /// # }
@@ -105,31 +139,33 @@ impl FileStore {
     /// # Errors
     /// As [`clear`](Self::clear).
     pub fn remove(&self, name: &EntryName) -> Result<(), Error> {
-        let removed = self.0.directory.locked().and_then(|directory| directory.remove(name, SystemTime::now()));
+        let removed = self.0.directory.lock().and_then(|directory| directory.remove(name, SystemTime::now()));
         removed.map_err(unavailable)
     }
 
-    /// Works on an entry while no other process does.
-    async fn with_entry<R: Send + 'static>(
-        &self,
-        name: &EntryName,
-        look: impl FnOnce(&Shared, &Locked<'_>, Entry, SystemTime) -> Result<R, Fault> + Send + 'static,
-    ) -> Result<R, Error> {
+    /// Runs `work` on an entry while no other process can use the directory.
+    async fn with_entry<R, W>(&self, name: &EntryName, work: W) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        W: FnOnce(&Shared, &LockedDirectory<'_>, Entry, SystemTime) -> Result<R, DirectoryError> + Send + 'static,
+    {
         let (shared, name) = (self.0.clone(), name.clone());
-        on_a_thread(move || {
-            let directory = shared.directory.locked()?;
+        run_blocking(move || {
+            let directory = shared.directory.lock()?;
             let now = SystemTime::now();
             let entry = directory.read(&name, now)?;
-            look(&shared, &directory, entry, now)
+            work(&shared, &directory, entry, now)
         })
         .await
     }
 }
 
-/// Where it may wait for the disk.
-async fn on_a_thread<R: Send + 'static>(work: impl FnOnce() -> Result<R, Fault> + Send + 'static) -> Result<R, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Error::unavailable("the store's work was cut off"))?.map_err(unavailable)
+/// Runs `work` on a thread that may wait for the disk. It runs to its end even if the caller is dropped.
+async fn run_blocking<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, DirectoryError> + Send + 'static,
+) -> Result<R, Error> {
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.map_err(|_| Error::unavailable("the call of the store did not finish"))?.map_err(unavailable)
 }
 
 impl Shared {
@@ -137,14 +173,17 @@ impl Shared {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a lease is this process's still: its time may have been over, and another may have it.
+    /// Returns whether this process still holds a lease.
+    ///
+    /// Its file may still be locked here although the lease has expired and another process took it over: this process
+    /// was stopped during its login. The number in the lease file decides.
     fn holds(
         &self,
-        directory: &Locked<'_>,
+        directory: &LockedDirectory<'_>,
         name: &EntryName,
         lease: LeaseNumber,
         now: SystemTime,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, DirectoryError> {
         let is_own = self.leases().get(name).is_some_and(|(held, _)| *held == lease);
         Ok(is_own && directory.lease_note(name, now)?.lease_number == lease)
     }
@@ -157,8 +196,8 @@ impl Shared {
     }
 }
 
-fn unavailable(fault: Fault) -> Error {
-    Error::unavailable("the directory of tokens cannot be used").with_cause(&fault)
+fn unavailable(error: DirectoryError) -> Error {
+    Error::unavailable("the token directory cannot be used").with_cause(&error)
 }
 
 #[async_trait]
@@ -171,9 +210,9 @@ impl TokenStore for FileStore {
         &self.0.sealing
     }
 
-    /// Longer than for a server: a lock is waited for in turn, and so is the disk.
+    /// Returns 12 seconds: 10 to wait for other processes in turn, and 2 for the disk.
     fn timeout(&self) -> Duration {
-        LONGEST_WAIT + Duration::from_secs(2)
+        LOCK_TIMEOUT + Duration::from_secs(2)
     }
 
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
@@ -194,14 +233,15 @@ impl TokenStore for FileStore {
                 Some(_) => None,
                 None => Some(last.until.duration_since(now).unwrap_or_default()),
             };
-            // One that was given out, and perhaps never saved under.
+            // The holder of the last lease may have died before its save. Then its number is only in the lease file,
+            // and the next number must still be higher.
             entry.record.lease_number = entry.record.lease_number.max(last.lease_number);
-            let (lease, snapshot) = entry.record.lease(known, now, held);
-            if let (LeaseOutcome::Granted(lease_number), Some(mut lock)) = (lease, lock) {
+            let (outcome, snapshot) = entry.record.lease(known, now, held);
+            if let (LeaseOutcome::Granted(lease_number), Some(mut lock)) = (outcome, lock) {
                 LeaseNote { lease_number, until: now + ttl }.write(&mut lock)?;
                 shared.leases().insert(own, (lease_number, lock));
             }
-            Ok((lease, snapshot))
+            Ok((outcome, snapshot))
         })
         .await
     }
@@ -212,7 +252,7 @@ impl TokenStore for FileStore {
             if !shared.holds(directory, &own, lease, now)? {
                 return Ok(None);
             }
-            // It was given out, and not written.
+            // A lease is written to the lease file only, so the entry's file still has an older number.
             entry.record.lease_number = lease;
             let refresh = entry.record.claim_refresh(lease);
             if refresh.is_some() {
@@ -223,18 +263,18 @@ impl TokenStore for FileStore {
         .await
     }
 
-    async fn save(&self, name: &EntryName, lease: LeaseNumber, change: EntryUpdate) -> Result<bool, Error> {
+    async fn save(&self, name: &EntryName, lease: LeaseNumber, update: EntryUpdate) -> Result<bool, Error> {
         let own = name.clone();
         let saved = self
             .with_entry(name, move |shared, directory, mut entry, now| {
-                let ttl = change.ttl.min(LONGEST_STAY);
-                if !shared.holds(directory, &own, lease, now)? || !entry.record.save(lease, change) {
+                let ttl = update.ttl.min(MAX_TTL);
+                if !shared.holds(directory, &own, lease, now)? || !entry.record.save(lease, update) {
                     return Ok(false);
                 }
                 entry.until = entry.until.max(now + ttl);
                 directory.write(&own, &entry)?;
-                if directory.is_due(now)? {
-                    // The entry is written, whatever becomes of the others.
+                if directory.is_clean_up_due(now)? {
+                    // The save itself has succeeded: a broken file of another entry must not fail it.
                     let _ = directory.clean_up(now);
                 }
                 Ok(true)

@@ -10,7 +10,8 @@ use super::*;
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const TTL: Duration = Duration::from_secs(60);
 
-fn place() -> (TempDir, String) {
+/// Returns a directory that does not exist yet. It is removed when the first value is dropped.
+fn new_dir() -> (TempDir, String) {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("cache/auth").to_str().unwrap().to_owned();
     (home, dir)
@@ -20,14 +21,14 @@ fn open(dir: &str) -> FileStore {
     FileStore::builder().with_dir(dir).build().unwrap()
 }
 
-/// As a process does that has just started.
+/// Returns the manager of a process that has just started.
 fn process(script: &Script, dir: &str) -> TokenManager<TestProvider, Script> {
     let login = Login::new(TestProvider::new("password"), script.clone());
     TokenManager::with_store(login, Arc::new(open(dir)))
 }
 
+/// Saves a token through a manager, and returns the name of its entry.
 async fn name(dir: &str) -> EntryName {
-    // The store is asked for the name that a manager gives.
     let script = Script::new([ScriptedResponse::token("t", 1000)]);
     process(&script, dir).token().await.unwrap();
     let files = files(dir);
@@ -46,11 +47,11 @@ fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o777
 }
 
-fn change(access: Option<&str>, refresh: Option<&str>) -> EntryUpdate {
-    let mut change = EntryUpdate::lasting(TTL);
-    change.access = access.map(Secret::from);
-    change.refresh = refresh.map(Secret::from);
-    change
+fn update(access: Option<&str>, refresh: Option<&str>) -> EntryUpdate {
+    let mut update = EntryUpdate::new(TTL);
+    update.access = access.map(Secret::from);
+    update.refresh = refresh.map(Secret::from);
+    update
 }
 
 async fn granted(store: &FileStore, name: &EntryName, known: LeaseNumber) -> LeaseNumber {
@@ -61,8 +62,8 @@ async fn granted(store: &FileStore, name: &EntryName, known: LeaseNumber) -> Lea
 }
 
 #[tokio::test]
-async fn p9_directory_and_files_are_the_owners_alone() {
-    let (_home, dir) = place();
+async fn p9_only_the_owner_has_access_to_directory_and_files() {
+    let (_home, dir) = new_dir();
     name(&dir).await;
     assert_eq!(mode(Path::new(&dir)), 0o700);
     for file in files(&dir) {
@@ -72,8 +73,8 @@ async fn p9_directory_and_files_are_the_owners_alone() {
 }
 
 #[tokio::test]
-async fn p9_what_others_can_read_is_refused() {
-    let (_home, dir) = place();
+async fn p9_files_and_directories_that_others_can_read_are_refused() {
+    let (_home, dir) = new_dir();
     let name = name(&dir).await;
     let store = open(&dir);
     let entry = Path::new(&dir).join(format!("{}.v2.json", name.as_str()));
@@ -85,19 +86,19 @@ async fn p9_what_others_can_read_is_refused() {
     let error = FileStore::builder().with_dir(&dir).build().unwrap_err();
     assert_eq!((error.kind(), error.setting()), (ErrorKind::Misconfigured, Some("dir")));
     assert!(error.to_string().contains("AUTH_CACHE_DIR") && error.to_string().contains("chmod 700"), "{error}");
-    assert!(store.load(&name).await.is_err(), "at each call");
+    assert!(store.load(&name).await.is_err(), "each call checks the directory");
 }
 
 #[tokio::test]
 async fn p9_symbolic_links_are_refused() {
-    let (home, dir) = place();
+    let (home, dir) = new_dir();
     let name = name(&dir).await;
     let link = home.path().join("link");
     symlink(&dir, &link).unwrap();
     FileStore::builder().with_dir(&link).build().unwrap_err();
     FileStore::builder().with_dir(link.join("")).build().unwrap_err();
 
-    for file in [format!("{}.v2.json", name.as_str()), "lock".to_owned(), format!("{}.lease", name.as_str())] {
+    for file in [format!("{}.v2.json", name.as_str()), "lock".to_owned(), format!("{}.v2.lease", name.as_str())] {
         let (file, elsewhere) = (Path::new(&dir).join(file), home.path().join("elsewhere"));
         fs::rename(&file, &elsewhere).unwrap();
         symlink(&elsewhere, &file).unwrap();
@@ -106,20 +107,20 @@ async fn p9_symbolic_links_are_refused() {
         fs::rename(&elsewhere, &file).unwrap();
     }
 
-    // One that waits where the next entry is written is removed, not followed.
+    // A link in the place of the temporary file is removed, not followed.
     let target = home.path().join("target");
     fs::write(&target, "untouched").unwrap();
     symlink(&target, Path::new(&dir).join(format!("{}.v2.new", name.as_str()))).unwrap();
     let store = open(&dir);
     let known = store.load(&name).await.unwrap().revision;
     let lease = granted(&store, &name, known).await;
-    assert!(store.save(&name, lease, change(Some("new"), None)).await.unwrap());
+    assert!(store.save(&name, lease, update(Some("new"), None)).await.unwrap());
     assert_eq!(fs::read_to_string(target).unwrap(), "untouched");
 }
 
 #[tokio::test]
-async fn p9_a_broken_file_is_a_miss_and_is_mended() {
-    let (_home, dir) = place();
+async fn p9_a_broken_file_counts_as_missing_and_is_replaced() {
+    let (_home, dir) = new_dir();
     let name = name(&dir).await;
     let entry = Path::new(&dir).join(format!("{}.v2.json", name.as_str()));
     let whole = fs::read_to_string(&entry).unwrap();
@@ -133,8 +134,8 @@ async fn p9_a_broken_file_is_a_miss_and_is_mended() {
 }
 
 #[tokio::test]
-async fn p3_a_lease_is_its_owners_and_dies_with_it() {
-    let (_home, dir) = place();
+async fn p3_only_its_holder_ends_a_lease_and_it_ends_with_its_holder() {
+    let (_home, dir) = new_dir();
     let name = name(&dir).await;
     let (first, second) = (open(&dir), open(&dir));
     let known = first.load(&name).await.unwrap().revision;
@@ -142,7 +143,7 @@ async fn p3_a_lease_is_its_owners_and_dies_with_it() {
     assert!(matches!(second.lease(&name, known, TTL).await.unwrap().0, LeaseOutcome::Held(_)));
     assert!(
         matches!(first.lease(&name, known, TTL).await.unwrap().0, LeaseOutcome::Held(_)),
-        "one flight's, not the process's"
+        "a lease belongs to one flight, not to the process"
     );
     second.release(&name, lease).await.unwrap();
     first.release(&name, LeaseNumber(lease.0 + 1)).await.unwrap();
@@ -153,31 +154,31 @@ async fn p3_a_lease_is_its_owners_and_dies_with_it() {
 
 #[tokio::test]
 async fn p5_only_the_holder_of_a_lease_changes_an_entry() {
-    let (_home, dir) = place();
+    let (_home, dir) = new_dir();
     let (name, store) = (name(&dir).await, open(&dir));
     let known = store.load(&name).await.unwrap().revision;
     let late = granted(&store, &name, known).await;
     store.release(&name, late).await.unwrap();
     let lease = granted(&store, &name, known).await;
-    assert!(lease > late, "numbers rise");
-    assert!(store.save(&name, lease, change(Some("new"), Some("refresh"))).await.unwrap());
-    assert!(!store.save(&name, late, change(Some("old"), None)).await.unwrap());
+    assert!(lease > late, "each lease has a higher number");
+    assert!(store.save(&name, lease, update(Some("new"), Some("refresh"))).await.unwrap());
+    assert!(!store.save(&name, late, update(Some("old"), None)).await.unwrap());
     assert!(store.claim_refresh(&name, late).await.unwrap().is_none());
-    assert!(store.claim_refresh(&name, lease).await.unwrap().is_none(), "saving ended it");
+    assert!(store.claim_refresh(&name, lease).await.unwrap().is_none(), "the save has ended the lease");
 
     let next = granted(&store, &name, lease).await;
     assert_eq!(store.claim_refresh(&name, next).await.unwrap().unwrap().expose(), "refresh");
-    assert!(store.claim_refresh(&name, next).await.unwrap().is_none(), "once");
-    assert!(!open(&dir).load(&name).await.unwrap().has_refresh, "it is gone from the disk");
+    assert!(store.claim_refresh(&name, next).await.unwrap().is_none(), "a refresh token is claimed once");
+    assert!(!open(&dir).load(&name).await.unwrap().has_refresh, "the refresh token is removed from the disk");
 }
 
 #[tokio::test]
 async fn p8_a_late_forget_removes_nothing() {
-    let (_home, dir) = place();
+    let (_home, dir) = new_dir();
     let (name, store) = (name(&dir).await, open(&dir));
     let old = store.load(&name).await.unwrap();
     let lease = granted(&store, &name, old.revision).await;
-    store.save(&name, lease, change(Some("new"), None)).await.unwrap();
+    store.save(&name, lease, update(Some("new"), None)).await.unwrap();
     store.forget(&name, old.saved).await.unwrap();
     assert!(store.load(&name).await.unwrap().access.is_some());
     store.forget(&name, lease).await.unwrap();
@@ -185,14 +186,15 @@ async fn p8_a_late_forget_removes_nothing() {
 }
 
 #[tokio::test]
-async fn p6_with_a_key_the_files_tell_nothing() {
-    let (_home, dir) = place();
+async fn p6_sealed_files_contain_neither_token_nor_password() {
+    let (_home, dir) = new_dir();
     let script = Script::new([ScriptedResponse::token("sentinel-token", 1000)]);
-    let sealed = || Arc::new(FileStore::builder().with_dir(&dir).with_keys(KEY).build().unwrap());
-    let process =
-        || TokenManager::with_store(Login::new(TestProvider::new("sentinel-password"), script.clone()), sealed());
-    process().token().await.unwrap();
-    assert_eq!(process().token().await.unwrap().expose(), "sentinel-token");
+    for _process in 0..2 {
+        let store = FileStore::builder().with_dir(&dir).with_keys(KEY).build().unwrap();
+        let login = Login::new(TestProvider::new("sentinel-password"), script.clone());
+        let tokens = TokenManager::with_store(login, Arc::new(store));
+        assert_eq!(tokens.token().await.unwrap().expose(), "sentinel-token");
+    }
     for file in files(&dir) {
         let text = fs::read_to_string(Path::new(&dir).join(&file)).unwrap();
         assert!(!text.contains("sentinel") && !file.contains("sentinel"), "{file}");
@@ -201,18 +203,18 @@ async fn p6_with_a_key_the_files_tell_nothing() {
 }
 
 #[tokio::test]
-async fn entries_that_are_over_are_removed_once_an_hour() {
-    let (_home, dir) = place();
+async fn expired_entries_are_removed_once_an_hour() {
+    let (_home, dir) = new_dir();
     let (name, store) = (name(&dir).await, open(&dir));
     let known = store.load(&name).await.unwrap().revision;
-    let over = EntryName::parse(&"0".repeat(32)).unwrap();
-    let lease = granted(&store, &over, LeaseNumber(0)).await;
-    store.save(&over, lease, EntryUpdate::lasting(Duration::ZERO)).await.unwrap();
+    let expired = EntryName::parse(&"0".repeat(32)).unwrap();
+    let lease = granted(&store, &expired, LeaseNumber(0)).await;
+    store.save(&expired, lease, EntryUpdate::new(Duration::ZERO)).await.unwrap();
     std::thread::sleep(Duration::from_millis(5));
     let lock = File::options().write(true).open(Path::new(&dir).join("lock")).unwrap();
     lock.set_modified(SystemTime::now() - Duration::from_secs(3601)).unwrap();
     let lease = granted(&store, &name, known).await;
-    store.save(&name, lease, change(Some("new"), None)).await.unwrap();
+    store.save(&name, lease, update(Some("new"), None)).await.unwrap();
     assert!(files(&dir).iter().all(|file| !file.starts_with("0000")), "{:?}", files(&dir));
 
     store.clear().unwrap();
@@ -222,10 +224,10 @@ async fn entries_that_are_over_are_removed_once_an_hour() {
 }
 
 #[test]
-fn settings_are_told_by_name() {
+fn errors_name_the_wrong_setting() {
     let error = FileStore::builder().build().unwrap_err();
     assert!(error.to_string().contains("`dir` (environment: AUTH_CACHE_DIR)"), "{error}");
-    let (_home, dir) = place();
+    let (home, dir) = new_dir();
     let with = || FileStore::builder().with_dir(&dir);
     for (builder, setting) in [
         (with().with_keys("short"), "keys"),
@@ -239,15 +241,15 @@ fn settings_are_told_by_name() {
         let error = builder.build().unwrap_err();
         assert_eq!((error.kind(), error.setting()), (ErrorKind::Misconfigured, Some(setting)), "{error}");
     }
-    let file = _home.path().join("keys");
+    let file = home.path().join("keys");
     fs::write(&file, format!("2:{KEY}\n1:{KEY}\n")).unwrap();
     with().with_keys_file(file).build().unwrap();
 }
 
-/// A process that was stopped (Ctrl-Z) in its login keeps the lock, and a runtime that went down may leave it.
+/// A process that was stopped (Ctrl-Z) during its login keeps the lock. So may a runtime that was shut down.
 #[tokio::test]
-async fn p3_a_holder_that_does_not_go_on_delays_by_its_lease_at_most() {
-    let (_home, dir) = place();
+async fn p3_a_stopped_holder_delays_others_until_its_lease_expires() {
+    let (_home, dir) = new_dir();
     let name = name(&dir).await;
     let (stopped, other) = (open(&dir), open(&dir));
     let known = stopped.load(&name).await.unwrap().revision;
@@ -258,21 +260,21 @@ async fn p3_a_holder_that_does_not_go_on_delays_by_its_lease_at_most() {
     tokio::time::sleep(left + Duration::from_millis(20)).await;
     let lease = granted(&other, &name, known).await;
     assert!(lease > late);
-    assert!(!stopped.save(&name, late, change(Some("old"), None)).await.unwrap());
+    assert!(!stopped.save(&name, late, update(Some("old"), None)).await.unwrap());
     assert!(
         matches!(stopped.lease(&name, known, TTL).await.unwrap().0, LeaseOutcome::Held(_)),
-        "the other's is not given away"
+        "the stopped process does not get the lease that the other one holds"
     );
-    assert!(other.save(&name, lease, change(Some("new"), Some("refresh"))).await.unwrap());
+    assert!(other.save(&name, lease, update(Some("new"), Some("refresh"))).await.unwrap());
     assert!(stopped.claim_refresh(&name, late).await.unwrap().is_none());
     assert!(other.load(&name).await.unwrap().has_refresh);
 }
 
 #[tokio::test]
-async fn numbers_of_a_clock_that_was_wrong_are_mended() {
-    let (_home, dir) = place();
+async fn an_entry_from_a_clock_that_was_ahead_is_replaced() {
+    let (_home, dir) = new_dir();
     let name = name(&dir).await;
-    // As a machine writes it whose clock is two days ahead; then the clock is set right.
+    // The entry as written by a machine whose clock is two days ahead. Then the clock is corrected.
     let path = Path::new(&dir).join(format!("{}.v2.json", name.as_str()));
     let mut json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     for (field, day) in [
@@ -289,12 +291,12 @@ async fn numbers_of_a_clock_that_was_wrong_are_mended() {
     for _ in 0..5 {
         process(&script, &dir).token().await.unwrap();
     }
-    assert_eq!(script.requests().len(), 1, "one login for all");
+    assert_eq!(script.requests().len(), 1, "one login for all five processes");
 }
 
 #[tokio::test]
-async fn p9_clear_takes_what_a_killed_writer_left() {
-    let (_home, dir) = place();
+async fn p9_clear_removes_the_temporary_file_of_a_killed_process() {
+    let (_home, dir) = new_dir();
     let name = name(&dir).await;
     let file = |extension: &str| Path::new(&dir).join(format!("{}.v2.{extension}", name.as_str()));
     fs::copy(file("json"), file("new")).unwrap();
@@ -303,8 +305,8 @@ async fn p9_clear_takes_what_a_killed_writer_left() {
 }
 
 #[tokio::test]
-async fn p9_clear_takes_what_cannot_be_read() {
-    let (_home, dir) = place();
+async fn p9_clear_removes_files_with_wrong_permissions() {
+    let (_home, dir) = new_dir();
     let name = name(&dir).await;
     let file = |extension: &str| Path::new(&dir).join(format!("{}.v2.{extension}", name.as_str()));
     fs::set_permissions(file("json"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -317,45 +319,45 @@ async fn p9_clear_takes_what_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn one_entry_is_removed_alone() {
-    let (_home, dir) = place();
+async fn remove_removes_one_entry_and_no_other() {
+    let (_home, dir) = new_dir();
     let (first, store) = (name(&dir).await, open(&dir));
     let script = Script::new([ScriptedResponse::token("other", 1000)]);
     let login = Login::new(TestProvider::new("another password"), script.clone());
     TokenManager::with_store(login, Arc::new(open(&dir))).token().await.unwrap();
     let sealing = store.sealing();
     let identity = auth_core::Provider::identity(&TestProvider::new("password")).unwrap();
-    assert_eq!(sealing.name("test", &identity), first, "the name that a manager gives");
+    assert_eq!(sealing.entry_name("test", &identity), first, "the name that the manager uses");
 
     fs::copy(
-        Path::new(&dir).join(format!("{}.json", first.as_str())),
-        Path::new(&dir).join(format!("{}.new", first.as_str())),
+        Path::new(&dir).join(format!("{}.v2.json", first.as_str())),
+        Path::new(&dir).join(format!("{}.v2.new", first.as_str())),
     )
     .unwrap();
     store.remove(&first).unwrap();
     assert!(store.load(&first).await.unwrap().access.is_none());
-    assert_eq!(files(&dir).len(), 3, "the other's entry, its lease, and the lock: {:?}", files(&dir));
+    assert_eq!(files(&dir).len(), 3, "the other entry, its lease file and the lock: {:?}", files(&dir));
     store.remove(&first).unwrap();
 }
 
 #[tokio::test]
-async fn one_bad_file_of_another_entry_spoils_nothing() {
-    let (_home, dir) = place();
+async fn a_bad_file_of_another_entry_does_not_fail_a_save() {
+    let (_home, dir) = new_dir();
     let (name, store) = (name(&dir).await, open(&dir));
-    let bad = Path::new(&dir).join(format!("{}.lease", "0".repeat(32)));
+    let bad = Path::new(&dir).join(format!("{}.v2.lease", "0".repeat(32)));
     fs::write(&bad, "").unwrap();
     fs::set_permissions(&bad, fs::Permissions::from_mode(0o644)).unwrap();
     let lock = File::options().write(true).open(Path::new(&dir).join("lock")).unwrap();
     lock.set_modified(SystemTime::now() - Duration::from_secs(3601)).unwrap();
     let lease = granted(&store, &name, store.load(&name).await.unwrap().revision).await;
-    assert!(store.save(&name, lease, change(Some("a"), Some("refresh"))).await.unwrap());
+    assert!(store.save(&name, lease, update(Some("a"), Some("refresh"))).await.unwrap());
     let lease = granted(&store, &name, lease).await;
     assert_eq!(store.claim_refresh(&name, lease).await.unwrap().unwrap().expose(), "refresh");
 }
 
 #[tokio::test]
-async fn what_is_no_file_is_refused_and_not_waited_for() {
-    let (_home, dir) = place();
+async fn a_named_pipe_is_refused_without_waiting() {
+    let (_home, dir) = new_dir();
     let name = name(&dir).await;
     let path = Path::new(&dir).join(format!("{}.v2.json", name.as_str()));
     fs::remove_file(&path).unwrap();
@@ -364,9 +366,9 @@ async fn what_is_no_file_is_refused_and_not_waited_for() {
 }
 
 #[tokio::test]
-async fn an_absurd_life_is_cut() {
-    let (_home, dir) = place();
+async fn an_absurd_lifetime_is_accepted_and_limited() {
+    let (_home, dir) = new_dir();
     let (name, store) = (name(&dir).await, open(&dir));
     let lease = granted(&store, &name, store.load(&name).await.unwrap().revision).await;
-    assert!(store.save(&name, lease, EntryUpdate::lasting(Duration::from_secs(u64::MAX))).await.unwrap());
+    assert!(store.save(&name, lease, EntryUpdate::new(Duration::from_secs(u64::MAX))).await.unwrap());
 }

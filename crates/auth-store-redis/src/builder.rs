@@ -7,15 +7,25 @@ use auth_core::{Error, NumberOrString, Secret};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 use serde::Deserialize;
 
-use crate::link::Link;
-use crate::target::{GIVEN_UP, Target};
+use crate::client::{CONNECTION_TIMEOUT, RedisClient};
+use crate::connection::SharedConnection;
 use crate::{INFO, RedisStore};
 
 const PREFIX: &str = "auth";
 const TIMEOUT: Duration = Duration::from_millis(50);
-const SHORTEST_PATIENCE: Duration = Duration::from_millis(10);
+const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// Collects the settings of a [`RedisStore`].
+///
+/// ```
+/// use auth_store_redis::RedisStore;
+///
+/// let store = RedisStore::builder()
+///     .with_url("redis://127.0.0.1:6379/0")
+///     .with_keys("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+///     .build()?;
+/// # Ok::<(), auth_store_redis::auth_core::Error>(())
+/// ```
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
@@ -40,104 +50,186 @@ pub struct Builder {
 impl Builder {
     /// Reads the settings from the environment; see the [table](crate#settings).
     ///
+    /// ```no_run
+    /// use auth_store_redis::Builder;
+    ///
+    /// let store = Builder::from_env()?.with_prefix("billing").build()?;
+    /// # Ok::<(), auth_store_redis::auth_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
     pub fn from_env() -> Result<Self, Error> {
         INFO.read_env()
     }
 
-    /// Sets where Redis is: `redis://`, `rediss://` (TLS) or `redis+unix://`, with an optional user, password and
-    /// database: `rediss://user:password@redis.example.com:6379/0`. RequiredSettings.
+    /// Sets the address of Redis, with an optional user, password and database. Required.
+    ///
+    /// The scheme is `redis://`, `rediss://` (TLS) or `redis+unix://`.
+    ///
+    /// ```
+    /// let builder = auth_store_redis::RedisStore::builder()
+    ///     .with_url("rediss://user:password@redis.example.com:6379/0");
+    /// ```
     pub fn with_url(mut self, url: impl Into<Secret>) -> Self {
         self.url = Some(url.into());
         self
     }
 
-    /// Sets the ACL user, which wins over the URL's.
+    /// Sets the ACL user, in place of the one in the URL.
+    ///
+    /// ```
+    /// let builder = auth_store_redis::RedisStore::builder().with_username("auth");
+    /// ```
     pub fn with_username(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());
         self
     }
 
-    /// Sets the password, which wins over the URL's.
+    /// Sets the password, in place of the one in the URL.
+    ///
+    /// ```
+    /// let builder = auth_store_redis::RedisStore::builder().with_password("not a real one");
+    /// ```
     pub fn with_password(mut self, password: impl Into<Secret>) -> Self {
         self.password = Some(password.into());
         self
     }
 
-    /// Sets the file of the root certificates (PEM) that `rediss://` trusts, in place of the system's.
+    /// Sets a file with the root certificates (PEM) that `rediss://` trusts, in place of the system's.
+    ///
+    /// ```
+    /// let builder = auth_store_redis::RedisStore::builder().with_ca_file("/etc/ssl/redis-ca.pem");
+    /// ```
     pub fn with_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(path.into());
         self
     }
 
-    /// Sets the keys that entries are sealed with, as [`SealingKeys::parse`] reads them. RequiredSettings, here or in a file.
+    /// Sets the keys that seal the entries, in the format of [`SealingKeys::parse`].
+    ///
+    /// Required, unless [`with_keys_file`](Self::with_keys_file) is set.
+    ///
+    /// ```
+    /// let builder = auth_store_redis::RedisStore::builder()
+    ///     .with_keys("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    /// ```
     pub fn with_keys(mut self, keys: impl Into<Secret>) -> Self {
         self.keys = Some(keys.into());
         self
     }
 
-    /// Sets the file that holds the keys.
+    /// Sets a file with the keys, in place of [`with_keys`](Self::with_keys).
+    ///
+    /// ```
+    /// let builder = auth_store_redis::RedisStore::builder().with_keys_file("/run/secrets/auth-keys");
+    /// ```
     pub fn with_keys_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys_file = Some(path.into());
         self
     }
 
-    /// Sets what all keys in Redis begin with. Default is `auth`, so that keys are `auth:{…}` and `auth:{…}:lease`.
+    /// Sets the prefix of all keys in Redis, without braces. Default is `auth`.
+    ///
+    /// The keys of an entry are `auth:v2:{NAME}` and `auth:v2:{NAME}:lease`.
+    ///
+    /// ```
+    /// let builder = auth_store_redis::RedisStore::builder().with_prefix("billing");
+    /// ```
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// Sets how long a login waits for one answer of Redis, from 10 ms to 2 s. Default is 50 ms: raise it where Redis is
-    /// farther away than 10 ms.
+    /// Sets how long a login waits for one reply of Redis, from 10 ms to 2 s. Default is 50 ms.
+    ///
+    /// Raise it if a round trip to Redis takes more than 10 ms.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = auth_store_redis::RedisStore::builder().with_timeout(Duration::from_millis(200));
+    /// ```
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = Some(NumberOrString::Number(timeout.as_secs_f64() * 1000.0));
         self
     }
 
-    /// Speaks to a Redis Cluster, of which the URL names one node.
+    /// Connects to a Redis Cluster. The URL is the address of any one of its nodes.
+    ///
+    /// ```
+    /// let builder = auth_store_redis::RedisStore::builder().with_url("redis://node-1:6379").with_cluster();
+    /// ```
     #[cfg(feature = "cluster")]
     pub fn with_cluster(mut self) -> Self {
         self.is_cluster = true;
         self
     }
 
-    /// Speaks to the master of this name, as a sentinel tells it: the URL is the sentinel's, with a user and password
-    /// of its own; [`with_username`](Self::with_username) and [`with_password`](Self::with_password) are the servers'.
+    /// Connects to the master with this name, which a sentinel reports.
+    ///
+    /// The URL is the address of the sentinel, with the user and password of the sentinel.
+    /// [`with_username`](Self::with_username) and [`with_password`](Self::with_password) are for the master.
+    ///
+    /// ```
+    /// let builder = auth_store_redis::RedisStore::builder()
+    ///     .with_url("redis://sentinel-1:26379")
+    ///     .with_sentinel_master("mymaster");
+    /// ```
     #[cfg(feature = "sentinel")]
     pub fn with_sentinel_master(mut self, name: impl Into<String>) -> Self {
         self.sentinel_master = Some(name.into());
         self
     }
 
-    /// Stores tokens as they are.
+    /// Stores tokens as plain text.
     ///
-    /// Whoever can read Redis, its dumps, its replicas or its traffic then has the tokens, the refresh tokens too, and
-    /// can try out passwords against the names of the keys; whoever can write to it can put tokens of their own there.
+    /// Anyone who can read Redis, its dumps, its replicas or its traffic then has the access and refresh tokens, and
+    /// can test guessed passwords against the names of the keys. Anyone who can write to Redis can replace your tokens
+    /// with others.
+    ///
+    /// ```
+    /// use auth_store_redis::RedisStore;
+    ///
+    /// let store = RedisStore::builder().with_url("redis://127.0.0.1/0").dangerously_unsealed().build()?;
+    /// # Ok::<(), auth_store_redis::auth_core::Error>(())
+    /// ```
     pub fn dangerously_unsealed(mut self) -> Self {
         self.is_unsealed = true;
         self
     }
 
-    /// Checks the settings. Connects when it is first asked.
+    /// Checks the settings. The store connects to Redis at its first call.
+    ///
+    /// ```
+    /// use auth_store_redis::RedisStore;
+    ///
+    /// # fn example() -> Result<(), auth_store_redis::auth_core::Error> {
+    /// let store = RedisStore::builder()
+    ///     .with_url("redis://127.0.0.1/0")
+    ///     .with_keys_file("/run/secrets/auth-keys")
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the setting that is missing or wrong.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured), naming the setting that is missing or wrong.
     pub fn build(self) -> Result<RedisStore, Error> {
         let mut required = INFO.required();
         let url = required.secret("url", self.url.clone());
         required.check()?;
         let sealing = self.sealing()?;
         let info = Self::connection_info(&url)?;
-        let target = self.target(info)?;
+        let client = self.client(info)?;
         let timeout = self.timeout()?;
         let prefix = self.prefix.unwrap_or_else(|| PREFIX.to_owned());
-        // Of a cluster, the first braces say where a key belongs.
+        // A cluster chooses the node by the text in the first braces of a key. Braces in the prefix would move all
+        // entries to one node.
         if prefix.contains(['{', '}']) {
-            return Err(INFO.invalid_setting("prefix", "must hold no braces"));
+            return Err(INFO.invalid_setting("prefix", "must contain no braces"));
         }
-        Ok(RedisStore::new(Link::new(target), sealing, prefix, timeout))
+        Ok(RedisStore::new(SharedConnection::new(client), sealing, prefix, timeout))
     }
 
     fn sealing(&self) -> Result<Sealing, Error> {
@@ -145,72 +237,83 @@ impl Builder {
             (Some(keys), false) => Ok(Sealing::with_keys(keys)),
             (None, true) => Ok(Sealing::plain()),
             (None, false) => {
-                let problem = "is missing: tokens are not stored unsealed, unless `dangerously_unsealed` says so";
+                let problem = "is missing: set `keys` or `keys_file`, or call `dangerously_unsealed` to store tokens as \
+                               plain text";
                 Err(INFO.invalid_setting("keys", problem))
             }
-            (Some(_), true) => Err(INFO.invalid_setting("keys", "is set although `dangerously_unsealed` is called")),
+            (Some(_), true) => {
+                Err(INFO
+                    .invalid_setting("keys", "is set, but `dangerously_unsealed` was called too: remove one of them"))
+            }
         }
     }
 
     fn timeout(&self) -> Result<Duration, Error> {
-        let Some(stated) = &self.timeout_ms else {
+        let Some(milliseconds) = &self.timeout_ms else {
             return Ok(TIMEOUT);
         };
-        let timeout = stated.number().and_then(|number| Duration::try_from_secs_f64(number / 1000.0).ok());
-        let timeout = timeout.filter(|timeout| (SHORTEST_PATIENCE..=GIVEN_UP).contains(timeout));
-        timeout.ok_or_else(|| INFO.invalid_setting("timeout_ms", "must be between 10 and 2000"))
+        let timeout = milliseconds.number().and_then(|number| Duration::try_from_secs_f64(number / 1000.0).ok());
+        let timeout = timeout.filter(|timeout| (MIN_TIMEOUT..=CONNECTION_TIMEOUT).contains(timeout));
+        timeout.ok_or_else(|| INFO.invalid_setting("timeout_ms", "must be between 10 and 2000 milliseconds"))
     }
 
     fn connection_info(url: &Secret) -> Result<ConnectionInfo, Error> {
-        // The parser's own words may repeat a part of it.
+        // The error of the parser may quote a part of the URL, so it is not shown.
         let expected = "must be like `redis://host:6379/0`, `rediss://…` for TLS (feature `tls`) or `redis+unix:///…`";
         let info = url.expose().into_connection_info().map_err(|_| INFO.invalid_setting("url", expected))?;
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         Ok(info.set_tcp_settings(tcp))
     }
 
-    /// The certificates to trust, where they are not for the system to say.
+    /// Reads the root certificates to trust in place of the system's, if any.
     fn ca(&self, is_tls: bool) -> Result<Option<Vec<u8>>, Error> {
         let Some(path) = &self.ca_file else {
             return Ok(None);
         };
         if !is_tls {
-            return Err(INFO.invalid_setting("ca_file", "is of use with a `url` of `rediss://` only"));
+            return Err(INFO.invalid_setting("ca_file", "needs a `url` that starts with `rediss://`"));
         }
-        let read = std::fs::read(path);
-        read.map(Some).map_err(|error| INFO.invalid_setting("ca_file", "cannot be read").with_cause(&error))
+        let pem = std::fs::read(path)
+            .map_err(|error| INFO.invalid_setting("ca_file", "names a file that cannot be read").with_cause(&error))?;
+        Ok(Some(pem))
     }
 
-    fn target(&self, info: ConnectionInfo) -> Result<Target, Error> {
+    fn client(&self, info: ConnectionInfo) -> Result<RedisClient, Error> {
         let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
         #[cfg(feature = "tls")]
         if is_tls {
-            // Where the program has chosen no cryptography, this is the one of auth-core's transport.
+            // rustls needs a process-wide cryptography provider. If the program has none, this installs the same one as
+            // auth-core's transport. An error means that there is one already.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         let ca = self.ca(is_tls)?;
         #[cfg(all(feature = "cluster", feature = "sentinel"))]
         if self.is_cluster && self.sentinel_master.is_some() {
-            return Err(INFO.invalid_setting("sentinel_master", "does not go with a cluster"));
+            return Err(INFO.invalid_setting("sentinel_master", "cannot be combined with `with_cluster`"));
         }
         #[cfg(feature = "sentinel")]
         if let Some(master) = &self.sentinel_master {
             if ca.is_some() {
-                return Err(
-                    INFO.invalid_setting("ca_file", "does not go with a sentinel: add the certificate to the system's")
-                );
+                return Err(INFO.invalid_setting(
+                    "ca_file",
+                    "cannot be combined with a sentinel: add the certificate to the system's",
+                ));
             }
             let servers = self.settings(RedisConnectionInfo::default().set_db(info.redis_settings().db()));
-            return Target::sentinel(info, master.clone(), servers).map_err(|_| unusable());
+            return RedisClient::sentinel(info, master.clone(), servers).map_err(|_| unusable());
         }
         let has_ca = ca.is_some();
         let info = info.clone().set_redis_settings(self.settings(info.redis_settings().clone()));
         #[cfg(feature = "cluster")]
-        let target = if self.is_cluster { Target::cluster(info, ca) } else { Target::single(info, ca) };
+        let client = if self.is_cluster { RedisClient::cluster(info, ca) } else { RedisClient::single(info, ca) };
         #[cfg(not(feature = "cluster"))]
-        let target = Target::single(info, ca);
-        target.map_err(|_| {
-            if has_ca { INFO.invalid_setting("ca_file", "must hold a certificate in PEM") } else { unusable() }
+        let client = RedisClient::single(info, ca);
+        client.map_err(|_| {
+            if has_ca {
+                INFO.invalid_setting("ca_file", "must contain a certificate in PEM format")
+            } else {
+                unusable()
+            }
         })
     }
 

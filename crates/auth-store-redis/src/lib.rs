@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod answer;
 mod builder;
-mod link;
+mod client;
+mod connection;
+mod reply;
 mod script;
-mod target;
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -19,35 +19,52 @@ use auth_core::store::{
 use auth_core::{Error, ProviderInfo, Secret};
 use redis::{Script, ScriptInvocation};
 
-use answer::{Leased, Loaded};
-use link::Link;
+use connection::SharedConnection;
+use reply::{LeaseReply, LoadReply};
 
 pub use auth_core;
 pub use builder::Builder;
 
-/// How often a question may come too late before it is given up.
-const MOST_LATE: u32 = 10;
+/// How many times a lease is requested again because the request reached Redis after its deadline.
+const MAX_LATE_REQUESTS: u32 = 10;
 
 const INFO: ProviderInfo = ProviderInfo::new("redis", "AUTH_REDIS");
 
 /// Shares tokens through Redis; see the [crate's page](crate).
 pub struct RedisStore {
-    link: Link,
+    connection: SharedConnection,
     sealing: Sealing,
     prefix: String,
     timeout: Duration,
-    /// What Redis's clock showed in microseconds, and when that was.
-    time: Mutex<Option<(u64, Instant)>>,
+    /// The last known time by Redis's clock, in microseconds since 1970, and when it was received.
+    server_time: Mutex<Option<(u64, Instant)>>,
 }
 
 impl RedisStore {
-    /// Starts with nothing set.
+    /// Returns a builder with no settings.
+    ///
+    /// ```
+    /// use auth_store_redis::RedisStore;
+    ///
+    /// let store = RedisStore::builder()
+    ///     .with_url("redis://127.0.0.1:6379/0")
+    ///     .with_keys("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+    ///     .build()?;
+    /// # Ok::<(), auth_store_redis::auth_core::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Reads the settings from the environment: `AUTH_REDIS_URL`, `AUTH_REDIS_KEYS` or `AUTH_REDIS_KEYS_FILE`, and the
-    /// rest of the [table](crate#settings).
+    /// Creates a store with settings from the environment.
+    ///
+    /// Reads `AUTH_REDIS_URL`, `AUTH_REDIS_KEYS` or `AUTH_REDIS_KEYS_FILE`, and the other variables of the
+    /// [table](crate#settings).
+    ///
+    /// ```no_run
+    /// let store = auth_store_redis::RedisStore::from_env()?;
+    /// # Ok::<(), auth_store_redis::auth_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Builder::build`].
@@ -55,33 +72,35 @@ impl RedisStore {
         Builder::from_env()?.build()
     }
 
-    fn new(link: Link, sealing: Sealing, prefix: String, timeout: Duration) -> Self {
-        Self { link, sealing, prefix, timeout, time: Mutex::default() }
+    fn new(connection: SharedConnection, sealing: Sealing, prefix: String, timeout: Duration) -> Self {
+        Self { connection, sealing, prefix, timeout, server_time: Mutex::default() }
     }
 
     fn invoke<'a>(&self, script: &'a Script, name: &EntryName) -> ScriptInvocation<'a> {
-        // The braces put both keys into one slot of a cluster.
+        // A cluster hashes only the text in braces, so both keys are on the same node and one script can use both.
         let entry = format!("{}:v{FORMAT_VERSION}:{{{}}}", self.prefix, name.as_str());
         let mut invocation = script.prepare_invoke();
         invocation.key(&entry).key(format!("{entry}:lease"));
         invocation
     }
 
-    /// When, by Redis's clock, a question of now is no longer waited for: one that lay in a queue must not be granted a
-    /// lease that nobody holds.
+    /// Returns the time by Redis's clock, in microseconds, after which a lease requested now must not be granted.
+    ///
+    /// If Redis hangs, requests wait in its queue. When it continues, their callers may have stopped waiting or died.
+    /// Without the deadline it would grant them leases that nobody uses, and others would wait for these to expire.
     async fn deadline(&self) -> Result<u64, Error> {
-        let known = *self.time.lock().unwrap_or_else(PoisonError::into_inner);
-        let (shown, since) = match known {
-            Some((shown, at)) => (shown, at.elapsed()),
-            None => (self.link.time().await?, Duration::ZERO),
+        let known = *self.server_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let (server_time, elapsed) = match known {
+            Some((server_time, received)) => (server_time, received.elapsed()),
+            None => (self.connection.time().await?, Duration::ZERO),
         };
-        // Twice the timeout: half of it may be gone before the question leaves.
-        let until = since + 2 * self.timeout;
-        Ok(shown.saturating_add(u64::try_from(until.as_micros()).unwrap_or(u64::MAX)))
+        // Twice the timeout, because up to one timeout may pass before the request is sent.
+        let wait = elapsed + 2 * self.timeout;
+        Ok(server_time.saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)))
     }
 
-    fn note_time(&self, now: u64) {
-        *self.time.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
+    fn note_server_time(&self, now: u64) {
+        *self.server_time.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
     }
 }
 
@@ -100,9 +119,9 @@ impl TokenStore for RedisStore {
     }
 
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
-        let loaded: Loaded = self.link.run(&self.invoke(&script::LOAD, name)).await?;
-        self.note_time(loaded.now);
-        Ok(loaded.into())
+        let reply: LoadReply = self.connection.run(&self.invoke(&script::LOAD, name)).await?;
+        self.note_server_time(reply.now);
+        Ok(reply.into())
     }
 
     async fn lease(
@@ -111,46 +130,51 @@ impl TokenStore for RedisStore {
         known: LeaseNumber,
         ttl: Duration,
     ) -> Result<(LeaseOutcome, Snapshot), Error> {
-        let asker = fastrand::u64(..);
-        for _ in 0..MOST_LATE {
+        // The script may run twice if its first reply is lost. The id lets it recognise the second run, which then
+        // returns the lease of the first. Without it, the caller would wait for a lease that it holds itself.
+        let request_id = fastrand::u64(..);
+        for _ in 0..MAX_LATE_REQUESTS {
             let deadline = self.deadline().await?;
             let mut script = self.invoke(&script::LEASE, name);
-            script.arg(known.0).arg(milliseconds(ttl)).arg(deadline).arg(asker);
-            let leased: Leased = self.link.run(&script).await?;
-            self.note_time(leased.loaded.now);
-            // Who is late and still there asks again.
-            if let Some(lease) = leased.lease() {
-                return Ok((lease, leased.loaded.into()));
+            script.arg(known.0).arg(milliseconds(ttl)).arg(deadline).arg(request_id);
+            let reply: LeaseReply = self.connection.run(&script).await?;
+            self.note_server_time(reply.entry.now);
+            // `None`: the request was late, but this caller still waits. So it tries again with a later deadline.
+            if let Some(outcome) = reply.outcome() {
+                return Ok((outcome, reply.entry.into()));
             }
         }
-        Err(Error::unavailable("redis was too busy to give a lease"))
+        Err(Error::unavailable("redis was too busy to grant a lease in time"))
     }
 
     async fn claim_refresh(&self, name: &EntryName, lease: LeaseNumber) -> Result<Option<Secret>, Error> {
-        let refresh: Vec<u8> = self.link.run(self.invoke(&script::CLAIM, name).arg(lease.0)).await?;
-        Ok(answer::part(refresh))
+        let refresh: Vec<u8> = self.connection.run(self.invoke(&script::CLAIM, name).arg(lease.0)).await?;
+        Ok(reply::sealed_part(refresh))
     }
 
-    async fn save(&self, name: &EntryName, lease: LeaseNumber, change: EntryUpdate) -> Result<bool, Error> {
+    async fn save(&self, name: &EntryName, lease: LeaseNumber, update: EntryUpdate) -> Result<bool, Error> {
         let mut script = self.invoke(&script::SAVE, name);
-        script.arg(lease.0).arg(milliseconds(change.ttl));
-        for part in [&change.access, &change.refresh, &change.cooldown] {
+        script.arg(lease.0).arg(milliseconds(update.ttl));
+        for part in [&update.access, &update.refresh, &update.cooldown] {
             script.arg(part.as_ref().map_or("", Secret::expose));
         }
-        // Not a second time: where the first was done and its answer lost, the refresh token may be another's by now.
-        self.link.run_once(&script).await
+        // At most once. If the first run succeeded and only its reply was lost, another process may hold the next lease
+        // and have claimed the refresh token. A second run would then return `false`: this process would believe that
+        // its refresh token was never stored and keep it, so two processes would use the same one. An error means
+        // "unknown" instead.
+        self.connection.run_once(&script).await
     }
 
     async fn release(&self, name: &EntryName, lease: LeaseNumber) -> Result<(), Error> {
-        self.link.run(self.invoke(&script::RELEASE, name).arg(lease.0)).await
+        self.connection.run(self.invoke(&script::RELEASE, name).arg(lease.0)).await
     }
 
     async fn forget(&self, name: &EntryName, saved: LeaseNumber) -> Result<(), Error> {
-        self.link.run(self.invoke(&script::FORGET, name).arg(saved.0)).await
+        self.connection.run(self.invoke(&script::FORGET, name).arg(saved.0)).await
     }
 }
 
-/// At least one, since Redis takes no end of now.
+/// Returns at least 1, because Redis rejects a lifetime of 0.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 40)
 }

@@ -1,4 +1,4 @@
-//! What runs inside Redis, where each script is one step for everybody.
+//! The Lua scripts that run in Redis. Redis runs each script atomically: no other command runs in between.
 
 use std::sync::LazyLock;
 

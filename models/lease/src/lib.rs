@@ -180,7 +180,7 @@ impl State {
     }
 
     fn save(&mut self, lease: u64, token: Number) -> bool {
-        let mut update = EntryUpdate::lasting(Duration::ZERO);
+        let mut update = EntryUpdate::new(Duration::ZERO);
         update.access = Some(to_secret(token));
         update.refresh = Some(to_secret(token));
         let is_saved = self.entry.with(|record| record.save(LeaseNumber(lease), update));

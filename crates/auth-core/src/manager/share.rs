@@ -92,7 +92,7 @@ impl Share {
         meter: &'a Meter,
     ) -> Option<Calls<'a>> {
         let (store, identity) = self.0.as_ref().zip(context.login.provider().identity())?;
-        let name = store.sealing().name(context.login.name(), &identity);
+        let name = store.sealing().entry_name(context.login.name(), &identity);
         Some(Calls { store, name, provider: context.login.name(), meter, is_out: false })
     }
 

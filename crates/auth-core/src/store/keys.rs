@@ -1,4 +1,4 @@
-//! The keys of a sealed store, from a setting to the cipher.
+//! The keys of a sealed store: reads them from settings and derives the cipher keys.
 
 use std::fmt;
 use std::path::Path;
@@ -16,18 +16,22 @@ use crate::secret::Secret;
 use crate::settings::ProviderInfo;
 
 const LENGTH: usize = 32;
-const EXPECTED: &str = "must be keys of 32 bytes in base64, such as `openssl rand -base64 32` gives";
-const NUMBERED: &str = "must number its keys from 1 to 255, each once, as in `2:BASE64,1:BASE64`";
+const EXPECTED: &str = "must be 32-byte keys in base64, as printed by `openssl rand -base64 32`";
+const NUMBERED: &str = "must give each key a different number from 1 to 255, as in `2:BASE64,1:BASE64`";
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Holds the keys that seal a store's entries, each with a number from 1 to 255.
+/// The keys that seal a store's entries, each with a number from 1 to 255.
 ///
-/// The first seals, every one opens, and the lowest number names the entries. So keys change without a miss in three
-/// rounds over the fleet: from `1` to `1,2`, to `2,1`, to `2` alone; after the last, each identity logs in once more. A
-/// new key must have a higher number than the old.
+/// - The first key seals new entries.
+/// - Every key opens entries.
+/// - The key with the lowest number derives the names of entries.
+///
+/// To change the key of a fleet, roll out three settings one after the other: from `1` to `1,2`, then `2,1`, then `2`.
+/// A new key must have a higher number than the old one. No entry becomes unreadable on the way. After the last step
+/// the names change, so each set of credentials logs in once more.
 pub struct SealingKeys(
     /// Never empty.
     Vec<Key>,
@@ -40,8 +44,18 @@ pub(super) struct Key {
 }
 
 impl SealingKeys {
-    /// Reads keys as in `2:BASE64,1:BASE64`, or each on a line of its own: 32 random bytes in base64, such as
-    /// `openssl rand -base64 32` gives. One without a number is 1.
+    /// Parses keys such as `2:BASE64,1:BASE64`, separated by commas or white space.
+    ///
+    /// Each key is 32 random bytes in base64, as printed by `openssl rand -base64 32`. A key without a number has
+    /// number 1.
+    ///
+    /// ```
+    /// use auth_core::store::{Sealing, SealingKeys};
+    ///
+    /// let keys = SealingKeys::parse(&"1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into())?;
+    /// let sealing = Sealing::with_keys(keys);
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting `keys`.
@@ -50,8 +64,7 @@ impl SealingKeys {
     }
 
     fn read(text: &Secret) -> Result<Self, &'static str> {
-        let is_between = |character: char| character == ',' || character.is_whitespace();
-        let words = text.expose().split(is_between).filter(|word| !word.is_empty());
+        let words = text.expose().split(is_separator).filter(|word| !word.is_empty());
         let keys = words.map(Key::parse).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(EXPECTED);
@@ -60,42 +73,59 @@ impl SealingKeys {
         if keys.iter().any(is_repeated) { Err(NUMBERED) } else { Ok(Self(keys)) }
     }
 
-    /// Reads the keys of a store's settings `keys` and `keys_file`, of which at most one is set; none where neither is.
+    /// Reads the keys from a store's settings `keys` and `keys_file`. Returns `None` if neither is set.
+    ///
+    /// ```
+    /// use auth_core::ProviderInfo;
+    /// use auth_core::store::SealingKeys;
+    ///
+    /// let info = ProviderInfo::new("mystore", "MY_STORE");
+    /// let keys = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into();
+    /// assert!(SealingKeys::from_settings(info, Some(&keys), None)?.is_some());
+    /// assert!(SealingKeys::from_settings(info, None, None)?.is_none());
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting, if both are set, if the file cannot be
+    /// read, or if the keys are not as [`parse`](Self::parse) expects them.
     pub fn from_settings(
-        profile: ProviderInfo,
+        info: ProviderInfo,
         keys: Option<&Secret>,
         file: Option<&Path>,
     ) -> Result<Option<Self>, Error> {
         let (setting, text) = match (keys, file) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
-                return Err(profile.invalid_setting("keys", "is set, and so is `keys_file`: keep one of them"));
+                return Err(info.invalid_setting("keys", "and `keys_file` are both set: remove one of them"));
             }
             (Some(keys), None) => ("keys", keys.clone()),
             (None, Some(path)) => {
-                let text = std::fs::read_to_string(path);
-                let fault = |error| profile.invalid_setting("keys_file", "cannot be read").with_cause(&error);
-                ("keys_file", text.map_err(fault)?.into())
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    info.invalid_setting("keys_file", "names a file that cannot be read").with_cause(&error)
+                })?;
+                ("keys_file", text.into())
             }
         };
-        Self::read(&text).map(Some).map_err(|problem| profile.invalid_setting(setting, problem))
+        Self::read(&text).map(Some).map_err(|problem| info.invalid_setting(setting, problem))
     }
 
-    pub(super) fn sealing(&self) -> &Key {
+    pub(super) fn first(&self) -> &Key {
         &self.0[0]
     }
 
-    pub(super) fn numbered(&self, number: &str) -> Option<&Key> {
+    pub(super) fn by_number(&self, number: &str) -> Option<&Key> {
         self.0.iter().find(|key| key.number.to_string() == number)
     }
 
-    pub(super) fn naming(&self) -> &hmac::Key {
-        let oldest = self.0.iter().min_by_key(|key| key.number);
-        &oldest.unwrap_or_else(|| self.sealing()).names
+    pub(super) fn name_key(&self) -> &hmac::Key {
+        let lowest = self.0.iter().min_by_key(|key| key.number);
+        &lowest.unwrap_or_else(|| self.first()).names
     }
+}
+
+fn is_separator(character: char) -> bool {
+    character == ',' || character.is_whitespace()
 }
 
 impl Key {
@@ -109,19 +139,20 @@ impl Key {
         if bytes.len() != LENGTH {
             return Err(EXPECTED);
         }
-        // One key for each purpose (RFC 5869).
+        // Encryption and names use different keys, derived from the same secret (HKDF, RFC 5869 section 3.2).
         let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, b"auth-core store").extract(&bytes);
-        let derive = |purpose: &[u8]| {
-            let mut key = Zeroizing::new([0; LENGTH]);
-            let filled = secret.expand(&[purpose], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut *key));
-            filled.map(|()| key).map_err(|_| EXPECTED)
-        };
         Ok(Self {
             number,
-            aead: RandomizedNonceKey::new(&AES_256_GCM, &*derive(b"seal")?).map_err(|_| EXPECTED)?,
-            names: hmac::Key::new(hmac::HMAC_SHA256, &*derive(b"name")?),
+            aead: RandomizedNonceKey::new(&AES_256_GCM, &*derive(&secret, b"seal")?).map_err(|_| EXPECTED)?,
+            names: hmac::Key::new(hmac::HMAC_SHA256, &*derive(&secret, b"name")?),
         })
     }
+}
+
+fn derive(secret: &hkdf::Prk, purpose: &[u8]) -> Result<Zeroizing<[u8; LENGTH]>, &'static str> {
+    let mut key = Zeroizing::new([0; LENGTH]);
+    let filled = secret.expand(&[purpose], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut *key));
+    filled.map(|()| key).map_err(|_| EXPECTED)
 }
 
 impl fmt::Debug for SealingKeys {

@@ -1,4 +1,6 @@
-//! The parts of an entry: from values to sealed text and back, by the store's clock.
+//! Converts the parts of an entry from values to sealed text and back.
+//!
+//! All instants in the text are by the store's clock.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -21,22 +23,25 @@ const ACCESS: &str = "access";
 const REFRESH: &str = "refresh";
 const COOLDOWN: &str = "cooldown";
 
-/// How far ahead of the store's clock an instant may lie that another process wrote.
-const SLACK: Duration = Duration::from_secs(5);
+/// How far ahead of the store's clock an instant from another process may be.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
 
-/// In characters, of what another process wrote.
-const LONGEST_TEXT: usize = 300;
+/// The longest text that is taken from another process's failure, in characters.
+const MAX_TEXT_CHARS: usize = 300;
 
-/// Turns instants of this process into the store's, and back; the way to the store makes a token older, never younger.
+/// Converts instants of this process to the store's clock and back.
+///
+/// The conversion may make a token look older than it is, by the duration of a call. It never makes it look younger.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreClock {
-    /// What this process's clocks showed: when the answer came, to write; when the question left, to read.
+    /// The time by this process's clocks. To write, take it after the response; to read, take it before the call.
     pub(crate) local: Moment,
-    /// What the store's showed in between.
+    /// The time by the store's clock, between the call and the response.
     pub(crate) store: SystemTime,
 }
 
 impl StoreClock {
+    /// Returns the microseconds since 1970 by the store's clock.
     fn write(&self, instant: &Moment) -> u64 {
         let at = match instant.monotonic.checked_duration_since(self.local.monotonic) {
             Some(later) => self.store.checked_add(later),
@@ -50,11 +55,11 @@ impl StoreClock {
         let instant = SystemTime::UNIX_EPOCH + Duration::from_micros(instant);
         let age = match self.store.duration_since(instant) {
             Ok(age) => age,
-            Err(ahead) if ahead.duration() <= SLACK => Duration::ZERO,
-            Err(_) => return Err("it is of the future: the store's clock was set back"),
+            Err(ahead) if ahead.duration() <= MAX_CLOCK_SKEW => Duration::ZERO,
+            Err(_) => return Err("it is dated in the future: the store's clock was set back"),
         };
         let moment = self.local.monotonic.checked_sub(age).zip(self.local.wall.checked_sub(age));
-        moment.map(|(monotonic, wall)| Moment { monotonic, wall }).ok_or("it is older than this machine's clock")
+        moment.map(|(monotonic, wall)| Moment { monotonic, wall }).ok_or("it is too old for this machine's clock")
     }
 }
 
@@ -116,11 +121,11 @@ impl Codec<'_> {
         policy: &Policy,
     ) -> Result<AccessToken, &'static str> {
         let wire: AccessWire<Secret> = self.open(ACCESS, text)?;
-        let mut grant = TokenResponse::new(wire.token, Expiry::After(Duration::from_micros(wire.lifetime_us)));
-        grant.scope = wire.scope;
-        grant.extras = wire.extras;
+        let mut response = TokenResponse::new(wire.token, Expiry::After(Duration::from_micros(wire.lifetime_us)));
+        response.scope = wire.scope;
+        response.extras = wire.extras;
         let issued = self.clock.read(wire.issued_us)?;
-        TokenSet::new(grant, api_headers, issued, None, None, policy).map(|token| token.access)
+        TokenSet::new(response, api_headers, issued, None, None, policy).map(|token| token.access)
     }
 
     pub(crate) fn seal_refresh(&self, token: &RefreshToken) -> Result<Secret, Error> {
@@ -140,7 +145,7 @@ impl Codec<'_> {
         Ok(RefreshToken::of_session(wire.token, self.clock.read(wire.issued_us)?, lifetime, login_lifetime))
     }
 
-    /// None where nothing is remembered that a later process must know.
+    /// Returns `None` if there is no failure to share.
     pub(crate) fn seal_cooldown(&self, cooldown: &Cooldown) -> Result<Option<Secret>, Error> {
         let Some(Last { error, at, pause }) = &cooldown.last else {
             return Ok(None);
@@ -162,7 +167,7 @@ impl Codec<'_> {
 
     pub(crate) fn open_cooldown(&self, text: &Secret, provider: &'static str) -> Result<Cooldown, &'static str> {
         let wire: CooldownWire<'static> = self.open(COOLDOWN, text)?;
-        let kind = ErrorKind::named(&wire.kind).ok_or("it remembers a failure of an unknown kind")?;
+        let kind = ErrorKind::named(&wire.kind).ok_or("it has a failure of an unknown kind")?;
         let mut error = Error::new(kind, printable(&wire.message))
             .with_provider(provider)
             .with_code(wire.code.as_deref().map(printable));
@@ -187,7 +192,7 @@ impl Codec<'_> {
 
     fn open<T: DeserializeOwned>(&self, part: &str, text: &Secret) -> Result<T, &'static str> {
         let bytes = self.sealing.open(self.name, part, text)?;
-        serde_json::from_slice(&bytes).map_err(|_| "it is not of the form that is written here")
+        serde_json::from_slice(&bytes).map_err(|_| "it does not have the expected fields")
     }
 }
 
@@ -195,6 +200,7 @@ fn micros(duration: Duration) -> u64 {
     duration.as_micros().try_into().unwrap_or(u64::MAX)
 }
 
+/// Returns text that is safe to log: another process may have written control characters, or a very long text.
 fn printable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(LONGEST_TEXT).collect()
+    text.chars().filter(|character| !character.is_control()).take(MAX_TEXT_CHARS).collect()
 }

@@ -17,7 +17,7 @@ const LEASE: Duration = Duration::from_millis(37_700);
 #[tokio::test(start_paused = true)]
 async fn p3_a_lease_outlives_the_flight_and_is_its_owners_alone() {
     let store = MemoryStore::new();
-    let name = store.sealing().name("test", &TestProvider::new("password").identity().unwrap());
+    let name = store.sealing().entry_name("test", &TestProvider::new("password").identity().unwrap());
     let lease = || async { store.lease(&name, LeaseNumber(0), seconds(40)).await.unwrap().0 };
     let LeaseOutcome::Granted(first) = lease().await else { panic!("free") };
     assert!(matches!(lease().await, LeaseOutcome::Held(_)));
@@ -78,14 +78,14 @@ impl Transport for Broken {
 #[tokio::test(start_paused = true)]
 async fn p5_a_slow_writer_never_replaces_a_newer_token() {
     let (script, store) = (Script::new([ScriptedResponse::token("new", 1000)]), MemoryStore::new());
-    let name = store.sealing().name("test", &TestProvider::new("password").identity().unwrap());
+    let name = store.sealing().entry_name("test", &TestProvider::new("password").identity().unwrap());
     let LeaseOutcome::Granted(slow) = store.lease(&name, LeaseNumber(0), seconds(1)).await.unwrap().0 else {
         panic!("free")
     };
     advance(seconds(2)).await;
     process(&script, &store).token().await.unwrap();
     let before = store.load(&name).await.unwrap();
-    let mut change = EntryUpdate::lasting(seconds(60));
+    let mut change = EntryUpdate::new(seconds(60));
     change.access = Some("old".into());
     assert!(!store.save(&name, slow, change).await.unwrap());
     assert_eq!(store.claim_refresh(&name, slow).await.unwrap().map(drop), None);
@@ -146,7 +146,7 @@ async fn p5_a_claim_that_comes_after_its_own_save_takes_nothing() {
     let LeaseOutcome::Granted(lease) = store.lease(&name, LeaseNumber(0), seconds(40)).await.unwrap().0 else {
         panic!("free")
     };
-    let mut change = EntryUpdate::lasting(seconds(60));
+    let mut change = EntryUpdate::new(seconds(60));
     change.access = Some("a".into());
     change.refresh = Some("next".into());
     assert!(store.save(&name, lease, change).await.unwrap());

@@ -1,6 +1,11 @@
--- ARGV: the lease.
+-- Removes the refresh token from the entry and returns it to the holder of the lease.
+--
+-- ARGV: 1 the lease number.
+-- Reply: the refresh token, or ''.
 local entry = redis.call('HMGET', KEYS[1], 'lease_number', 'revision')
--- One that comes after its own save would take what that has brought.
+-- Another lease number: a newer lease was granted, and its holder may use this refresh token. A revision equal to the
+-- lease: this claim was delayed until after the save of its own lease. The refresh token is now the one that this save
+-- has written, for the next holder.
 if entry[1] ~= ARGV[1] or entry[2] == ARGV[1] then return '' end
 local refresh = redis.call('HGET', KEYS[1], 'refresh')
 redis.call('HDEL', KEYS[1], 'refresh')

@@ -1,16 +1,27 @@
--- KEYS: the entry, a hash, and its lease, a string. Numbers of changes and leases are microseconds by this server's clock.
+-- The common part of all scripts. Redis runs a script atomically: each script is one step for all processes.
+--
+-- KEYS[1]: the entry, a hash with the fields `lease_number`, `revision`, `saved`, `access`, `refresh`, `cooldown` and
+--          `request_id`. See `auth_core::store::Record`, whose functions the scripts repeat.
+-- KEYS[2]: the lease, a string with the number of the lease. It expires with the lease.
+--
+-- Lease numbers and revisions are microseconds since 1970 by the clock of this server, because the clocks of the
+-- processes may differ. Lua 5.1 has only doubles; these numbers stay below 2^53, so they are exact.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
--- What was never given out counts as 0: no number is ahead of the clock by more than a day.
+-- Reads a number. Anything that no script has written counts as 0: other text, or a number more than a day ahead of the
+-- clock. Such a number comes from a clock that was wrong, and no new lease could get past it.
 local function number(text)
   local value = tonumber(text) or 0
   if value > 0 and value <= now + 86400000000 then return value end
   return 0
 end
 
+-- Lua's own conversion would use an exponent for numbers of this size.
 local function digits(value) return string.format('%.0f', value) end
 
+-- Extends the lifetime of the entry, and never shortens it: a lease is shorter than most entries and must not cut them
+-- off.
 local function keep_for(milliseconds)
   if redis.call('PTTL', KEYS[1]) < tonumber(milliseconds) then redis.call('PEXPIRE', KEYS[1], milliseconds) end
 end
@@ -19,9 +30,13 @@ local function set(field, text)
   if text == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, text) end
 end
 
+-- Ends this lease and no other. A process that was stopped past the end of its lease must not end the lease of the next
+-- one. `pcall`, because another program may have put another type under the key; a failed GET then means "not this
+-- lease".
 local function end_lease(lease)
   if redis.pcall('GET', KEYS[2]) == lease then redis.call('DEL', KEYS[2]) end
 end
 
--- Anything but a hash is not ours.
+-- Another program may have put another type under the key of the entry. Every hash command would fail until somebody
+-- removes it, so it is removed here and counts as a missing entry.
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end

@@ -62,7 +62,7 @@ async fn leased(store: &Store, name: &EntryName, known: LeaseNumber, ttl: Durati
 
 /// What is saved under a lease.
 async fn saves(store: &Store, name: &EntryName, lease: LeaseNumber, text: &str, ttl: Duration) -> bool {
-    let mut change = EntryUpdate::lasting(ttl);
+    let mut change = EntryUpdate::new(ttl);
     change.access = Some(text.into());
     change.refresh = Some("refresh".into());
     answered(store.save(name, lease, change)).await
@@ -133,7 +133,7 @@ async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
             }
             4 | 5 if is_settled => {
                 let mut text = |what: &str| random.bool().then(|| Secret::from(format!("{what}{step}")));
-                let mut change = EntryUpdate::lasting(TTL);
+                let mut change = EntryUpdate::new(TTL);
                 change.access = text("access");
                 change.refresh = text("refresh");
                 change.cooldown = text("cooldown");

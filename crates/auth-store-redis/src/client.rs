@@ -1,4 +1,4 @@
-//! Where to connect: one server, a cluster, or the master that a sentinel names.
+//! Makes connections: to one server, to a cluster, or to the master that a sentinel reports.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use redis::aio::MultiplexedConnection;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, ConnectionInfo, Pipeline, RedisFuture, RedisResult, Value};
 
-/// How long a connection attempt, or an answer, may take before the connection is given up; no timeout is longer.
-pub(crate) const GIVEN_UP: Duration = Duration::from_secs(2);
+/// How long connecting or a reply may take before the connection is closed. This is also the longest timeout of a
+/// store.
+pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(crate) enum Target {
+pub(crate) enum RedisClient {
     Single(Box<Client>),
     #[cfg(feature = "cluster")]
     Cluster(Box<redis::cluster::ClusterClient>),
@@ -19,7 +20,7 @@ pub(crate) enum Target {
 }
 
 #[derive(Clone)]
-pub(crate) enum Connection {
+pub(crate) enum RedisConnection {
     Single(ConnectionManager),
     #[cfg(feature = "cluster")]
     Cluster(redis::cluster_async::ClusterConnection),
@@ -27,54 +28,54 @@ pub(crate) enum Connection {
     Sentinel(MultiplexedConnection),
 }
 
-impl Target {
-    pub(crate) async fn connect(&self) -> RedisResult<Connection> {
+impl RedisClient {
+    pub(crate) async fn connect(&self) -> RedisResult<RedisConnection> {
         match self {
             Self::Single(client) => {
                 let config = ConnectionManagerConfig::new()
-                    // A failure is the end of this connection; the next call makes another.
+                    // `SharedConnection` makes a new connection after a failure, so this one must not retry.
                     .set_number_of_retries(0)
-                    .set_connection_timeout(Some(GIVEN_UP))
-                    .set_response_timeout(Some(GIVEN_UP));
-                ConnectionManager::new_lazy_with_config(Client::clone(client), config).map(Connection::Single)
+                    .set_connection_timeout(Some(CONNECTION_TIMEOUT))
+                    .set_response_timeout(Some(CONNECTION_TIMEOUT));
+                ConnectionManager::new_lazy_with_config(Client::clone(client), config).map(RedisConnection::Single)
             }
             #[cfg(feature = "cluster")]
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+            Self::Cluster(client) => client.get_async_connection().await.map(RedisConnection::Cluster),
             #[cfg(feature = "sentinel")]
             Self::Sentinel(client) => {
                 let config = redis::AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(GIVEN_UP))
-                    .set_response_timeout(Some(GIVEN_UP));
+                    .set_connection_timeout(Some(CONNECTION_TIMEOUT))
+                    .set_response_timeout(Some(CONNECTION_TIMEOUT));
                 let mut client = client.lock().await;
-                client.get_async_connection_with_config(&config).await.map(Connection::Sentinel)
+                client.get_async_connection_with_config(&config).await.map(RedisConnection::Sentinel)
             }
         }
     }
 
-    /// One server; `ca` is the one certificate (PEM) that it is trusted by.
+    /// Returns the client of one server. `ca` is the only root certificate (PEM) that is trusted, if set.
     pub(crate) fn single(info: ConnectionInfo, ca: Option<Vec<u8>>) -> RedisResult<Self> {
         let client = match ca {
             #[cfg(feature = "tls")]
-            Some(pem) => Client::build_with_tls(info, trusting(pem)),
+            Some(pem) => Client::build_with_tls(info, root_certificate(pem)),
             _ => Client::open(info),
         };
         client.map(|client| Self::Single(Box::new(client)))
     }
 
-    /// The cluster of which one node is known.
+    /// Returns the client of a cluster; `node` is any one of its nodes.
     #[cfg(feature = "cluster")]
     pub(crate) fn cluster(node: ConnectionInfo, ca: Option<Vec<u8>>) -> RedisResult<Self> {
         let builder = redis::cluster::ClusterClient::builder([node]);
-        let builder = builder.connection_timeout(GIVEN_UP).response_timeout(GIVEN_UP);
+        let builder = builder.connection_timeout(CONNECTION_TIMEOUT).response_timeout(CONNECTION_TIMEOUT);
         let builder = match ca {
             #[cfg(feature = "tls")]
-            Some(pem) => builder.certs(trusting(pem)),
+            Some(pem) => builder.certs(root_certificate(pem)),
             _ => builder,
         };
         builder.build().map(|client| Self::Cluster(Box::new(client)))
     }
 
-    /// The master of this name, as one sentinel knows it.
+    /// Returns the client of the master with this name, which the sentinel reports.
     #[cfg(feature = "sentinel")]
     pub(crate) fn sentinel(
         sentinel: ConnectionInfo,
@@ -96,11 +97,11 @@ impl Target {
 }
 
 #[cfg(feature = "tls")]
-fn trusting(pem: Vec<u8>) -> redis::TlsCertificates {
+fn root_certificate(pem: Vec<u8>) -> redis::TlsCertificates {
     redis::TlsCertificates { client_tls: None, root_cert: Some(pem) }
 }
 
-impl ConnectionLike for Connection {
+impl ConnectionLike for RedisConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
             Self::Single(connection) => connection.req_packed_command(command),
