@@ -105,9 +105,8 @@ where
         tokio::runtime::start();
         block_on(model());
     };
-    let orders = if std::env::var_os("AUTH_TESTS_FULL").is_some() { 3000 } else { 500 };
-    shuttle::check_random(run, orders);
-    shuttle::check_pct(run, orders, 3);
+    shuttle::check_random(run, 3000);
+    shuttle::check_pct(run, 3000, 3);
 }
 
 fn call(tokens: &Manager) -> JoinHandle<Result<AccessToken, Error>> {

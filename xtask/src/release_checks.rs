@@ -105,7 +105,7 @@ fn feature_powerset(root: &Path, arguments: &[&str]) -> Result<()> {
 
 /// Runs the models at full length.
 fn models(root: &Path, _: &mut Steps) -> Result<()> {
-    test::models(root, test::Length::Full)
+    test::models(root)
 }
 
 /// Runs at full length the tests that `cargo xtask test` shortens.

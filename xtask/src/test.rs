@@ -9,9 +9,6 @@ use crate::run::{Result, cargo, run, target_dir};
 use crate::steps::Steps;
 use crate::tools::{Program, install_missing};
 
-/// The variable that makes the tests run at full length.
-const FULL: &str = "AUTH_TESTS_FULL";
-
 const REDIS: [Program; 1] = [Program::new("redis-server", "redis-server").with_service("redis-server")];
 
 /// The programs for tests with a real Secret Service on a private D-Bus.
@@ -20,15 +17,6 @@ const KEYRING: [Program; 3] = [
     Program::new("gnome-keyring-daemon", "gnome-keyring"),
     Program::new("secret-tool", "libsecret-tools"),
 ];
-
-/// The number of rounds of tests that could run for any length of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Length {
-    /// Enough to find a recent mistake.
-    Short,
-    /// Enough for a release.
-    Full,
-}
 
 /// Installs the programs that the tests need, runs all tests, and lists the groups that were left out.
 pub(crate) fn all(root: &Path) -> Result<()> {
@@ -43,30 +31,18 @@ pub(crate) fn all(root: &Path) -> Result<()> {
         Ok(())
     })?;
     steps.step("tests and doctests", |steps| workspace(root, steps))?;
-    steps.step("models", |_| models(root, Length::Short))?;
     steps.finish("cargo xtask test")
 }
 
-/// Runs the models of the manager; at full length, also the model of the lease protocol.
-pub(crate) fn models(root: &Path, length: Length) -> Result<()> {
-    let mut models = cargo(root, &["test", "--locked", "--manifest-path", "models/Cargo.toml"]);
-    if length == Length::Full {
-        models.arg("--workspace");
-    }
-    run(with_length(&mut models, length))
+/// Runs the models of the manager and of the lease protocol.
+pub(crate) fn models(root: &Path) -> Result<()> {
+    run(&mut cargo(root, &["test", "--locked", "--workspace", "--manifest-path", "models/Cargo.toml"]))
 }
 
 /// Runs at full length the tests that [`all`] shortens.
 pub(crate) fn long(root: &Path, steps: &mut Steps) -> Result<()> {
     let mut tests = cargo(root, &["test", "--locked", "-p", "auth-tests", "--test", "fleet", "--test", "soak"]);
-    run_and_collect(root, steps, with_length(&mut tests, Length::Full))
-}
-
-fn with_length(tests: &mut Command, length: Length) -> &mut Command {
-    match length {
-        Length::Short => tests.env_remove(FULL),
-        Length::Full => tests.env(FULL, "1"),
-    }
+    run_and_collect(root, steps, tests.env("AUTH_TESTS_FULL", "1"))
 }
 
 fn workspace(root: &Path, steps: &mut Steps) -> Result<()> {
