@@ -9,8 +9,9 @@ use crate::error::{Error, ErrorKind};
 use crate::error_response::{ErrorClass, ErrorResponse};
 use crate::message::{Request, Response};
 use crate::policy::Policy;
-use crate::provider::{Provider, TokenResponse};
+use crate::provider::Provider;
 use crate::retry::retry_after;
+use crate::token_response::TokenResponse;
 
 /// Tells whether a status will pass: the server had no say about the credentials, and its body is not read.
 pub(crate) fn is_passing(status: StatusCode) -> bool {

@@ -16,8 +16,8 @@ use crate::expiry::Expiry;
 use crate::freshness::Term;
 use crate::jwt;
 use crate::policy::Policy;
-use crate::provider::TokenResponse;
 use crate::secret::{Secret, header_value};
+use crate::token_response::TokenResponse;
 
 const SCHEME: &str = "Bearer ";
 

@@ -13,9 +13,9 @@ use crate::cooldown::{Cooldown, Last};
 use crate::error::{Error, ErrorKind};
 use crate::expiry::Expiry;
 use crate::policy::Policy;
-use crate::provider::TokenResponse;
 use crate::secret::{Secret, SecretBytes};
 use crate::token::{AccessToken, RefreshToken, TokenSet};
+use crate::token_response::TokenResponse;
 
 const ACCESS: &str = "access";
 const REFRESH: &str = "refresh";

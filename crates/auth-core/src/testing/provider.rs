@@ -5,10 +5,11 @@ use serde::Deserialize;
 use crate::error_response::ErrorResponse;
 use crate::expiry::{Expiry, NumberOrString};
 use crate::message::{Request, Response};
-use crate::provider::{Provider, TokenResponse};
+use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::settings::ProviderInfo;
 use crate::token::RefreshToken;
+use crate::token_response::TokenResponse;
 
 /// A provider as plain as can be, with refresh tokens.
 ///
