@@ -220,7 +220,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 
     /// Whether a failure stops logins for now.
     pub(crate) fn is_paused(&self) -> bool {
-        self.0.lock().cooldown.left(&self.0.clock.now()).is_some()
+        self.0.lock().cooldown.remaining_at(&self.0.clock.now()).is_some()
     }
 }
 
@@ -274,7 +274,7 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
         self.0.replace(None);
         let now = self.0.clock.now();
         let login = state.login.clone();
-        state.cooldown.rejected(now.since(&token.issued()), now, login.name(), login.policy());
+        state.cooldown.record_rejection(now.since(&token.issued()), now, login.name(), login.policy());
         state.rejected = Some(token.clone());
         self.0.share.forget(&state.cursor);
     }

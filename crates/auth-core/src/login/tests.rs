@@ -159,7 +159,7 @@ async fn f4_the_life_counts_from_before_the_request() {
     let clock = VirtualClock::new();
     let token = login(&script).with_clock(clock.clone()).login().await.unwrap().access;
     let usable_after = |wait| {
-        let term = Term::draw(token.issued(), token.lifetime(), 0.5, &Policy::default());
+        let term = Term::new(token.issued(), token.lifetime(), 0.5, &Policy::default());
         term.at(&clock.now().plus(wait)) != Freshness::Expired
     };
     assert!(usable_after(Duration::from_secs(45)));
@@ -251,18 +251,18 @@ fn the_next_attempt_by_what_failed() {
     let untrusted = Error::untrusted("x");
     let second = Some(Duration::from_secs(1));
     let cases = [
-        (By::Login, false, &unavailable, false, second),
-        (By::Login, true, &unavailable, false, None),
-        (By::Login, false, &unreadable, false, second),
-        (By::Login, false, &unreadable, true, None),
-        (By::Login, false, &final_error, false, None),
-        (By::Refresh, false, &final_error, false, Some(Duration::ZERO)),
-        (By::Refresh, true, &final_error, false, None),
-        (By::Refresh, false, &untrusted, false, None),
-        (By::Refresh, false, &unavailable, false, second),
+        (AttemptKind::Login, false, &unavailable, false, second),
+        (AttemptKind::Login, true, &unavailable, false, None),
+        (AttemptKind::Login, false, &unreadable, false, second),
+        (AttemptKind::Login, false, &unreadable, true, None),
+        (AttemptKind::Login, false, &final_error, false, None),
+        (AttemptKind::Refresh, false, &final_error, false, Some(Duration::ZERO)),
+        (AttemptKind::Refresh, true, &final_error, false, None),
+        (AttemptKind::Refresh, false, &untrusted, false, None),
+        (AttemptKind::Refresh, false, &unavailable, false, second),
     ];
-    for (by, is_last, error, was_unreadable, expected) in cases {
-        let wait = next(by, is_last, error, was_unreadable, Duration::from_secs(1));
-        assert_eq!(wait, expected, "{by:?} {is_last} {error}");
+    for (kind, is_last, error, was_unreadable, expected) in cases {
+        let wait = retry_delay(kind, is_last, error, was_unreadable, Duration::from_secs(1));
+        assert_eq!(wait, expected, "{kind:?} {is_last} {error}");
     }
 }

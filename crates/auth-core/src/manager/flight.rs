@@ -79,7 +79,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     /// Begins a flight that nobody waits for, where none is under way and nothing stops it.
     pub(super) fn renew_behind(self: &Arc<Self>, now: &Moment) {
         // Asked first, because every caller comes here while an outage lasts.
-        if self.lock().cooldown.left(now).is_some() {
+        if self.lock().cooldown.remaining_at(now).is_some() {
             self.meter.suppressed();
             return;
         }
@@ -89,7 +89,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
 
     /// Takes a token for the current one.
     pub(super) fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> AccessToken {
-        state.cooldown.succeeded(self.current.load().is_none());
+        state.cooldown.record_success(self.current.load().is_none());
         state.generation += 1;
         let token = token.with(state.generation, token.term());
         state.rejected = None;
@@ -109,7 +109,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         if let Some(flight) = &state.flight {
             return Ok(Joined::Flight { flight: flight.clone(), is_own: false });
         }
-        if let Some(error) = state.cooldown.stops(&now) {
+        if let Some(error) = state.cooldown.error_at(&now) {
             self.meter.suppressed();
             return Err(error);
         }
@@ -190,7 +190,7 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
                 tracing::debug!(target: targets::FLIGHT, outcome = "ok", attempts, duration_ms, lifetime_s, "flight ended");
             }
             Err(error) => {
-                let left = self.shared.lock().cooldown.left(&self.shared.clock.now());
+                let left = self.shared.lock().cooldown.remaining_at(&self.shared.clock.now());
                 let next_attempt_ms = left.unwrap_or_default().as_millis() as u64;
                 let outcome = error.kind().name();
                 tracing::warn!(target: targets::FLIGHT, outcome, attempts, duration_ms, next_attempt_ms, %error, "flight ended");
@@ -214,7 +214,7 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
         let outcome = result.map(|token| self.shared.keep(&mut state, token));
         if outcome.is_err() {
             state.rejected = state.rejected.take().or(context.superseded.rejected);
-            state.cooldown.learn(&context.cooldown, &self.shared.clock.now());
+            state.cooldown.merge(&context.cooldown, &self.shared.clock.now());
         }
         state.flight = None;
         Some(outcome)

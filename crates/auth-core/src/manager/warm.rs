@@ -53,7 +53,7 @@ fn tend<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Durati
         }
         _ => {
             shared.renew_behind(&now);
-            shared.lock().cooldown.left(&now)
+            shared.lock().cooldown.remaining_at(&now)
         }
     };
     Some(pause.unwrap_or(WHILE_RENEWING).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
