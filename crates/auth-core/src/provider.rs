@@ -1,4 +1,4 @@
-//! What a provider is: three functions over values, without I/O.
+//! The trait of providers: pure functions that build requests and read responses.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,43 +10,79 @@ use crate::message::{Request, Response};
 use crate::token::RefreshToken;
 use crate::token_response::TokenResponse;
 
-/// Builds one API's login requests and reads its answers.
+/// Builds the login requests of one API and reads its responses.
 ///
-/// An implementation touches no socket, no clock and no cache, so each rule of its wire is a plain unit test. Statuses
-/// that mean the same everywhere (429, 5xx, redirects, 404) are judged by [`Login`](crate::Login); a provider knows only
-/// what is its own.
+/// An implementation uses no socket, no clock and no cache, so that a plain unit test covers each rule of its wire
+/// format. [`Login`](crate::Login) classifies the statuses that mean the same everywhere: 404, 408, 425, 429, 5xx and
+/// redirects. A provider handles only what is specific to its API.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use auth_core::{ErrorResponse, Expiry, Provider, Request, Response, Secret, TokenResponse};
+///
+/// #[derive(Debug)]
+/// struct Acme {
+///     login: Request,
+/// }
+///
+/// #[derive(serde::Deserialize)]
+/// struct Body {
+///     token: Secret,
+/// }
+///
+/// impl Provider for Acme {
+///     fn name(&self) -> &'static str {
+///         "acme"
+///     }
+///
+///     fn login_request(&self) -> Request {
+///         self.login.clone()
+///     }
+///
+///     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
+///         let body: Body = response.json()?;
+///         Ok(TokenResponse::new(body.token, Expiry::Unstated(Duration::from_secs(600))))
+///     }
+/// }
+/// ```
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// The provider's name in errors, lower case.
+    /// Returns the provider's name for errors, logs and metrics, in lower case.
     fn name(&self) -> &'static str;
 
-    /// Builds the request that logs in with the credentials.
+    /// Returns the request that logs in with the credentials.
     fn login_request(&self) -> Request;
 
-    /// Builds the request that renews a token with `token`, where the API has one.
+    /// Returns the request that uses the refresh token `token` (RFC 6749 6), or `None` if the API has no refresh.
+    ///
+    /// Default is `None`.
     fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
         let _ = token;
         None
     }
 
-    /// The headers that the API's later calls need beside `Authorization`: they go with each token, marked sensitive.
+    /// Returns the headers that the API's later calls need in addition to `Authorization`.
+    ///
+    /// They are kept with each token and marked sensitive. Default is none.
     fn api_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         Vec::new()
     }
 
-    /// The request whose every byte tells these credentials from all others: what a store keeps their token under. None
-    /// where the credentials are not in it, and a token is never shared.
+    /// Returns a request that uniquely identifies these credentials, or `None` if their token must not be shared.
     ///
-    /// Default is [`login_request`](Self::login_request): override it where that holds a time or a random value.
+    /// A store derives the key of the token's entry from it. Default is [`login_request`](Self::login_request). Override
+    /// it if the login request contains a time or a random value.
     fn identity(&self) -> Option<Request> {
         Some(self.login_request())
     }
 
-    /// Reads the answer to either request.
+    /// Reads the response to a login or a refresh.
     ///
-    /// Called for every status but the passing ones (408, 425, 429, 5xx); a grant is taken from a 2xx only.
+    /// It is called for every status except 408, 425, 429 and 5xx. A [`TokenResponse`] is used only if the status is
+    /// 2xx.
     ///
     /// # Errors
-    /// [`ErrorResponse`] says what the answer held instead of a token.
+    /// An [`ErrorResponse`] if the response holds no token.
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse>;
 }
 
