@@ -1,4 +1,4 @@
-//! What an answer means: the table of statuses that is the same for every provider.
+//! Turns the response to a login into a token or an error, with the same rules for every provider.
 
 use std::time::SystemTime;
 
@@ -9,17 +9,14 @@ use crate::error::{Error, ErrorKind};
 use crate::error_response::{ErrorClass, ErrorResponse};
 use crate::message::{Request, Response};
 use crate::policy::Policy;
-use crate::provider::{Provider, TokenResponse};
-use crate::retry::retry_after;
+use crate::provider::Provider;
+use crate::retry::{is_transient_status, retry_after};
+use crate::token_response::TokenResponse;
 
-/// Tells whether a status will pass: the server had no say about the credentials, and its body is not read.
-pub(crate) fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
-}
-
-/// Judges an answer received at `now` by the wall clock, to the last of the requests that this login has sent.
+/// Classifies the response to the last of `sent`, the requests that this login has made.
 ///
-/// A passing status wins over any body; then the provider's own word; then the status.
+/// A transient status decides without the body, because a gateway may send any body with a 503. For any other status
+/// the provider reads the body first, and the status decides only what the body leaves open. `now` is the wall clock when the response arrived.
 pub(crate) fn classify(
     provider: &dyn Provider,
     sent: &[Request],
@@ -28,73 +25,81 @@ pub(crate) fn classify(
     policy: &Policy,
 ) -> Result<TokenResponse, Error> {
     let status = response.status();
-    let failure = if is_passing(status) {
+    let error_response = if is_transient_status(status) {
         ErrorResponse::status(status)
     } else {
         match provider.read_response(response) {
-            Ok(grant) if status.is_success() => return Ok(grant),
+            Ok(token_response) if status.is_success() => return Ok(token_response),
             Ok(_) => ErrorResponse::status(status),
-            Err(failure) => failure,
+            Err(error_response) => error_response,
         }
     };
-    let error = explain(&failure, response, sent)
+    let error = classify_error_response(&error_response, response, sent)
         .with_provider(provider.name())
         .with_status(status)
-        .with_code(failure.code.filter(|code| is_showable(code, sent)));
+        .with_code(error_response.code.filter(|code| is_showable_code(code, sent)));
     Err(match retry_after(response, now, policy) {
         Some(wait) => error.with_retry(wait, now + wait),
         None => error,
     })
 }
 
-fn explain(failure: &ErrorResponse, response: &Response, sent: &[Request]) -> Error {
-    match failure.class {
-        ErrorClass::Refused => match response.status().as_u16() {
-            300..=399 => Error::refused(format!("the login is refused, with a redirect to {}", target(response, sent))),
-            404 | 405 => {
-                Error::refused("the login is refused; `base_url` or the path (`login_path`) may be wrong as well")
-            }
-            _ => Error::refused("the credentials are refused"),
-        },
+fn classify_error_response(error_response: &ErrorResponse, response: &Response, sent: &[Request]) -> Error {
+    match error_response.class {
+        ErrorClass::Refused => classify_refusal(response, sent),
         ErrorClass::Misconfigured(setting) => Error::misconfigured(setting, "is not accepted by the provider"),
-        ErrorClass::Status(status) => by_status(status, response, sent),
-        _ if !response.status().is_success() => by_status(response.status(), response, sent),
-        ErrorClass::Unreadable => Error::malformed("the answer cannot be read").into_transient(),
-        ErrorClass::Malformed(what) => Error::malformed(what),
+        ErrorClass::Status(status) => classify_status(status, response, sent),
+        _ if !response.status().is_success() => classify_status(response.status(), response, sent),
+        ErrorClass::Unreadable => Error::malformed("the response cannot be read").into_transient(),
+        ErrorClass::Malformed(problem) => Error::malformed(problem),
     }
 }
 
-fn by_status(status: StatusCode, response: &Response, sent: &[Request]) -> Error {
+fn classify_refusal(response: &Response, sent: &[Request]) -> Error {
+    match response.status().as_u16() {
+        300..=399 => {
+            let target = redirect_target(response, sent);
+            Error::refused(format!("the login is refused, with a redirect to {target}"))
+        }
+        404 | 405 => Error::refused("the login is refused; check `base_url` and the path (`login_path`) as well"),
+        _ => Error::refused("the credentials are refused"),
+    }
+}
+
+fn classify_status(status: StatusCode, response: &Response, sent: &[Request]) -> Error {
     match status.as_u16() {
         429 => Error::throttled("too many logins"),
-        _ if is_passing(status) => Error::unavailable("the provider cannot answer for the moment"),
-        300..=399 => Error::redirected(&target(response, sent)),
+        _ if is_transient_status(status) => Error::unavailable("the provider is temporarily unavailable"),
+        300..=399 => Error::redirected(&redirect_target(response, sent)),
         404 | 405 => {
-            Error::misconfigured("base_url", "or the path (`login_path`) is wrong: nothing there takes a login")
+            Error::misconfigured("base_url", "or the path (`login_path`) is wrong: there is no login at this URL")
         }
-        407 => Error::misconfigured("HTTPS_PROXY", "names a proxy that asks for other credentials"),
+        407 => Error::misconfigured("HTTPS_PROXY", "names a proxy that requires valid credentials"),
         403 => Error::refused(
-            "the login is not permitted: ask the provider about the account, its scope and allowed addresses",
+            "the login is not permitted: ask the provider whether the account, its scope and this address are allowed",
         ),
         400..=499 => Error::refused("the login is refused"),
-        _ => Error::malformed("the answer has a status that no login has"),
+        _ => Error::malformed("the response has a status that no login returns"),
     }
 }
 
-/// The origin that a redirect points to: its host may be another's, its path and query may hold anything.
-fn target(response: &Response, sent: &[Request]) -> String {
+/// Returns the origin of a redirect's target, for an error message.
+///
+/// The path and the query are left out, because they may contain anything. A host that repeats a part of the request
+/// is left out too: it may belong to somebody else and carry the password.
+fn redirect_target(response: &Response, sent: &[Request]) -> String {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // RFC 3986 4.2: two slashes begin another authority, and browsers take a backslash for a slash.
+    // RFC 3986 4.2: `//` begins another authority. Browsers read a backslash as a slash.
     let absolute = if location.starts_with("//") { format!("https:{location}") } else { location.to_owned() };
     let is_relative = !location.contains([':', '\\']) && !location.starts_with("//");
     let Some(uri) = absolute.parse::<Uri>().ok().filter(|_| !location.is_empty()) else {
-        return if is_relative && !location.is_empty() { SAME_ORIGIN } else { "an unreadable address" }.into();
+        return if is_relative && !location.is_empty() { SAME_ORIGIN } else { UNREADABLE_ADDRESS }.into();
     };
     match (uri.scheme_str(), uri.authority()) {
         (Some(scheme @ ("http" | "https")), Some(authority)) => {
             let host: String = authority.host().chars().take(LONGEST_HOST).collect();
-            if sent.iter().any(|request| request.repeats(&host, SHARED_BY_HOSTS)) {
-                return "another origin, whose name repeats a part of the request".into();
+            if sent.iter().any(|request| request.repeats(&host, LONGEST_SHARED_WITH_HOST)) {
+                return HIDDEN_ORIGIN.into();
             }
             let port =
                 authority.as_str().rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
@@ -102,24 +107,27 @@ fn target(response: &Response, sent: &[Request]) -> String {
             format!("{scheme}://{host}{port}")
         }
         _ if is_relative => SAME_ORIGIN.into(),
-        _ => "an unreadable address".into(),
+        _ => UNREADABLE_ADDRESS.into(),
     }
 }
 
 const SAME_ORIGIN: &str = "another path of the same origin";
+const HIDDEN_ORIGIN: &str = "another origin, not shown because its name repeats a part of the request";
+const UNREADABLE_ADDRESS: &str = "an unreadable address";
 
+/// In characters, the longest DNS name (RFC 1035 2.3.4).
 const LONGEST_HOST: usize = 253;
 
-/// A host may share a word, such as a company's name, with a user name.
-const SHARED_BY_HOSTS: usize = 16;
+/// In letters and digits: a host may share a word, such as a company's name, with a user name.
+const LONGEST_SHARED_WITH_HOST: usize = 16;
 
-/// A code may share a syllable with anything.
-const SHARED_BY_CODES: usize = 4;
+/// In letters and digits: a code may share a syllable with any secret.
+const LONGEST_SHARED_WITH_CODE: usize = 4;
 
-/// Longer than any code that a provider documents.
+/// In characters: longer than any code that a provider documents.
 const LONGEST_CODE: usize = 64;
 
-/// Codes of RFC 6749 5.2 and 4.1.2.1: words of the protocol, although requests hold some of the same letters.
+/// The codes of RFC 6749 5.2 and 4.1.2.1. They are always shown, although a request may contain the same letters.
 const PROTOCOL_CODES: [&str; 9] = [
     "invalid_request",
     "invalid_client",
@@ -132,14 +140,20 @@ const PROTOCOL_CODES: [&str; 9] = [
     "temporarily_unavailable",
 ];
 
-/// A hostile or careless server may write the request, password and all, where its code should stand.
-fn is_showable(code: &str, sent: &[Request]) -> bool {
-    let is_code = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let is_word = (1..=LONGEST_CODE).contains(&code.len()) && code.bytes().all(is_code);
-    PROTOCOL_CODES.contains(&code) || (is_word && !sent.iter().any(|request| request.repeats(code, SHARED_BY_CODES)))
+/// Returns `true` if an error may show this code.
+///
+/// A hostile or careless server may return the request, including the password, in place of a code.
+fn is_showable_code(code: &str, sent: &[Request]) -> bool {
+    let is_word = (1..=LONGEST_CODE).contains(&code.len()) && code.bytes().all(is_code_byte);
+    let is_repeated = |request: &Request| request.repeats(code, LONGEST_SHARED_WITH_CODE);
+    PROTOCOL_CODES.contains(&code) || (is_word && !sent.iter().any(is_repeated))
 }
 
-/// Tells whether an error came from an answer that was there but could not be read.
+fn is_code_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+}
+
+/// Returns `true` if there was a response, but it could not be read: empty, cut off or in another format.
 pub(crate) fn is_unreadable(error: &Error) -> bool {
     error.kind() == ErrorKind::Malformed && error.is_transient()
 }
@@ -159,20 +173,20 @@ mod tests {
     }
 
     #[test]
-    fn k1_a_code_that_is_the_password_of_basic_authentication_is_not_shown() {
-        let profile = ProviderInfo::new("test", "TEST");
-        let endpoint = profile.endpoint("https://login.example", "login_path", "/token").unwrap();
-        // me:hunter22-and-much-more
-        let value = profile.header("password", &"Basic bWU6aHVudGVyMjItYW5kLW11Y2gtbW9yZQ==".into()).unwrap();
+    fn k1_a_code_that_repeats_the_password_of_basic_authentication_is_not_shown() {
+        let info = ProviderInfo::new("test", "TEST");
+        let endpoint = info.endpoint("https://login.example", "login_path", "/token").unwrap();
+        // The Base64 text of me:hunter22-and-much-more.
+        let value = info.header("password", &"Basic bWU6aHVudGVyMjItYW5kLW11Y2gtbW9yZQ==".into()).unwrap();
         let request = Request::post(&endpoint).with_header(http::header::AUTHORIZATION, value);
-        assert!(!is_showable("hunter22-and-much-more", std::slice::from_ref(&request)));
-        assert!(is_showable("locked", &[request]));
+        assert!(!is_showable_code("hunter22-and-much-more", std::slice::from_ref(&request)));
+        assert!(is_showable_code("locked", &[request]));
     }
 
     #[test]
-    fn k4_a_code_is_a_short_word_that_repeats_nothing() {
+    fn k4_a_code_is_a_short_word_that_repeats_no_secret() {
         for code in ["invalid_grant", "unauthorized_client", "E1234", "too.many-requests"] {
-            assert!(is_showable(code, &sent()), "{code}");
+            assert!(is_showable_code(code, &sent()), "{code}");
         }
         let long = "x".repeat(65);
         for code in [
@@ -187,31 +201,28 @@ mod tests {
             &long,
             "clé",
         ] {
-            assert!(!is_showable(code, &sent()), "{code}");
+            assert!(!is_showable_code(code, &sent()), "{code}");
         }
     }
 
     #[test]
-    fn t1_a_redirect_is_told_by_its_origin() {
+    fn t1_a_redirect_error_names_only_the_origin() {
         let cases = [
             ("https://other.example/steal?token=1#x", "https://other.example"),
             ("https://login.company.example/", "https://login.company.example"),
             ("https://user:pw@other.example:8443/", "https://other.example:8443"),
             ("//other.example/steal", "https://other.example"),
-            (
-                "https://hunter22-and-much-more.evil.example/",
-                "another origin, whose name repeats a part of the request",
-            ),
-            ("/elsewhere", "another path of the same origin"),
-            ("elsewhere", "another path of the same origin"),
-            ("/\\evil.example/", "an unreadable address"),
-            ("javascript:alert(1)", "an unreadable address"),
-            ("", "an unreadable address"),
+            ("https://hunter22-and-much-more.evil.example/", HIDDEN_ORIGIN),
+            ("/elsewhere", SAME_ORIGIN),
+            ("elsewhere", SAME_ORIGIN),
+            ("/\\evil.example/", UNREADABLE_ADDRESS),
+            ("javascript:alert(1)", UNREADABLE_ADDRESS),
+            ("", UNREADABLE_ADDRESS),
         ];
         for (location, expected) in cases {
             let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);
             let response = Response::new(StatusCode::FOUND, headers, SecretBytes::default());
-            assert_eq!(target(&response, &sent()), expected, "{location}");
+            assert_eq!(redirect_target(&response, &sent()), expected, "{location}");
         }
     }
 }

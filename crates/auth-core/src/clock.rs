@@ -1,21 +1,32 @@
-//! The two clocks that decide about a token.
+//! The two clocks that decide how old a token is.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Holds one reading of both clocks.
+/// Holds one reading of the monotonic clock and of the wall clock.
 ///
-/// The monotonic clock stands still while a machine is suspended; the wall clock can be set. Neither is trusted alone.
+/// The monotonic clock stops while a machine is suspended. The wall clock can be set back. A token's age is therefore
+/// measured with both, and the larger value counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// What the monotonic clock said.
+    /// The reading of the monotonic clock.
     pub monotonic: Instant,
-    /// What the wall clock said.
+    /// The reading of the wall clock.
     pub wall: SystemTime,
 }
 
 impl Moment {
-    /// Tells how long ago `earlier` was, by whichever clock says more.
+    /// Returns the time since `earlier`: the larger of the two clocks' differences, zero if `earlier` is later.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::{Clock, Moment, SystemClock};
+    ///
+    /// let start = SystemClock.now();
+    /// let resumed = Moment { wall: start.wall + Duration::from_secs(3600), ..start };
+    /// assert_eq!(resumed.since(&start), Duration::from_secs(3600)); // the machine was suspended for an hour
+    /// ```
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Duration {
         let monotonic = self.monotonic.saturating_duration_since(earlier.monotonic);
@@ -23,27 +34,40 @@ impl Moment {
         monotonic.max(wall)
     }
 
-    /// The instant so much later on both clocks.
+    /// Returns the moment `duration` later on both clocks.
     pub(crate) fn plus(&self, duration: Duration) -> Self {
         Self { monotonic: self.monotonic + duration, wall: self.wall + duration }
     }
 
-    /// Tells whether neither clock has reached `instant`.
+    /// Returns `true` if neither clock has reached `instant`.
     pub(crate) fn is_before(&self, instant: &Self) -> bool {
         self.monotonic < instant.monotonic && self.wall < instant.wall
     }
 }
 
-/// Reads both clocks; the seam through which a test sets the time.
+/// Reads the time; tests replace it with a clock that they set.
+///
+/// ```
+/// use auth_core::{Clock, Moment};
+///
+/// #[derive(Debug)]
+/// struct FixedClock(Moment);
+///
+/// impl Clock for FixedClock {
+///     fn now(&self) -> Moment {
+///         self.0
+///     }
+/// }
+/// ```
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// Reads both clocks.
+    /// Returns the current reading of both clocks.
     fn now(&self) -> Moment;
 }
 
-/// Reads the machine's clocks.
+/// Reads the operating system's clocks.
 ///
-/// On Linux these are the coarse ones (a tick of 1 to 10 ms), which cost a quarter of the others: a token's life is
-/// counted in seconds. They are not tokio's, so a test that pauses tokio's time sets a
+/// On Linux it reads the coarse clocks. They tick every 1 to 10 ms, which is enough for lifetimes in seconds, and a
+/// reading costs a quarter of a precise one. These are not tokio's clocks: a test that pauses tokio's time sets a
 /// [`VirtualClock`](crate::testing::VirtualClock).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
@@ -63,7 +87,9 @@ mod system {
 
     use super::Moment;
 
-    /// An `Instant` cannot be made of a clock's reading, but it can be moved by one.
+    /// A precise `Instant` and the coarse reading that belongs to it.
+    ///
+    /// An `Instant` cannot be built from a clock's reading, but a duration can be added to one.
     static START: LazyLock<(Instant, Duration)> = LazyLock::new(|| (Instant::now(), read(ClockId::MonotonicCoarse)));
 
     pub(super) fn now() -> Moment {
@@ -75,7 +101,7 @@ mod system {
     }
 
     fn read(clock: ClockId) -> Duration {
-        // Negative only before 1970.
+        // A negative reading means a wall clock before 1970.
         Duration::try_from(clock_gettime(clock)).unwrap_or_default()
     }
 }
@@ -95,30 +121,29 @@ mod system {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_clock_that_says_more_wins() {
-        let start = SystemClock.now();
-        let second = Duration::from_secs(1);
-        let later = |monotonic: Duration, wall: Duration| Moment {
-            monotonic: start.monotonic + monotonic,
-            wall: start.wall + wall,
-        };
-        assert_eq!(later(second, 5 * second).since(&start), 5 * second);
-        assert_eq!(later(5 * second, second).since(&start), 5 * second);
-
-        let set_back = Moment { monotonic: start.monotonic + second, wall: start.wall - 3600 * second };
-        assert_eq!(set_back.since(&start), second);
-        assert_eq!(start.since(&later(second, second)), Duration::ZERO);
+    fn later(start: &Moment, monotonic: Duration, wall: Duration) -> Moment {
+        Moment { monotonic: start.monotonic + monotonic, wall: start.wall + wall }
     }
 
     #[test]
-    fn the_system_clock_is_the_systems() {
+    fn the_larger_difference_of_the_two_clocks_counts() {
+        let start = SystemClock.now();
+        let second = Duration::from_secs(1);
+        assert_eq!(later(&start, second, 5 * second).since(&start), 5 * second);
+        assert_eq!(later(&start, 5 * second, second).since(&start), 5 * second);
+
+        let set_back = Moment { monotonic: start.monotonic + second, wall: start.wall - 3600 * second };
+        assert_eq!(set_back.since(&start), second);
+        assert_eq!(start.since(&later(&start, second, second)), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_system_clock_agrees_with_std() {
         let now = SystemClock.now();
-        let off = |ahead: Duration, behind: Duration| ahead.max(behind) < Duration::from_secs(1);
-        let real = Instant::now();
-        assert!(off(now.monotonic.saturating_duration_since(real), real.saturating_duration_since(now.monotonic)));
-        let real = SystemTime::now();
-        let between = |a: SystemTime, b: SystemTime| a.duration_since(b).unwrap_or_default();
-        assert!(off(between(now.wall, real), between(real, now.wall)));
+        let monotonic = Instant::now();
+        assert!(now.monotonic.max(monotonic) - now.monotonic.min(monotonic) < Duration::from_secs(1));
+        let wall = SystemTime::now();
+        let difference = now.wall.max(wall).duration_since(now.wall.min(wall)).unwrap();
+        assert!(difference < Duration::from_secs(1));
     }
 }

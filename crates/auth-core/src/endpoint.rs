@@ -1,4 +1,4 @@
-//! Where a login is sent.
+//! The URL that a login is sent to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,19 +6,33 @@ use http::Uri;
 
 use crate::error::Error;
 
-/// Holds a login URL that is safe to post credentials to: https, or http to this machine alone.
+/// Holds a login URL that credentials may be sent to: https, or http to a loopback address.
+///
+/// [`ProviderInfo::endpoint`](crate::ProviderInfo::endpoint) builds one from the base URL and the path.
+///
+/// ```
+/// let acme = auth_core::ProviderInfo::new("acme", "ACME");
+/// let endpoint = acme.endpoint("https://api.example.com/v2", "login_path", "/login")?;
+/// assert_eq!(endpoint.uri(), "https://api.example.com/v2/login");
+///
+/// let error = acme.endpoint("http://api.example.com", "login_path", "/login").unwrap_err();
+/// assert_eq!(error.setting(), Some("base_url"));
+/// # Ok::<(), auth_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint(Uri);
 
 impl Endpoint {
-    /// Appends `path` to `base_url`; `fault` makes an error of a setting, `base_url` or `path_field`, and its problem.
+    /// Appends `path` to `base_url`.
+    ///
+    /// `invalid_setting` builds the error from the setting's name, `base_url` or `path_field`, and the problem.
     pub(crate) fn new(
         base_url: &str,
         path_field: &'static str,
         path: &str,
         invalid_setting: impl Fn(&'static str, &str) -> Error,
     ) -> Result<Self, Error> {
-        let base = check_base(base_url).map_err(|problem| invalid_setting("base_url", problem))?;
+        let base = check_base_url(base_url).map_err(|problem| invalid_setting("base_url", problem))?;
         check_path(path).map_err(|problem| invalid_setting(path_field, problem))?;
 
         let prefix = base.path().trim_end_matches('/');
@@ -32,59 +46,69 @@ impl Endpoint {
             .map_err(|_| invalid_setting(path_field, "is not a URL path"))
     }
 
-    /// The URL.
+    /// Returns the URL.
+    ///
+    /// ```
+    /// let acme = auth_core::ProviderInfo::new("acme", "ACME");
+    /// let endpoint = acme.endpoint("https://api.example.com", "login_path", "/token")?;
+    /// assert_eq!(endpoint.uri().host(), Some("api.example.com"));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.0
     }
 }
 
-pub(crate) fn check_base(base_url: &str) -> Result<Uri, &'static str> {
-    // `Uri` drops a fragment without a word.
+/// Parses a base URL that credentials may be sent to, or returns what is wrong with it.
+pub(crate) fn check_base_url(base_url: &str) -> Result<Uri, &'static str> {
+    // `Uri` drops a fragment silently.
     if base_url.contains('#') {
-        return Err("has a fragment; give scheme, host and an optional path prefix");
+        return Err("has a fragment; expected a scheme, a host and an optional path prefix");
     }
     let base: Uri = base_url.parse().map_err(|_| "is not a URL; expected something like https://api.example.com")?;
     let (Some(scheme), Some(authority)) = (base.scheme_str(), base.authority()) else {
         return Err("has no scheme or no host; expected something like https://api.example.com");
     };
     if authority.as_str().contains('@') {
-        return Err("holds a user name or password; give credentials by their own settings");
+        return Err("contains a user name or a password; set credentials in their own settings");
     }
     if authority.host().is_empty() {
         return Err("has no host; expected something like https://api.example.com");
     }
     check_host(authority.host())?;
     if authority.as_str().ends_with(':') || (authority.port_u16().is_none() && has_port(authority.as_str())) {
-        return Err("has a port that is none; expected 1 to 65535");
+        return Err("has an invalid port; expected 1 to 65535");
     }
     check_path(base.path())?;
     if base.query().is_some() {
-        return Err("has a query; give scheme, host and an optional path prefix");
+        return Err("has a query; expected a scheme, a host and an optional path prefix");
     }
     match scheme {
         "https" => Ok(base),
         "http" if is_loopback(authority.host()) => Ok(base),
-        "http" => Err("is plain http to another machine, which would show the credentials; use https"),
-        _ => Err("has a scheme other than https"),
+        "http" => Err("is plain http to another machine, which would expose the credentials; use https"),
+        _ => Err("has an unsupported scheme; expected https"),
     }
 }
 
 fn check_path(path: &str) -> Result<(), &'static str> {
     if path.contains(['?', '#']) {
-        return Err("has a query or a fragment; give a path alone");
+        return Err("has a query or a fragment; expected only a path");
     }
     if path.contains('\\') {
-        return Err("has a backslash");
+        return Err("contains a backslash; use `/`");
     }
     let segments = path.split('/').map(|segment| segment.to_ascii_lowercase().replace("%2e", "."));
     if segments.into_iter().any(|segment| matches!(&*segment, "." | "..")) {
-        return Err("has a `.` or `..` segment; give the path as the server sees it");
+        return Err("has a `.` or `..` segment; remove it");
     }
     Ok(())
 }
 
-/// What looks like an address must be one, since an HTTP client may read it as another.
+/// Checks that a host that looks like an IP address is one.
+///
+/// An HTTP client may read `0x7f.1` or `999.1.1.1` as another address than this check does.
 fn check_host(host: &str) -> Result<(), &'static str> {
     let is_address = match host.strip_prefix('[') {
         Some(address) => address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
@@ -94,7 +118,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
             !looks_numeric || host.parse::<Ipv4Addr>().is_ok()
         }
     };
-    if is_address { Ok(()) } else { Err("has a host that is no name and no IP address") }
+    if is_address { Ok(()) } else { Err("has an invalid host; expected a DNS name or an IP address") }
 }
 
 fn has_port(authority: &str) -> bool {
@@ -119,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn t5_prefixes_and_slashes() {
+    fn t5_a_path_prefix_and_extra_slashes_are_joined() {
         for base in ["https://api.example.com/v2", "https://api.example.com/v2/", "https://api.example.com/v2//"] {
             for path in ["/api/login", "api/login", "//api/login"] {
                 let endpoint = endpoint(base, path).unwrap();
@@ -131,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn t4_plain_http_is_for_this_machine() {
+    fn t4_plain_http_is_allowed_only_to_loopback() {
         for base in
             ["http://127.0.0.1:8080", "http://127.9.9.9", "http://localhost", "http://[::1]:1/x", "HTTP://LOCALHOST"]
         {
@@ -151,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn t5_what_a_base_url_may_not_hold() {
+    fn t5_invalid_base_urls_and_paths_are_errors() {
         for (base, word) in [
             ("https://user:pw@api.example.com", "user name"),
             ("https://user@api.example.com", "user name"),
@@ -183,7 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_setting_panics_or_leaves_the_host(base in ".*", path in ".*") {
+        fn no_setting_panics_and_no_path_changes_the_host(base in ".*", path in ".*") {
             let _ = endpoint(&base, "/login");
             if let Ok(endpoint) = endpoint("https://api.example.com", &path) {
                 prop_assert_eq!(endpoint.uri().authority().unwrap().as_str(), "api.example.com");

@@ -1,4 +1,4 @@
-//! The one error type: what went wrong, and what to do about it.
+//! The error type: what went wrong, and what to do about it.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -8,48 +8,58 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
-/// Says why there is no token.
+/// Says why there is no token, and when the next attempt is.
 ///
-/// Cheap to clone, so that one failed login answers everybody who waited for it. It never holds a secret, a body or a
-/// query: of what a server wrote, only a code that repeats nothing of the request is kept.
+/// It is cheap to clone, because all callers that wait for one login get the same error. It never contains a secret, a
+/// body or a query. Of the text that a server wrote, it keeps only a code that repeats no secret of the request.
 ///
 /// ```
 /// # fn example(error: auth_core::Error) {
 /// use auth_core::ErrorKind;
 ///
 /// match error.kind() {
-///     ErrorKind::Refused => eprintln!("{error}"), // trying again unchanged cannot help
-///     _ if error.is_transient() => eprintln!("again at {:?}", error.retry_at()),
-///     _ => eprintln!("{error}; look at {:?}", error.setting()),
+///     ErrorKind::Refused => eprintln!("correct the credentials: {error}"),
+///     _ if error.is_transient() => eprintln!("{error}; next attempt at {:?}", error.retry_at()),
+///     _ => eprintln!("{error}; check the setting {:?}", error.setting()),
 /// }
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
-/// Sorts errors by what the caller should do.
+/// Classifies errors by what the caller should do.
+///
+/// ```
+/// use auth_core::{Error, ErrorKind};
+///
+/// let error = Error::misconfigured("base_url", "is not a URL");
+/// assert_eq!(error.kind(), ErrorKind::Misconfigured);
+/// assert_eq!(error.kind().to_string(), "misconfigured");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The provider refused the login: the credentials are wrong, locked or not permitted. Correct them before another
-    /// try; repeated refusals can lock an account.
+    /// The provider refused the login: the credentials are wrong, locked or not permitted.
+    ///
+    /// Correct them before the next attempt. Repeated refusals can lock an account.
     Refused,
-    /// Too many logins, or new tokens that the API rejects. Wait until [`Error::retry_at`].
+    /// There were too many logins, or the API rejects new tokens. Wait until [`Error::retry_at`].
     Throttled,
-    /// The provider could not be reached or could not answer. A later try can succeed unchanged.
+    /// The provider could not be reached or did not respond. A later attempt may succeed unchanged.
     Unavailable,
-    /// The provider answered with something that holds no usable token.
+    /// The provider's response holds no usable token.
     Malformed,
-    /// A setting is missing or wrong: [`Error::setting`] names it.
+    /// A setting is missing or wrong. [`Error::setting`] names it.
     Misconfigured,
-    /// The login answered with a redirect, which is never followed: the base URL is not the final one.
+    /// The login was redirected, and redirects are never followed. Set the base URL to the final address.
     Redirected,
-    /// The server could not prove who it is: an expired, foreign or unknown certificate, or no TLS at all.
+    /// The server's certificate is expired, for another host or from an unknown issuer, or TLS failed.
     Untrusted,
-    /// A provider or a transport has a bug: it panicked. The next call starts afresh.
+    /// A provider or a transport panicked, which is a bug. The next call starts again.
     Internal,
-    /// A call that can never succeed: outside a tokio runtime where one is needed, or for more validity than any token of
-    /// this provider has. Correct the program.
+    /// The call can never succeed. Correct the program.
+    ///
+    /// For example, there is no tokio runtime, or `min_validity` is more than a token's lifetime.
     Misuse,
 }
 
@@ -60,9 +70,9 @@ impl fmt::Display for ErrorKind {
 }
 
 impl ErrorKind {
-    /// The kind of this name.
+    /// Returns the kind with this name.
     #[cfg(feature = "store")]
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         let all = [
             Self::Refused,
             Self::Throttled,
@@ -77,7 +87,11 @@ impl ErrorKind {
         all.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Returns the name that stands in logs, metrics and stores, such as `refused`.
+    /// Returns the name that is used in logs, metrics and stores, such as `refused`.
+    ///
+    /// ```
+    /// assert_eq!(auth_core::ErrorKind::Refused.name(), "refused");
+    /// ```
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -97,7 +111,7 @@ impl ErrorKind {
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    what: Cow<'static, str>,
+    message: Cow<'static, str>,
     provider: Option<&'static str>,
     status: Option<StatusCode>,
     code: Option<String>,
@@ -110,10 +124,10 @@ struct Inner {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(Inner {
             kind,
-            what: what.into(),
+            message: message.into(),
             provider: None,
             status: None,
             code: None,
@@ -126,72 +140,131 @@ impl Error {
         }))
     }
 
-    /// A setting is missing or wrong. `problem` completes "the setting X …" and says what is expected, never the value.
+    /// Builds the error for a setting that is missing or wrong.
+    ///
+    /// `problem` completes the sentence "the setting X …". It says what is expected and never contains the value.
+    ///
+    /// ```
+    /// use auth_core::Error;
+    ///
+    /// let error = Error::misconfigured("tenant", "is unknown; expected a number");
+    /// assert_eq!(error.to_string(), "the setting `tenant` is unknown; expected a number");
+    /// ```
     #[must_use]
     pub fn misconfigured(setting: impl Into<Cow<'static, str>>, problem: &str) -> Self {
         let setting = setting.into();
-        let what = format!("the setting `{setting}` {problem}");
-        Self::new(ErrorKind::Misconfigured, what).with_setting(setting)
+        let message = format!("the setting `{setting}` {problem}");
+        Self::new(ErrorKind::Misconfigured, message).with_setting(setting)
     }
 
     pub(crate) fn missing(first: &'static str, list: &str) -> Self {
-        let what = format!("missing: {list}");
-        Self::new(ErrorKind::Misconfigured, what).with_setting(first)
+        let message = format!("missing: {list}");
+        Self::new(ErrorKind::Misconfigured, message).with_setting(first)
     }
 
-    /// The server could not be reached: nothing of the request has left. For transports.
+    /// Builds a transport's error for a server that could not be reached: no part of the request was sent.
+    ///
+    /// Such a request is safe to repeat, even a refresh.
+    ///
+    /// ```
+    /// use auth_core::{Error, ErrorKind};
+    ///
+    /// let error = Error::unreachable("could not connect to the server");
+    /// assert_eq!(error.kind(), ErrorKind::Unavailable);
+    /// ```
     #[must_use]
-    pub fn unreachable(what: &'static str) -> Self {
-        Self::new(ErrorKind::Unavailable, what).with(|inner| inner.is_unsent = true)
+    pub fn unreachable(message: &'static str) -> Self {
+        Self::new(ErrorKind::Unavailable, message).with(|inner| inner.is_unsent = true)
     }
 
-    /// The answer did not come, or not in full; the server may have acted on the request. For transports.
+    /// Builds a transport's error for a response that did not arrive, or not in full.
+    ///
+    /// The server may have processed the request, so a refresh is not repeated.
+    ///
+    /// ```
+    /// assert!(auth_core::Error::unavailable("the response was cut off").is_transient());
+    /// ```
     #[must_use]
-    pub fn unavailable(what: &'static str) -> Self {
-        Self::new(ErrorKind::Unavailable, what)
+    pub fn unavailable(message: &'static str) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
     }
 
-    /// The server could not prove who it is. For transports.
+    /// Builds a transport's error for a server whose TLS certificate is not trusted.
+    ///
+    /// ```
+    /// use auth_core::{Error, ErrorKind};
+    ///
+    /// let error = Error::untrusted("the server's certificate has expired");
+    /// assert_eq!(error.kind(), ErrorKind::Untrusted);
+    /// ```
     #[must_use]
-    pub fn untrusted(what: &'static str) -> Self {
-        Self::new(ErrorKind::Untrusted, what)
+    pub fn untrusted(message: &'static str) -> Self {
+        Self::new(ErrorKind::Untrusted, message)
     }
 
-    /// The answer holds no usable token; `what` holds nothing of the answer. For transports.
+    /// Builds a transport's error for a response that holds no usable token.
+    ///
+    /// `message` must not contain any part of the response.
+    ///
+    /// ```
+    /// assert!(!auth_core::Error::malformed("the response is longer than 1 MiB").is_transient());
+    /// ```
     #[must_use]
-    pub fn malformed(what: &'static str) -> Self {
-        Self::new(ErrorKind::Malformed, what)
+    pub fn malformed(message: &'static str) -> Self {
+        Self::new(ErrorKind::Malformed, message)
     }
 
-    pub(crate) fn refused(what: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorKind::Refused, what)
+    pub(crate) fn refused(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Refused, message)
     }
 
-    pub(crate) fn misuse(what: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorKind::Misuse, what)
+    pub(crate) fn misuse(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Misuse, message)
     }
 
-    pub(crate) fn internal(what: &'static str) -> Self {
-        Self::new(ErrorKind::Internal, what)
+    pub(crate) fn internal(message: &'static str) -> Self {
+        Self::new(ErrorKind::Internal, message)
     }
 
-    pub(crate) fn throttled(what: &'static str) -> Self {
-        Self::new(ErrorKind::Throttled, what)
+    pub(crate) fn throttled(message: &'static str) -> Self {
+        Self::new(ErrorKind::Throttled, message)
     }
 
     pub(crate) fn redirected(target: &str) -> Self {
-        let what = format!("redirected to {target}, which is never followed; set `base_url` to the final address");
-        Self::new(ErrorKind::Redirected, what).with_setting("base_url")
+        let message = format!(
+            "the login was redirected to {target}; redirects are never followed, set `base_url` to the final URL"
+        );
+        Self::new(ErrorKind::Redirected, message).with_setting("base_url")
     }
 
-    /// Marks what has been tried often enough already: no other attempt is made in this login. For transports that need
-    /// a login of their own.
+    /// Marks an error as final for this login: no other attempt is made.
+    ///
+    /// A transport or a provider that gets a token from another manager uses it, because that manager has already
+    /// retried.
+    ///
+    /// ```
+    /// # async fn example(account: &impl auth_core::TokenSource) -> Result<(), auth_core::Error> {
+    /// let token = account.token().await.map_err(auth_core::Error::settled)?;
+    /// # let _ = token;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn settled(self) -> Self {
         self.with(|inner| inner.is_settled = true)
     }
 
-    /// Adds what lies beneath, as text without control characters and of 300 characters at most.
+    /// Sets the underlying cause: its text without control characters, at most 300 characters.
+    ///
+    /// It is shown by `Debug` and by [`source`](std::error::Error::source), not by `Display`.
+    ///
+    /// ```
+    /// use auth_core::Error;
+    ///
+    /// let cause = std::io::Error::other("connection reset");
+    /// let error = Error::unavailable("the response was cut off").with_cause(&cause);
+    /// assert!(format!("{error:?}").contains("connection reset"));
+    /// ```
     #[must_use]
     pub fn with_cause(self, cause: &(dyn StdError + 'static)) -> Self {
         let cause = Cause::of(cause);
@@ -228,63 +301,122 @@ impl Error {
         self
     }
 
-    /// What went wrong, without provider, status and wait.
+    /// Returns the message without provider, status, code and time.
     #[cfg(feature = "store")]
-    pub(crate) fn what(&self) -> &str {
-        &self.0.what
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
     }
 
-    /// The class of the error.
+    /// Returns the class of the error.
+    ///
+    /// ```
+    /// use auth_core::{Error, ErrorKind};
+    ///
+    /// assert_eq!(Error::unavailable("no response").kind(), ErrorKind::Unavailable);
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Tells whether a later try can succeed with nothing changed.
+    /// Returns `true` if a later attempt may succeed with nothing changed.
+    ///
+    /// ```
+    /// use auth_core::Error;
+    ///
+    /// assert!(Error::unavailable("no response").is_transient());
+    /// assert!(!Error::misconfigured("base_url", "is not a URL").is_transient());
+    /// ```
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.is_transient
     }
 
-    /// The provider's name, as in [`Provider::name`](crate::Provider::name).
+    /// Returns the provider's name, as in [`Provider::name`](crate::Provider::name).
+    ///
+    /// ```
+    /// # fn example(error: auth_core::Error) {
+    /// eprintln!("login at {} failed", error.provider().unwrap_or("unknown"));
+    /// # }
+    /// ```
     #[must_use]
     pub fn provider(&self) -> Option<&'static str> {
         self.0.provider
     }
 
-    /// The HTTP status of the answer, where there was one.
+    /// Returns the HTTP status of the response, or `None` if there was no response.
+    ///
+    /// ```
+    /// # fn example(error: auth_core::Error) {
+    /// let is_outage = error.status().is_some_and(|status| status.is_server_error());
+    /// # let _ = is_outage;
+    /// # }
+    /// ```
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// The provider's own code, such as `invalid_grant` (RFC 6749 5.2); none where it repeats a part of the request.
+    /// Returns the provider's own error code, such as `invalid_grant` (RFC 6749 5.2).
+    ///
+    /// A code that repeats a secret of the request is left out.
+    ///
+    /// ```
+    /// # fn example(error: auth_core::Error) {
+    /// let is_wrong_password = error.code() == Some("invalid_grant");
+    /// # let _ = is_wrong_password;
+    /// # }
+    /// ```
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// The setting to look at.
+    /// Returns the name of the setting to check, such as `base_url`.
+    ///
+    /// ```
+    /// let error = auth_core::Error::misconfigured("base_url", "is not a URL");
+    /// assert_eq!(error.setting(), Some("base_url"));
+    /// ```
     #[must_use]
     pub fn setting(&self) -> Option<&str> {
         self.0.setting.as_deref()
     }
 
-    /// How long no other attempt is made, from this error on: from a [`TokenManager`](crate::TokenManager), what is left
-    /// until its next attempt, none where that may be at once; from a [`Login`](crate::Login), what the server asked for
-    /// (`Retry-After`, RFC 9110 10.2.3), as far as the [`Policy`](crate::Policy::with_longest_retry_after) obeys.
+    /// Returns the time from this error to the next attempt.
+    ///
+    /// If the error is from a [`TokenManager`](crate::TokenManager), that is the rest of its cooldown, and `None` means
+    /// that the next call tries again at once. If it is from a [`Login`](crate::Login), it is the response's
+    /// `Retry-After` (RFC 9110 10.2.3), at most the
+    /// [policy's longest](crate::Policy::with_longest_retry_after).
+    ///
+    /// ```
+    /// # async fn example(error: auth_core::Error) {
+    /// if let Some(wait) = error.retry_after() {
+    ///     tokio::time::sleep(wait).await;
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry.map(|(wait, _)| wait)
     }
 
-    /// The end of [`retry_after`](Self::retry_after), by the local wall clock.
+    /// Returns the time of the next attempt by the local wall clock; see [`retry_after`](Self::retry_after).
+    ///
+    /// ```
+    /// # fn example(error: auth_core::Error) {
+    /// if let Some(at) = error.retry_at() {
+    ///     eprintln!("next attempt at {at:?}");
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn retry_at(&self) -> Option<SystemTime> {
         self.0.retry.map(|(_, at)| at)
     }
 
-    /// No other attempt in this login.
+    /// Returns `true` if no other attempt may be made in this login.
     pub(crate) fn is_settled(&self) -> bool {
         self.0.is_settled
     }
@@ -298,7 +430,7 @@ impl Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // With the cause, which `Display` leaves to the chain: this is what a `main` that fails prints.
+        // A `main` that returns this error prints `Debug`, so the cause is included here.
         match &self.0.cause {
             Some(cause) => write!(f, "Error({:?}: {self}: {cause})", self.kind()),
             None => write!(f, "Error({:?}: {self})", self.kind()),
@@ -317,7 +449,7 @@ impl fmt::Display for Error {
         if let Some(provider) = self.0.provider {
             write!(f, "{provider}: ")?;
         }
-        f.write_str(&self.0.what)?;
+        f.write_str(&self.0.message)?;
         match (self.0.status, &self.0.code) {
             (Some(status), Some(code)) => write!(f, " (HTTP {}, {code})", status.as_u16())?,
             (Some(status), None) => write!(f, " (HTTP {})", status.as_u16())?,
@@ -330,11 +462,12 @@ impl fmt::Display for Error {
     }
 }
 
-/// The text of a foreign error and all beneath it.
+/// The text of another crate's error and of all its sources.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 struct Cause(String);
 
+/// In characters.
 const LONGEST_CAUSE: usize = 300;
 
 impl Cause {
@@ -356,24 +489,24 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer\r\n\u{1b}[31m")]
-    struct Outer(#[source] Inside);
+    struct Outer(#[source] Inner);
 
     #[derive(Debug, thiserror::Error)]
     #[error("{}", "x".repeat(5000))]
-    struct Inside;
+    struct Inner;
 
     #[test]
     fn k4_a_cause_is_capped_and_printable() {
-        let error = Error::unavailable("the answer broke off").with_cause(&Outer(Inside));
+        let error = Error::unavailable("the response was cut off").with_cause(&Outer(Inner));
         let cause = error.source().unwrap().to_string();
         assert!(cause.starts_with("outer[31m: xxx"), "{cause}");
         assert_eq!(cause.chars().count(), LONGEST_CAUSE);
-        assert!(!error.to_string().contains("outer"), "a cause stands in the chain, and in `Debug`");
-        assert!(format!("{error:?}").starts_with("Error(Unavailable: the answer broke off: outer"));
+        assert!(!error.to_string().contains("outer"), "the cause is shown by `source` and by `Debug` only");
+        assert!(format!("{error:?}").starts_with("Error(Unavailable: the response was cut off: outer"));
     }
 
     #[test]
-    fn it_reads_as_one_line_of_advice() {
+    fn the_message_is_one_line_with_status_code_and_next_attempt() {
         let error = Error::throttled("too many logins")
             .with_provider("voipex")
             .with_status(StatusCode::TOO_MANY_REQUESTS)

@@ -1,14 +1,31 @@
-//! What an answer held instead of a token.
+//! A response that holds no token, as a provider reads it.
 
 use std::fmt;
 
 use http::StatusCode;
 
-/// Says what an answer held instead of a token.
+/// Classifies a response that holds no token (RFC 6749 5.2).
+///
+/// [`Provider::read_response`](crate::Provider::read_response) returns it. [`Login`](crate::Login) turns it into an
+/// [`Error`](crate::Error), with the response's status and the code.
+///
+/// ```
+/// use auth_core::ErrorResponse;
+///
+/// fn read_error(code: &str) -> ErrorResponse {
+///     match code {
+///         "invalid_grant" => ErrorResponse::refused().with_code(code),
+///         "invalid_scope" => ErrorResponse::misconfigured("scope").with_code(code),
+///         "busy" => ErrorResponse::status(http::StatusCode::SERVICE_UNAVAILABLE),
+///         _ => ErrorResponse::malformed("the response has neither a token nor a known error"),
+///     }
+/// }
+/// # read_error("invalid_grant");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ErrorResponse {
     pub(crate) class: ErrorClass,
-    /// As the server wrote it: shown only after it was checked against the request.
+    /// As the server wrote it. It is shown only after it was checked against the request.
     pub(crate) code: Option<String>,
 }
 
@@ -22,46 +39,106 @@ pub(crate) enum ErrorClass {
 }
 
 impl ErrorResponse {
-    /// The provider says in its own words that the credentials are refused.
+    /// Builds the error for a body that says that the credentials are refused.
+    ///
+    /// The credentials are not tried again in this login, whatever the status is.
+    ///
+    /// ```
+    /// use auth_core::ErrorResponse;
+    ///
+    /// let error = ErrorResponse::refused().with_code("invalid_grant"); // RFC 6749 5.2
+    /// # let _ = error;
+    /// ```
     #[must_use]
     pub fn refused() -> Self {
         ErrorClass::Refused.into()
     }
 
-    /// The provider says in its own words that the request is wrong; `setting` is the one to look at.
+    /// Builds the error for a body that says that the request is wrong; `setting` is the setting to correct.
+    ///
+    /// ```
+    /// use auth_core::ErrorResponse;
+    ///
+    /// let error = ErrorResponse::misconfigured("scope").with_code("invalid_scope");
+    /// # let _ = error;
+    /// ```
     #[must_use]
     pub fn misconfigured(setting: &'static str) -> Self {
         ErrorClass::Misconfigured(setting).into()
     }
 
-    /// The answer holds a status of its own, to be judged as if HTTP had said it.
+    /// Builds the error for a body that states a status, which is classified like an HTTP status.
+    ///
+    /// Some APIs respond with HTTP 200 and a body such as `{"statusCode": 429}`.
+    ///
+    /// ```
+    /// use auth_core::ErrorResponse;
+    ///
+    /// let error = ErrorResponse::status(http::StatusCode::TOO_MANY_REQUESTS);
+    /// # let _ = error;
+    /// ```
     #[must_use]
     pub fn status(status: StatusCode) -> Self {
         ErrorClass::Status(status).into()
     }
 
-    /// The answer cannot be read at all: empty, cut off, or another language. Another attempt may give a better one.
+    /// Builds the error for a body that cannot be read: empty, cut off, or in another format.
+    ///
+    /// A login tries once more after such a response.
+    ///
+    /// ```
+    /// use auth_core::{ErrorResponse, Response, SecretBytes};
+    ///
+    /// fn check(response: &Response) -> Result<(), ErrorResponse> {
+    ///     if response.body().is_empty() { Err(ErrorResponse::unreadable()) } else { Ok(()) }
+    /// }
+    /// # let empty = Response::new(http::StatusCode::OK, http::HeaderMap::new(), SecretBytes::default());
+    /// # assert!(check(&empty).is_err());
+    /// ```
     #[must_use]
     pub fn unreadable() -> Self {
         ErrorClass::Unreadable.into()
     }
 
-    /// The answer can be read but not used; `what` says why and holds nothing of the answer.
+    /// Builds the error for a body that can be read but holds no usable token.
+    ///
+    /// `problem` says what is wrong. It must not contain any part of the response.
+    ///
+    /// ```
+    /// use auth_core::ErrorResponse;
+    ///
+    /// let error = ErrorResponse::malformed("the response has no `access_token`");
+    /// # let _ = error;
+    /// ```
     #[must_use]
-    pub fn malformed(what: &'static str) -> Self {
-        ErrorClass::Malformed(what).into()
+    pub fn malformed(problem: &'static str) -> Self {
+        ErrorClass::Malformed(problem).into()
     }
 
-    /// Adds the provider's own code for what went wrong.
+    /// Sets the provider's own error code.
     ///
-    /// It is shown only if it looks like a code and repeats nothing that was sent.
+    /// It is shown only if it looks like a code and repeats no secret of the request.
+    ///
+    /// ```
+    /// use auth_core::ErrorResponse;
+    ///
+    /// let error = ErrorResponse::refused().with_code("account_locked");
+    /// # let _ = error;
+    /// ```
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
         self
     }
 
-    /// Takes the code away.
+    /// Removes the error code.
+    ///
+    /// ```
+    /// use auth_core::ErrorResponse;
+    ///
+    /// let error = ErrorResponse::refused().with_code("x");
+    /// assert!(error.without_code() == ErrorResponse::refused());
+    /// ```
     #[must_use]
     pub fn without_code(mut self) -> Self {
         self.code = None;
@@ -76,6 +153,7 @@ impl From<ErrorClass> for ErrorResponse {
 }
 
 impl fmt::Debug for ErrorResponse {
+    /// Leaves out the code, which has not been checked yet.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.class, f)
     }

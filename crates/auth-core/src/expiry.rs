@@ -1,4 +1,4 @@
-//! How long a token lives, from what a server said about it.
+//! A token's lifetime, from the expiry that a server states.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -10,32 +10,56 @@ use time::format_description::well_known::Iso8601;
 
 use crate::error_response::ErrorResponse;
 
-/// The longest life that an `expires_in` may state: one year.
+/// The longest lifetime that an `expires_in` may state: one year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-/// What an absolute expiry must come to before it is believed.
+/// The lifetimes that an absolute expiry may give. Any other means that a clock is wrong.
 const PLAUSIBLE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
-/// Server and local clock this far apart cannot both be right.
+/// If the server's clock and the local clock are further apart, one of them is wrong.
 const CLOCKS_DISAGREE: Duration = Duration::from_secs(3600);
-/// Epoch times above this are milliseconds: as seconds they would lie after the year 5000.
+/// An epoch time above this is in milliseconds. In seconds it would be after the year 5000.
 const MILLISECONDS: f64 = 1e11;
 
-/// Says when a token ends, in the way its server said it.
+/// Holds a token's expiry, in the form that its server stated it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use auth_core::{Expiry, NumberOrString};
+///
+/// let fallback = Duration::from_secs(600); // the lifetime that the API documents
+/// let expiry = Expiry::from_expires_in(Some(&NumberOrString::Number(3600.0)), fallback);
+/// assert_eq!(expiry, Ok(Expiry::After(Duration::from_secs(3600))));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expiry {
-    /// So long after it was issued (`expires_in`, RFC 6749 5.1).
+    /// The token expires this long after it was issued (`expires_in`, RFC 6749 5.1).
     After(Duration),
-    /// At an instant on the server's clock.
+    /// The token expires at this time by the server's clock.
     At(SystemTime),
-    /// Not said: the JWT's own `exp - iat`, else this documented life.
+    /// The server stated no expiry. The JWT's own `exp - iat` is used, or else this documented lifetime.
     Unstated(Duration),
 }
 
 impl Expiry {
-    /// Reads a life in seconds: a number, a float or numeric text; `fallback` where there is none.
+    /// Reads an `expires_in`: a lifetime in seconds, as a number or as a string with a number.
+    ///
+    /// A missing or blank value gives [`Unstated`](Self::Unstated) with `fallback`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::{Expiry, NumberOrString};
+    ///
+    /// let fallback = Duration::from_secs(600);
+    /// let text = NumberOrString::Text("3600".into());
+    /// let expiry = Expiry::from_expires_in(Some(&text), fallback);
+    /// assert_eq!(expiry, Ok(Expiry::After(Duration::from_secs(3600))));
+    /// assert_eq!(Expiry::from_expires_in(None, fallback), Ok(Expiry::Unstated(fallback)));
+    /// ```
     ///
     /// # Errors
-    /// A malformed answer where it is no number, below one second or above one year.
+    /// A malformed response if the value is not a number between one second and one year.
     pub fn from_expires_in(seconds: Option<&NumberOrString>, fallback: Duration) -> Result<Self, ErrorResponse> {
         let Some(seconds) = seconds.filter(|value| !value.is_blank()) else {
             return Ok(Self::Unstated(fallback));
@@ -43,70 +67,108 @@ impl Expiry {
         seconds
             .number()
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .filter(|life| (Duration::from_secs(1)..=LONGEST).contains(life))
+            .filter(|lifetime| (Duration::from_secs(1)..=LONGEST).contains(lifetime))
             .map(Self::After)
-            .ok_or(ErrorResponse::malformed("the token's life is not between a second and a year"))
+            .ok_or(ErrorResponse::malformed("the token's lifetime is not between one second and one year"))
     }
 
-    /// Reads an instant: ISO 8601 text (`+0000`, `+00:00`, `Z`, or no zone, which means UTC) or epoch seconds or
-    /// milliseconds; `fallback` as the life where there is none, or none that can be read, since the token may be good all
-    /// the same.
+    /// Reads an `expires_at`: an ISO 8601 string, or a number of seconds or milliseconds since the Unix epoch.
+    ///
+    /// The zone is `+0000`, `+00:00` or `Z`; a time without a zone is UTC. A missing or unreadable value gives
+    /// [`Unstated`](Self::Unstated) with `fallback`, because the token itself may be usable.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// use auth_core::{Expiry, NumberOrString};
+    ///
+    /// let text = NumberOrString::Text("2025-04-25T07:27:04+0000".into());
+    /// let expiry = Expiry::from_expires_at(Some(&text), Duration::from_secs(600));
+    /// assert_eq!(expiry, Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_secs(1_745_566_024)));
+    /// ```
     #[must_use]
     pub fn from_expires_at(instant: Option<&NumberOrString>, fallback: Duration) -> Self {
-        let read = match instant {
+        let parsed = match instant {
             None => None,
-            Some(value) => value.number().map(epoch).or_else(|| value.text().and_then(iso8601)),
+            Some(value) => value.number().map(from_epoch).or_else(|| value.text().and_then(from_iso8601)),
         };
-        read.map_or(Self::Unstated(fallback), Self::At)
+        parsed.map_or(Self::Unstated(fallback), Self::At)
     }
 
-    /// Decides the token's life, counted from `sent`, the wall clock just before the request left.
+    /// Returns the token's lifetime, counted from `sent`: the wall clock just before the request was sent.
     ///
-    /// An absolute expiry is measured by the server's own clocks, in this order of trust: the JWT's `exp - iat`, the
-    /// answer's `Date`, the local clock. Where the last two are both plausible yet over an hour apart, one of them is
-    /// wrong, and the shorter life cannot hand out a dead token.
+    /// For an absolute expiry, the first of these that gives a plausible lifetime is used: the JWT's `exp - iat`, the
+    /// expiry minus the response's `Date`, the expiry minus the local clock. If the last two are more than an hour
+    /// apart, one of the clocks is wrong. Then the shorter lifetime is used, because a token that is refreshed too early
+    /// costs less than one that is sent after its end.
     pub(crate) fn lifetime(
         self,
         jwt: impl FnOnce() -> Option<Duration>,
         date: Option<SystemTime>,
         sent: SystemTime,
     ) -> Result<Duration, &'static str> {
-        let check = |life: Duration| match life {
-            Duration::ZERO => Err("the token has no life"),
-            life => Ok(life.min(LONGEST)),
+        let expires_at = match self {
+            Self::After(lifetime) => return capped(lifetime),
+            Self::Unstated(fallback) => return capped(jwt().filter(is_plausible).unwrap_or(fallback)),
+            Self::At(expires_at) => expires_at,
         };
-        let plausible = |life: &Duration| PLAUSIBLE.contains(life);
-        let until = match self {
-            Self::After(life) => return check(life),
-            Self::Unstated(fallback) => return check(jwt().filter(plausible).unwrap_or(fallback)),
-            Self::At(until) => until,
-        };
-        if let Some(life) = jwt().filter(plausible) {
-            return Ok(life);
+        if let Some(lifetime) = jwt().filter(is_plausible) {
+            return Ok(lifetime);
         }
-        let by = |clock: SystemTime| until.duration_since(clock).ok().filter(plausible);
-        let by_server_or_local = match (date.and_then(by), by(sent)) {
+        let by_server = date.and_then(|date| plausible_remainder(expires_at, date));
+        let by_local = plausible_remainder(expires_at, sent);
+        let lifetime = match (by_server, by_local) {
             (Some(server), Some(local)) if server.abs_diff(local) > CLOCKS_DISAGREE => Some(server.min(local)),
             (server, local) => server.or(local),
         };
-        by_server_or_local.ok_or("the token's expiry lies in the past or over a day ahead by every clock")
+        lifetime.ok_or(
+            "the token's expiry is in the past, or more than 24 hours ahead, by the server's and the local clock",
+        )
     }
 }
 
-/// Reads a JSON value that servers send as a number or as text.
+fn capped(lifetime: Duration) -> Result<Duration, &'static str> {
+    if lifetime.is_zero() { Err("the token's lifetime is zero") } else { Ok(lifetime.min(LONGEST)) }
+}
+
+fn plausible_remainder(expires_at: SystemTime, now: SystemTime) -> Option<Duration> {
+    expires_at.duration_since(now).ok().filter(is_plausible)
+}
+
+fn is_plausible(lifetime: &Duration) -> bool {
+    PLAUSIBLE.contains(lifetime)
+}
+
+/// Holds a JSON value that some servers send as a number and others as a string.
+///
+/// ```
+/// use auth_core::NumberOrString;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Body {
+///     expires_in: NumberOrString,
+/// }
+///
+/// # fn example() -> Result<(), serde_json::Error> {
+/// let body: Body = serde_json::from_str(r#"{"expires_in": "3600"}"#)?;
+/// assert_eq!(body.expires_in.number(), Some(3600.0));
+/// # Ok(())
+/// # }
+/// # assert!(example().is_ok());
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum NumberOrString {
     /// A JSON number.
     Number(f64),
-    /// JSON text.
+    /// A JSON string.
     Text(String),
-    /// Anything else.
+    /// Any other JSON value.
     Other,
 }
 
 impl fmt::Debug for NumberOrString {
-    /// Without what the server wrote.
+    /// Leaves out the value, which the server wrote.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Number(_) => "Number",
@@ -118,7 +180,7 @@ impl fmt::Debug for NumberOrString {
 
 impl<'de> Deserialize<'de> for NumberOrString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // By way of `Value`, which reads numbers whatever features of serde_json another crate has switched on.
+        // `Value` reads every number, even if another crate has enabled serde_json's `arbitrary_precision`.
         Ok(match Value::deserialize(deserializer)? {
             Value::Number(number) => number.as_f64().map_or(Self::Other, Self::Number),
             Value::String(text) => Self::Text(text),
@@ -128,7 +190,14 @@ impl<'de> Deserialize<'de> for NumberOrString {
 }
 
 impl NumberOrString {
-    /// The number, also where it came as text; infinities are none.
+    /// Returns the number, even if it is written as a string. A number that is not finite is `None`.
+    ///
+    /// ```
+    /// use auth_core::NumberOrString;
+    ///
+    /// assert_eq!(NumberOrString::Text(" 60 ".into()).number(), Some(60.0));
+    /// assert_eq!(NumberOrString::Text("soon".into()).number(), None);
+    /// ```
     #[must_use]
     pub fn number(&self) -> Option<f64> {
         match self {
@@ -139,7 +208,14 @@ impl NumberOrString {
         .filter(|number| number.is_finite())
     }
 
-    /// The text, where it came as text.
+    /// Returns the string, or `None` if the value is not a string.
+    ///
+    /// ```
+    /// use auth_core::NumberOrString;
+    ///
+    /// assert_eq!(NumberOrString::Text("unauthorized".into()).text(), Some("unauthorized"));
+    /// assert_eq!(NumberOrString::Number(401.0).text(), None);
+    /// ```
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -153,19 +229,22 @@ impl NumberOrString {
     }
 }
 
-/// An instant that is out of reach is moved to where it is still implausible.
-fn epoch(number: f64) -> SystemTime {
+fn from_epoch(number: f64) -> SystemTime {
     let seconds = if number > MILLISECONDS { number / 1000.0 } else { number };
+    // A `SystemTime` cannot hold every number. A clamped one is still implausible, so it is rejected later.
     SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds.clamp(0.0, MILLISECONDS))
 }
 
-fn iso8601(text: &str) -> Option<SystemTime> {
-    // RFC 3339 5.6 lets a space stand for the "T"; the parser does not.
+fn from_iso8601(text: &str) -> Option<SystemTime> {
+    // RFC 3339 5.6 allows a space in place of the "T". The parser does not.
     let text = text.trim().replacen(' ', "T", 1);
-    let parse = |text: &str| OffsetDateTime::parse(text, &Iso8601::DEFAULT).ok();
-    let instant = parse(&text).or_else(|| parse(&format!("{text}Z")))?;
+    let instant = parse_iso8601(&text).or_else(|| parse_iso8601(&format!("{text}Z")))?;
     let since_epoch = Duration::try_from(instant - OffsetDateTime::UNIX_EPOCH).unwrap_or_default();
     SystemTime::UNIX_EPOCH.checked_add(since_epoch)
+}
+
+fn parse_iso8601(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Iso8601::DEFAULT).ok()
 }
 
 #[cfg(test)]
@@ -189,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn f7_expires_in_in_every_spelling() {
+    fn f7_expires_in_is_read_in_every_form() {
         let cases = [
             ("3000", Some(Expiry::After(Duration::from_secs(3000)))),
             ("3000.0", Some(Expiry::After(Duration::from_secs(3000)))),
@@ -217,8 +296,8 @@ mod tests {
     }
 
     #[test]
-    fn f5_expires_at_in_every_spelling() {
-        let end = Expiry::At(at(1_745_566_024));
+    fn f5_expires_at_is_read_in_every_form() {
+        let expiry = Expiry::At(at(1_745_566_024));
         for json in [
             r#""2025-04-25T07:27:04+0000""#,
             r#""2025-04-25T07:27:04Z""#,
@@ -231,7 +310,7 @@ mod tests {
             r#""1745566024""#,
             "1745566024000",
         ] {
-            assert_eq!(Expiry::from_expires_at(value(json).as_ref(), FALLBACK), end, "{json}");
+            assert_eq!(Expiry::from_expires_at(value(json).as_ref(), FALLBACK), expiry, "{json}");
         }
         for json in ["null", r#""tomorrow""#, r#""""#, "true", r#""0000-00-00T00:00:00Z""#] {
             assert_eq!(Expiry::from_expires_at(value(json).as_ref(), FALLBACK), Expiry::Unstated(FALLBACK), "{json}");
@@ -239,15 +318,15 @@ mod tests {
     }
 
     #[test]
-    fn f5_an_instant_out_of_reach_is_malformed() {
+    fn f5_a_time_out_of_range_is_malformed() {
         for json in ["-1", "0", "-62135596800", "1e300", r#""0001-01-01T00:00:00Z""#, r#""9999-12-31T23:59:59Z""#] {
-            let end = Expiry::from_expires_at(value(json).as_ref(), FALLBACK);
-            assert!(end.lifetime(|| None, Some(hours(0)), hours(0)).is_err(), "{json}: {end:?}");
+            let expiry = Expiry::from_expires_at(value(json).as_ref(), FALLBACK);
+            assert!(expiry.lifetime(|| None, Some(hours(0)), hours(0)).is_err(), "{json}: {expiry:?}");
         }
     }
 
     #[test]
-    fn f7_a_providers_own_mistake_is_bounded_too() {
+    fn f7_a_providers_own_expiry_is_bounded_too() {
         assert!(Expiry::After(Duration::ZERO).lifetime(|| None, None, hours(0)).is_err());
         assert!(Expiry::Unstated(Duration::ZERO).lifetime(|| None, None, hours(0)).is_err());
         assert_eq!(Expiry::After(Duration::MAX).lifetime(|| None, None, hours(0)), Ok(LONGEST));
@@ -255,28 +334,28 @@ mod tests {
 
     #[test]
     fn f5_a_clock_two_hours_off_changes_nothing() {
-        let life = Duration::from_secs(1800);
-        let end = Expiry::At(hours(0) + life);
+        let lifetime = Duration::from_secs(1800);
+        let expiry = Expiry::At(hours(0) + lifetime);
         let longer = Some(Duration::from_secs(3600));
         for off in [-2, 0, 2] {
-            assert_eq!(end.lifetime(|| None, Some(hours(0)), hours(off)), Ok(life), "local clock {off} h off");
-            assert_eq!(end.lifetime(|| None, Some(hours(off)), hours(0)), Ok(life), "Date {off} h off");
-            assert_eq!(end.lifetime(|| longer, Some(hours(off)), hours(off)), Ok(Duration::from_secs(3600)));
+            assert_eq!(expiry.lifetime(|| None, Some(hours(0)), hours(off)), Ok(lifetime), "local clock {off} h off");
+            assert_eq!(expiry.lifetime(|| None, Some(hours(off)), hours(0)), Ok(lifetime), "Date {off} h off");
+            assert_eq!(expiry.lifetime(|| longer, Some(hours(off)), hours(off)), Ok(Duration::from_secs(3600)));
         }
-        assert_eq!(end.lifetime(|| None, None, hours(0)), Ok(life));
+        assert_eq!(expiry.lifetime(|| None, None, hours(0)), Ok(lifetime));
     }
 
     #[test]
     fn f5_the_date_is_trusted_over_a_local_clock_minutes_off() {
-        let end = Expiry::At(hours(0) + Duration::from_secs(1800));
+        let expiry = Expiry::At(hours(0) + Duration::from_secs(1800));
         for off in [-1500, -60, 60, 1500] {
             let local = SystemTime::UNIX_EPOCH + Duration::from_secs((NOW.as_secs() as i64 + off) as u64);
-            assert_eq!(end.lifetime(|| None, Some(hours(0)), local), Ok(Duration::from_secs(1800)), "{off}");
+            assert_eq!(expiry.lifetime(|| None, Some(hours(0)), local), Ok(Duration::from_secs(1800)), "{off}");
         }
     }
 
     #[test]
-    fn f5_missing_is_the_fallback_and_implausible_is_malformed() {
+    fn f5_a_missing_expiry_is_the_fallback_and_an_implausible_one_is_malformed() {
         assert_eq!(Expiry::Unstated(FALLBACK).lifetime(|| None, None, hours(0)), Ok(FALLBACK));
         let jwt = Some(Duration::from_secs(60));
         assert_eq!(Expiry::Unstated(FALLBACK).lifetime(|| jwt, None, hours(0)), Ok(Duration::from_secs(60)));
@@ -291,19 +370,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in ".*") {
+        fn reading_any_text_does_not_panic(text in ".*") {
             let text = NumberOrString::Text(text);
             let _ = Expiry::from_expires_at(Some(&text), FALLBACK);
             let _ = Expiry::from_expires_in(Some(&text), FALLBACK);
         }
 
         #[test]
-        fn no_number_panics(number in any::<f64>(), now in any::<u32>()) {
+        fn reading_any_number_does_not_panic(number in any::<f64>(), now in any::<u32>()) {
             let number = NumberOrString::Number(number);
-            let end = Expiry::from_expires_at(Some(&number), FALLBACK);
+            let expiry = Expiry::from_expires_at(Some(&number), FALLBACK);
             let _ = Expiry::from_expires_in(Some(&number), FALLBACK);
-            if let Ok(life) = end.lifetime(|| None, Some(at(now.into())), at(now.into())) {
-                prop_assert!(PLAUSIBLE.contains(&life));
+            if let Ok(lifetime) = expiry.lifetime(|| None, Some(at(now.into())), at(now.into())) {
+                prop_assert!(PLAUSIBLE.contains(&lifetime));
             }
         }
     }

@@ -1,43 +1,53 @@
-//! What a token is worth at an instant: pure functions of its age and its lifetime.
+//! Whether a token is fresh, stale or expired: pure functions of its age and its lifetime.
 
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::policy::Policy;
 
-/// Says what a token is worth at an instant.
+/// Says whether a token can be used, and whether it is due for renewal.
+///
+/// ```no_run
+/// use auth_core::{Freshness, Provider, TokenManager, Transport};
+///
+/// fn is_healthy<P: Provider, T: Transport>(tokens: &TokenManager<P, T>) -> bool {
+///     matches!(tokens.status().freshness, Some(Freshness::Fresh | Freshness::Stale))
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Freshness {
-    /// Not yet worth replacing.
+    /// The token is before its refresh point.
     Fresh,
-    /// Worth replacing, and still good.
+    /// The token is past its refresh point. It can still be used while the next one is fetched.
     Stale,
-    /// Not to be sent any more: its end is too near, or past.
+    /// The token must not be sent any more: its end is within the margin, or past.
     Expired,
 }
 
-/// The instants at which one token changes its worth; drawn once, and kept.
+/// The two moments at which one token becomes stale and expired. They are computed once per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term {
-    /// From here on it is stale.
+    /// The token is stale from this moment on.
     pub(crate) refresh: Moment,
-    /// From here on it is expired.
+    /// The token is expired from this moment on.
     pub(crate) end: Moment,
 }
 
 impl Term {
-    /// Draws the refresh point from the policy's window, by `random` in 0..1, so that the tokens of many processes are not
-    /// replaced together; the end is the margin before the lifetime's, or a tenth of a short life, since a token may end
-    /// on its way to the server.
-    pub(crate) fn draw(issued: Moment, lifetime: Duration, random: f64, policy: &Policy) -> Self {
+    /// Computes both moments of a token issued at `issued`.
+    ///
+    /// `random`, in 0..1, places the refresh point in the policy's window, so that processes that started together do
+    /// not refresh together. The end is before the end of the lifetime by the margin, at most by a tenth of the
+    /// lifetime, because a token may expire on its way to the server.
+    pub(crate) fn new(issued: Moment, lifetime: Duration, random: f64, policy: &Policy) -> Self {
         let (first, last) = (f64::from(*policy.refresh_window.start()), f64::from(*policy.refresh_window.end()));
         let percent = first + (last - first) * random;
         let usable = lifetime - policy.margin.min(lifetime / 10);
         Self { refresh: issued.plus(lifetime.mul_f64(percent / 100.0).min(usable)), end: issued.plus(usable) }
     }
 
-    /// What the token is worth at `now`: the first of the two clocks to pass an instant decides.
+    /// Returns the freshness at `now`. A moment has passed as soon as one of the two clocks has reached it.
     pub(crate) fn at(&self, now: &Moment) -> Freshness {
         if now.is_before(&self.refresh) {
             Freshness::Fresh
@@ -57,7 +67,7 @@ mod tests {
 
     fn term(lifetime: Duration, random: f64) -> (Moment, Term) {
         let issued = SystemClock.now();
-        (issued, Term::draw(issued, lifetime, random, &Policy::default()))
+        (issued, Term::new(issued, lifetime, random, &Policy::default()))
     }
 
     #[test]
@@ -70,12 +80,12 @@ mod tests {
     }
 
     #[test]
-    fn f2_the_refresh_point_is_spread_over_a_tenth_of_the_life() {
-        let draw = || {
+    fn f2_the_refresh_point_is_spread_over_a_tenth_of_the_lifetime() {
+        let mut points = Vec::new();
+        for _ in 0..1000 {
             let (issued, term) = term(Duration::from_secs(1000), fastrand::f64());
-            term.refresh.since(&issued)
-        };
-        let mut points: Vec<_> = (0..1000).map(|_| draw()).collect();
+            points.push(term.refresh.since(&issued));
+        }
         points.sort_unstable();
         assert!(points[0] >= Duration::from_secs(700) && points[999] <= Duration::from_secs(800));
         let gap = points.windows(2).map(|pair| pair[1] - pair[0]).max();
@@ -88,18 +98,18 @@ mod tests {
         let policy = Policy::default().with_refresh_window(50..=60).with_margin(Duration::from_secs(90));
         for (lifetime, margin) in [(100, 10), (900, 90), (3600, 90)] {
             let (issued, lifetime) = (SystemClock.now(), Duration::from_secs(lifetime));
-            let points = [0.0, 1.0].map(|random| Term::draw(issued, lifetime, random, &policy).refresh);
+            let points = [0.0, 1.0].map(|random| Term::new(issued, lifetime, random, &policy).refresh);
             assert_eq!(points, [issued.plus(lifetime / 2), issued.plus(lifetime * 3 / 5)]);
-            let end = Term::draw(issued, lifetime, 0.5, &policy).end;
+            let end = Term::new(issued, lifetime, 0.5, &policy).end;
             assert_eq!(end, issued.plus(lifetime - Duration::from_secs(margin)));
 
-            let late = Term::draw(issued, lifetime, 0.5, &policy.clone().with_refresh_window(95..=100));
-            assert_eq!(late.refresh, late.end, "a token is not replaced after its end");
+            let late = Term::new(issued, lifetime, 0.5, &policy.clone().with_refresh_window(95..=100));
+            assert_eq!(late.refresh, late.end, "the refresh point is never after the end");
         }
     }
 
     #[test]
-    fn f6_the_first_clock_to_pass_an_instant_decides() {
+    fn f6_the_first_clock_to_reach_a_moment_decides() {
         let (issued, term) = term(Duration::from_secs(1000), 0.5);
         let at = |monotonic: u64, wall: i64| {
             let by = Duration::from_secs(wall.unsigned_abs());
@@ -123,18 +133,21 @@ mod tests {
         }
     }
 
+    fn rank(freshness: Freshness) -> u8 {
+        match freshness {
+            Freshness::Fresh => 2,
+            Freshness::Stale => 1,
+            Freshness::Expired => 0,
+        }
+    }
+
     proptest! {
         #[test]
-        fn worth_only_falls(seconds in 1_u64..31_536_000, random in 0.0..1.0, age in 0.0..2.0, later in 0.0..2.0) {
+        fn freshness_never_rises(seconds in 1_u64..31_536_000, random in 0.0..1.0, age in 0.0..2.0, later in 0.0..2.0) {
             let lifetime = Duration::from_secs(seconds);
             let (issued, term) = term(lifetime, random);
             let at = |part: f64| term.at(&issued.plus(lifetime.mul_f64(part)));
-            let worth = |freshness| match freshness {
-                Freshness::Fresh => 2,
-                Freshness::Stale => 1,
-                Freshness::Expired => 0,
-            };
-            prop_assert!(worth(at(age + later)) <= worth(at(age)));
+            prop_assert!(rank(at(age + later)) <= rank(at(age)));
             prop_assert_eq!([at(0.0), at(0.69)], [Freshness::Fresh; 2]);
             prop_assert_eq!(at(0.81), Freshness::Stale);
             prop_assert_eq!(at(1.0), Freshness::Expired);

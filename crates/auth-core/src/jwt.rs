@@ -1,4 +1,4 @@
-//! Reading the claims of a token that happens to be a JWT (RFC 7519), as a hint and without any check of its signature.
+//! Reads the claims of a token that is a JWT (RFC 7519). The signature is not checked, so they are only hints.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Reads the claims, or gives nothing where the token is no JWT or its claims are of another form.
+/// Returns the claims, or `None` if the token is not a JWT or its claims do not fit `T`.
 pub(crate) fn claims<T: DeserializeOwned>(token: &str) -> Option<T> {
     let mut parts = token.split('.');
     let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
@@ -15,7 +15,7 @@ pub(crate) fn claims<T: DeserializeOwned>(token: &str) -> Option<T> {
     serde_json::from_slice(&payload).ok()
 }
 
-/// Reads how long the token lives by its issuer's own clock: `exp` minus `iat`.
+/// Returns the token's lifetime by its issuer's clock: `exp` minus `iat` (RFC 7519 4.1).
 pub(crate) fn lifetime(token: &str) -> Option<Duration> {
     #[derive(Deserialize)]
     struct Times {
@@ -53,12 +53,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_token_panics(token in ".*") {
+        fn reading_any_text_does_not_panic(token in ".*") {
             let _ = lifetime(&token);
         }
 
         #[test]
-        fn no_claims_panic(claims in ".*") {
+        fn reading_any_claims_does_not_panic(claims in ".*") {
             let _ = lifetime(&jwt(&claims));
         }
     }

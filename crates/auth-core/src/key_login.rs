@@ -37,9 +37,10 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::error_response::ErrorResponse;
 use crate::message::{Request, Response};
-use crate::provider::{Provider, TokenResponse};
+use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::settings::ProviderInfo;
+use crate::token_response::TokenResponse;
 
 pub use answer::is_rejection;
 pub use builder::Builder;

@@ -28,6 +28,7 @@ mod source;
 pub mod store;
 pub mod targets;
 mod token;
+mod token_response;
 mod transport;
 
 pub use async_trait::async_trait;
@@ -44,11 +45,12 @@ pub use message::{Request, Response};
 pub use origin::Origin;
 pub use policy::Policy;
 pub use pool::TokenPool;
-pub use provider::{Provider, TokenResponse};
+pub use provider::Provider;
 pub use secret::{Secret, SecretBytes};
 pub use settings::{ProviderInfo, RequiredSettings, setting_names};
 pub use source::{TokenFuture, TokenSource};
 pub use token::{AccessToken, RefreshToken, TokenSet};
+pub use token_response::TokenResponse;
 pub use transport::Transport;
 #[cfg(feature = "reqwest")]
 pub use transport::reqwest::ReqwestTransport;

@@ -289,7 +289,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 
     /// Returns whether a cooldown prevents logins now.
     pub(crate) fn has_cooldown(&self) -> bool {
-        self.0.lock().cooldown.left(&self.0.clock.now()).is_some()
+        self.0.lock().cooldown.remaining_at(&self.0.clock.now()).is_some()
     }
 }
 
@@ -321,7 +321,7 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
         self.0.replace(None);
         let now = self.0.clock.now();
         let login = state.login.clone();
-        state.cooldown.rejected(now.since(&token.issued()), now, login.name(), login.policy());
+        state.cooldown.record_rejection(now.since(&token.issued()), now, login.name(), login.policy());
         state.rejected = Some(token.clone());
         self.0.share.forget(&state.cursor);
     }

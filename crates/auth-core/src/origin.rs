@@ -1,14 +1,17 @@
-//! Where a token may be sent.
+//! The origins that a token may be sent to.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use http::Uri;
 
-use crate::endpoint::check_base;
+use crate::endpoint::check_base_url;
 use crate::error::Error;
 
-/// Holds an origin (RFC 6454 4) to which a token may be sent: https, or http to this machine alone.
+/// Holds an origin that a token may be sent to: https, or http to a loopback address.
+///
+/// An origin is a scheme, a host and a port (RFC 6454 4). See also
+/// [Origin on MDN](https://developer.mozilla.org/docs/Glossary/Origin).
 ///
 /// ```
 /// let origin = auth_core::Origin::new("https://api.example.com")?;
@@ -24,15 +27,25 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads an origin such as `https://api.example.com` or `http://127.0.0.1:8080`, without a path.
+    /// Parses an origin such as `https://api.example.com` or `http://127.0.0.1:8080`, without a path.
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) where it is none, or plain http to another machine.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the text is not an origin, or is plain http to another
+    /// machine.
+    ///
+    /// # Example
+    /// ```
+    /// let origin = auth_core::Origin::new("https://API.example.com")?;
+    /// assert_eq!(origin.to_string(), "https://api.example.com:443");
+    /// assert!(auth_core::Origin::new("http://api.example.com").is_err());
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     pub fn new(origin: &str) -> Result<Self, Error> {
-        let fault = |problem| Error::misconfigured("origin", problem);
-        let uri = check_base(origin).map_err(fault)?;
+        let uri = check_base_url(origin).map_err(invalid_origin)?;
         if uri.path() != "/" {
-            return Err(fault("has a path; give scheme and host, such as https://api.example.com"));
+            return Err(invalid_origin(
+                "has a path; expected only a scheme and a host, such as https://api.example.com",
+            ));
         }
         let is_https = uri.scheme_str() == Some("https");
         let host = uri.host().unwrap_or_default();
@@ -41,14 +54,28 @@ impl Origin {
         Ok(Self { is_https, host, port: uri.port_u16().unwrap_or(default_port(is_https)) })
     }
 
-    /// Tells whether a URL is of this origin.
+    /// Returns `true` if `uri` has this origin. A URL without a port has its scheme's default port.
+    ///
+    /// ```
+    /// let origin = auth_core::Origin::new("https://api.example.com")?;
+    /// assert!(origin.is_of(&http::Uri::from_static("https://api.example.com:443/v1/calls")));
+    /// assert!(!origin.is_of(&http::Uri::from_static("https://api.example.com:8443/v1/calls")));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn is_of(&self, uri: &Uri) -> bool {
         let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
         self.matches(scheme, host, uri.port_u16())
     }
 
-    /// Tells whether a URL of these parts is of this origin; without a port, the scheme's own counts.
+    /// Returns `true` if a URL with these parts has this origin. `None` is the scheme's default port.
+    ///
+    /// ```
+    /// let origin = auth_core::Origin::new("https://api.example.com")?;
+    /// assert!(origin.matches("https", "api.example.com", None));
+    /// assert!(!origin.matches("http", "api.example.com", Some(443)));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn matches(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
         scheme.eq_ignore_ascii_case(self.scheme())
@@ -56,7 +83,13 @@ impl Origin {
             && port.unwrap_or(default_port(self.is_https)) == self.port
     }
 
-    /// Tells whether it is https; else it is http to this machine.
+    /// Returns `true` for https, and `false` for http to a loopback address.
+    ///
+    /// ```
+    /// assert!(auth_core::Origin::new("https://api.example.com")?.is_https());
+    /// assert!(!auth_core::Origin::new("http://127.0.0.1:8080")?.is_https());
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.is_https
@@ -71,6 +104,10 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}:{}", self.scheme(), self.host, self.port)
     }
+}
+
+fn invalid_origin(problem: &str) -> Error {
+    Error::misconfigured("origin", problem)
 }
 
 fn default_port(is_https: bool) -> u16 {
@@ -108,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a5_plain_http_is_for_this_machine() {
+    fn a5_plain_http_to_another_machine_and_paths_are_errors() {
         let wrong = [
             "http://api.example.com",
             "https://api.example.com/v1",

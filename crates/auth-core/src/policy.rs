@@ -1,20 +1,20 @@
-//! The numbers that a program may set.
+//! The settings for refreshes and retries.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Longer is as good as never, and no clock overflows on it.
+/// No duration is longer than a year, so that adding it to a clock never overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// However short the pauses are set, no two logins with refused credentials are closer.
+/// The shortest cooldown after a refusal: even a wrong policy does not lock an account at once.
 const SHORTEST_REFUSAL: Duration = Duration::from_millis(1100);
 
-/// In percent: a token that is stale from its first moment would be one login for each call.
+/// In percent of the lifetime: a token that is stale from the start would cause one login for each call.
 const EARLIEST_REFRESH: u8 = 50;
 
-/// Holds the numbers of the promises: when a token is replaced, and when a failure is tried again.
+/// Holds the settings for refreshes and retries: when a token is refreshed, and when a failed login is tried again.
 ///
-/// The defaults are good for most. An account that is locked after a few wrong passwords wants longer pauses:
+/// The defaults fit most programs. An account that is locked after a few wrong passwords needs a longer backoff:
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,9 +23,11 @@ const EARLIEST_REFRESH: u8 = 50;
 ///
 /// let hour = Duration::from_secs(3600);
 /// let policy = Policy::default().with_refusal_backoff(hour, 24 * hour);
+/// # let _ = policy;
 /// ```
 ///
-/// A time of more than a year counts as a year.
+/// A duration of more than a year counts as a year. The numbers in parentheses, such as S6, refer to the
+/// crate's `PROMISES.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     pub(crate) deadline: Duration,
@@ -57,86 +59,175 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Sets how long one login may take, all attempts and waits together (S6). Default is 30 seconds.
+    /// Sets the deadline of one login: all its attempts and the waits between them (S6). Default is 30 seconds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::Policy;
+    ///
+    /// let policy = Policy::default().with_deadline(Duration::from_secs(10));
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(LONGEST);
         self
     }
 
-    /// Sets how many requests one login may make (R7), from 2, since after a refresh that fails comes a login by the
-    /// credentials, to 10. Default is 3.
+    /// Sets the maximum number of requests in one login, 2 to 10 (R7). Default is 3.
+    ///
+    /// The minimum is 2, because a failed refresh is followed by a login with the credentials.
+    ///
+    /// ```
+    /// use auth_core::Policy;
+    ///
+    /// let policy = Policy::default().with_attempts(5);
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.clamp(2, 10);
         self
     }
 
-    /// Sets from when on a token is replaced while it is still handed out: a point of this window, in percent of its life,
-    /// drawn for each token (F2). Less than 50 counts as 50, and what lies within the margin as the margin's beginning.
-    /// Default is 70 to 80.
+    /// Sets when a token becomes stale, in percent of its lifetime, 50 to 100 (F2). Default is 70 to 80.
+    ///
+    /// Each token gets a random point in this window, so that processes that started together do not refresh together.
+    /// From that point on it is refreshed in the background and is still returned. The point is never later than the
+    /// start of the [margin](Self::with_margin).
+    ///
+    /// ```
+    /// use auth_core::Policy;
+    ///
+    /// let policy = Policy::default().with_refresh_window(50..=60);
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn with_refresh_window(mut self, percent: RangeInclusive<u8>) -> Self {
         self.refresh_window = within(EARLIEST_REFRESH..=100, percent);
         self
     }
 
-    /// Sets how much of its life a token must have left to be handed out; never more than a tenth of it (F3). Default is
-    /// 30 seconds.
+    /// Sets the minimum time that a returned token has left (F3). Default is 30 seconds.
     ///
-    /// A call that needs more asks for it: [`token_valid_for`](crate::TokenManager::token_valid_for).
+    /// The margin is never more than a tenth of the token's lifetime. If a call needs a longer validity, use
+    /// [`token_valid_for`](crate::TokenManager::token_valid_for).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::Policy;
+    ///
+    /// let policy = Policy::default().with_margin(Duration::from_secs(60));
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn with_margin(mut self, margin: Duration) -> Self {
         self.margin = margin.min(LONGEST);
         self
     }
 
-    /// Sets the first and the longest wait after a failure that passes; each is twice the one before, of which a random
-    /// part is waited (R1). Zero is no wait at all, which only a test should want. Default is 1 to 30 seconds.
+    /// Sets the first and the maximum backoff after a transient failure (R1). Default is 1 to 30 seconds.
+    ///
+    /// Each step is twice the previous one, and the wait is a random part of the step ("full jitter"). Zero means no
+    /// wait; use it only in tests.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::Policy;
+    ///
+    /// let policy = Policy::default().with_backoff(Duration::from_secs(2), Duration::from_secs(60));
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
         self.backoff = within(Duration::ZERO..=LONGEST, initial..=max);
         self
     }
 
-    /// Sets how long a server's `Retry-After` is obeyed at most (R5). Default is an hour.
+    /// Sets the longest `Retry-After` (RFC 9110 10.2.3) that is followed (R5). Default is one hour.
+    ///
+    /// A longer one counts as this duration. See also
+    /// [Retry-After on MDN](https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Retry-After).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::Policy;
+    ///
+    /// let policy = Policy::default().with_longest_retry_after(Duration::from_secs(600));
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn with_longest_retry_after(mut self, longest: Duration) -> Self {
         self.longest_retry_after = longest.min(LONGEST);
         self
     }
 
-    /// Sets the first and the longest pause after a refusal of the credentials, or a setting that the provider does not
-    /// accept; each is twice the one before, and none is below 1.1 seconds (R4). Default is 60 seconds to 15 minutes.
+    /// Sets the first and the maximum backoff after refused credentials (R4). Default is 60 seconds to 15 minutes.
     ///
-    /// A manager remembers them as long as it lives. Where processes come and go, a store remembers them for all
-    /// (`TokenManager::with_store`); else each begins anew.
+    /// It also applies to a setting that the provider does not accept. Each step is twice the previous one, and none is
+    /// below 1.1 seconds. A manager counts the refusals until it is dropped. If your processes exit soon after a login,
+    /// share the count through a store (`TokenManager::with_store`); otherwise each process starts at the first step.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::Policy;
+    ///
+    /// let policy = Policy::default().with_refusal_backoff(Duration::from_secs(600), Duration::from_secs(3600));
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn with_refusal_backoff(mut self, initial: Duration, max: Duration) -> Self {
         self.refusal_backoff = within(SHORTEST_REFUSAL..=LONGEST, initial..=max);
         self
     }
 
-    /// Sets how soon after their issue two tokens in a row must be rejected for logins to pause, and for how long (R10).
-    /// Zero is no pause. Default is 60 seconds.
+    /// Sets the cooldown after an API has rejected two new tokens in a row (R10). Default is 60 seconds.
+    ///
+    /// A token counts as new if it is younger than this duration. Zero means no cooldown.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::Policy;
+    ///
+    /// let policy = Policy::default().with_rejection_cooldown(Duration::from_secs(30));
+    /// # let _ = policy;
+    /// ```
     #[must_use]
-    pub fn with_rejection_cooldown(mut self, pause: Duration) -> Self {
-        self.rejection_cooldown = pause.min(LONGEST);
+    pub fn with_rejection_cooldown(mut self, cooldown: Duration) -> Self {
+        self.rejection_cooldown = cooldown.min(LONGEST);
         self
     }
 
-    /// Sets the life below which a refreshed token, where the login gave more, means that its session is ending, and the
-    /// credentials are used instead (R8). Default is 60 seconds.
+    /// Sets the lifetime below which a refreshed token shows that its session is ending (R8). Default is 60 seconds.
+    ///
+    /// Such a token is discarded, and the next attempt logs in with the credentials. An exception: if the last login
+    /// with the credentials gave no longer lifetime either, the token is kept.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::Policy;
+    ///
+    /// let policy = Policy::default().with_ending_session(Duration::from_secs(120));
+    /// # let _ = policy;
+    /// ```
     #[must_use]
-    pub fn with_ending_session(mut self, life: Duration) -> Self {
-        self.ending_session = life.min(LONGEST);
+    pub fn with_ending_session(mut self, lifetime: Duration) -> Self {
+        self.ending_session = lifetime.min(LONGEST);
         self
     }
 }
 
-/// The range with its ends in order, and both within the bounds.
+/// Returns `range` with its ends in order, and both limited to `bounds`.
 fn within<V: Ord + Copy>(bounds: RangeInclusive<V>, range: RangeInclusive<V>) -> RangeInclusive<V> {
-    let ((least, most), (one, other)) = (bounds.into_inner(), range.into_inner());
+    let (least, most) = bounds.into_inner();
+    let (one, other) = range.into_inner();
     one.min(other).clamp(least, most)..=one.max(other).clamp(least, most)
 }
 

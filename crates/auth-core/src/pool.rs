@@ -1,4 +1,4 @@
-//! Many accounts of one provider.
+//! A token manager for each of many accounts.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::store::TokenStore;
 use crate::token::AccessToken;
 use crate::transport::Transport;
 
-/// Keeps a [`TokenManager`] for each account of a provider: built when it is first asked for, forgotten when it is long
-/// unused, over one shared transport.
+/// Keeps a [`TokenManager`] for each account of a provider.
 ///
-/// Accounts share nothing else: neither a token, nor a wait, nor a refusal.
+/// A manager is built at the first call for its account. When the pool is full, unused accounts are dropped. All
+/// accounts share one transport. They share no token, no wait and no cooldown.
 ///
 /// ```no_run
 /// use auth_core::{Provider, TokenPool, TokenSource, Transport};
@@ -30,8 +30,9 @@ use crate::transport::Transport;
 /// #     transport: impl Transport,
 /// #     tenant: impl Fn(&u64) -> Result<P, auth_core::Error> + Send + Sync + 'static,
 /// # ) -> Result<(), auth_core::Error> {
-/// let tenants = TokenPool::new(transport, tenant);
+/// let tenants = TokenPool::new(transport, tenant); // `tenant` returns the provider of an account
 /// let token = tenants.get(&4711)?.token().await?;
+/// # let _ = token;
 /// # Ok(())
 /// # }
 /// ```
@@ -39,7 +40,7 @@ pub struct TokenPool<K, P, T> {
     transport: Arc<T>,
     credentials: Box<Credentials<K, P>>,
     capacity: usize,
-    idle: Duration,
+    idle_timeout: Duration,
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     start: Instant,
@@ -52,8 +53,15 @@ type Credentials<K, P> = dyn Fn(&K) -> Result<P, Error> + Send + Sync;
 
 struct Account<P, T> {
     manager: TokenManager<P, Arc<T>>,
-    /// When it was last asked for, in milliseconds from the start.
-    used: AtomicU64,
+    /// The last use, in milliseconds since the start of the pool.
+    last_used: AtomicU64,
+}
+
+impl<P: Provider, T: Transport> Account<P, T> {
+    /// Returns the order in which accounts are dropped, lowest first.
+    fn rank(&self) -> (bool, u64) {
+        (self.manager.has_cooldown(), self.last_used.load(Ordering::Relaxed))
+    }
 }
 
 impl<K, P, T> TokenPool<K, P, T>
@@ -62,14 +70,24 @@ where
     P: Provider,
     T: Transport,
 {
-    /// Starts empty. `credentials` gives an account's provider when it is first asked for.
+    /// Returns an empty pool. `credentials` returns the provider of an account at the first call for it.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, Transport};
+    /// # fn example<P: Provider>(transport: impl Transport, load: fn(&str) -> Option<P>) {
+    /// let pool = TokenPool::new(transport, move |tenant: &String| {
+    ///     load(tenant).ok_or_else(|| Error::misconfigured("tenant", "is unknown"))
+    /// });
+    /// # let _ = pool.len();
+    /// # }
+    /// ```
     pub fn new(transport: T, credentials: impl Fn(&K) -> Result<P, Error> + Send + Sync + 'static) -> Self {
         let clock = SystemClock;
         Self {
             transport: Arc::new(transport),
             credentials: Box::new(credentials),
             capacity: 10_000,
-            idle: Duration::from_secs(24 * 3600),
+            idle_timeout: Duration::from_secs(24 * 3600),
             policy: Arc::default(),
             start: clock.now().monotonic,
             clock: Arc::new(clock),
@@ -79,21 +97,56 @@ where
         }
     }
 
-    /// Sets how many accounts are kept, at least one; beyond it the longest unused are forgotten. Default is 10,000.
+    /// Sets the maximum number of accounts, at least one. Default is 10,000.
+    ///
+    /// When it is reached, the accounts that have been unused for the longest time are dropped.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, Transport};
+    /// # fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>) -> Result<(), Error> {
+    /// let pool = pool.with_capacity(500);
+    /// # let _ = pool.len();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity.max(1);
         self
     }
 
-    /// Sets how long an account is kept that nobody asks for. Default is 24 hours.
+    /// Sets how long an unused account is kept. Default is 24 hours.
+    ///
+    /// Idle accounts are dropped when the pool reaches its [capacity](Self::with_capacity).
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, Transport};
+    /// # fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>) -> Result<(), Error> {
+    /// use std::time::Duration;
+    ///
+    /// let pool = pool.with_idle_timeout(Duration::from_secs(3600));
+    /// # let _ = pool.len();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn with_idle_timeout(mut self, idle: Duration) -> Self {
-        self.idle = idle;
+    pub fn with_idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.idle_timeout = idle_timeout;
         self
     }
 
-    /// Sets when tokens are replaced and failures are tried again, for all accounts. Default is [`Policy::default`].
+    /// Sets the policy of all accounts. Default is [`Policy::default`].
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, Transport};
+    /// # fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>) -> Result<(), Error> {
+    /// use auth_core::Policy;
+    ///
+    /// let pool = pool.with_policy(Policy::default().with_attempts(2));
+    /// # let _ = pool.len();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = Arc::new(policy);
@@ -101,6 +154,17 @@ where
     }
 
     /// Sets the clock of the pool and of its managers. Default is [`SystemClock`].
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, Transport};
+    /// # fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>) -> Result<(), Error> {
+    /// use auth_core::SystemClock;
+    ///
+    /// let pool = pool.with_clock(SystemClock);
+    /// # let _ = pool.len();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.start = clock.now().monotonic;
@@ -108,7 +172,18 @@ where
         self
     }
 
-    /// Shares the tokens of all accounts through a store, as [`TokenManager::with_store`] does.
+    /// Sets the store through which processes share the tokens of all accounts. Default is none.
+    ///
+    /// See [`TokenManager::with_store`].
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// # use auth_core::{Provider, TokenPool, Transport, store::TokenStore};
+    /// # fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>, store: Arc<dyn TokenStore>) {
+    /// let pool = pool.with_store(store);
+    /// # let _ = pool.len();
+    /// # }
+    /// ```
     #[cfg(feature = "store")]
     #[must_use]
     pub fn with_store(mut self, store: Arc<dyn TokenStore>) -> Self {
@@ -116,34 +191,55 @@ where
         self
     }
 
-    /// Gives an account's current token where it is still usable, without waiting or asking anybody.
+    /// Returns an account's current token if it is usable, without waiting and without a request.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, Transport};
+    /// # fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>) -> Result<(), Error> {
+    /// if let Some(token) = pool.cached(&4711) {
+    ///     println!("usable until {:?}", token.expires_at());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn cached(&self, key: &K) -> Option<AccessToken> {
         let now = self.clock.now();
         let accounts = self.read();
         let account = accounts.get(key)?;
-        account.used.store(self.since_start(&now), Ordering::Relaxed);
+        account.last_used.store(self.since_start(&now), Ordering::Relaxed);
         account.manager.cached_at(&now)
     }
 
-    /// Gives the manager of an account. It logs in when it is asked for a token.
+    /// Returns the manager of an account. It logs in at the first call for a token.
     ///
     /// # Errors
-    /// What `credentials` gives for an account that is not known yet.
+    /// The error of `credentials`, if the account is new.
+    ///
+    /// # Example
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, TokenSource, Transport};
+    /// # async fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>) -> Result<(), Error> {
+    /// let token = pool.get(&4711)?.token().await?;
+    /// # let _ = token;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get(&self, key: &K) -> Result<TokenManager<P, Arc<T>>, Error> {
         let now = self.since_start(&self.clock.now());
         if let Some(account) = self.read().get(key) {
-            account.used.store(now, Ordering::Relaxed);
+            account.last_used.store(now, Ordering::Relaxed);
             return Ok(account.manager.clone());
         }
-        // Outside the lock: credentials may come from anywhere.
+        // Not under the lock: `credentials` may read a file or a database, and other accounts must not wait for that.
+        // Two threads may build a manager for one account at the same time. `or_insert` keeps the first.
         let login = Login::new((self.credentials)(key)?, self.transport.clone())
             .with_shared_clock(self.clock.clone())
             .with_shared_policy(self.policy.clone());
         let manager = self.manager(login);
         let mut accounts = self.write();
-        self.forget_idle(&mut accounts, now);
-        let account = accounts.entry(key.clone()).or_insert(Account { manager, used: now.into() });
+        self.make_room(&mut accounts, now);
+        let account = accounts.entry(key.clone()).or_insert(Account { manager, last_used: now.into() });
         Ok(account.manager.clone())
     }
 
@@ -160,37 +256,65 @@ where
         TokenManager::new(login)
     }
 
-    /// Forgets an account, as after a change of its credentials. Clones of its manager live on by themselves.
+    /// Drops an account, for example after a change of its credentials.
+    ///
+    /// The next call for it builds a new manager. Clones of the old manager stay usable.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, Transport};
+    /// # fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>) -> Result<(), Error> {
+    /// pool.forget(&4711);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn forget(&self, key: &K) {
         self.write().remove(key);
     }
 
-    /// How many accounts there are.
+    /// Returns the number of accounts.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, Transport};
+    /// # fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>) -> Result<(), Error> {
+    /// println!("{} accounts", pool.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.read().len()
     }
 
-    /// Whether there is none.
+    /// Returns `true` if there are no accounts.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenPool, Transport};
+    /// # fn example<P: Provider, T: Transport>(pool: TokenPool<u64, P, T>) -> Result<(), Error> {
+    /// assert!(pool.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Makes room for one: of what is idle, and where that is not enough, of a sixteenth of all, so that the next need
-    /// not look again. Accounts that were refused stay as long as others can go, since a new manager would try again.
-    fn forget_idle(&self, accounts: &mut HashMap<K, Account<P, T>>, now: u64) {
+    /// Makes room for one account if the pool is full.
+    ///
+    /// Idle accounts are dropped first. If that is not enough, a sixteenth of the capacity is dropped at once, so that
+    /// the next calls need not sort all accounts again. Accounts in a cooldown are dropped last: a new manager has no
+    /// memory of the refusal and would send the wrong credentials again at once.
+    fn make_room(&self, accounts: &mut HashMap<K, Account<P, T>>, now: u64) {
         if accounts.len() < self.capacity {
             return;
         }
-        let oldest = now.saturating_sub(self.idle.as_millis().try_into().unwrap_or(u64::MAX));
-        accounts.retain(|_, account| account.used.load(Ordering::Relaxed) >= oldest);
+        let oldest = now.saturating_sub(self.idle_timeout.as_millis().try_into().unwrap_or(u64::MAX));
+        accounts.retain(|_, account| account.last_used.load(Ordering::Relaxed) >= oldest);
         let surplus = (accounts.len() + 1).saturating_sub(self.capacity);
         if surplus == 0 {
             return;
         }
-        let rank = |account: &Account<P, T>| (account.manager.has_cooldown(), account.used.load(Ordering::Relaxed));
-        let mut ranked: Vec<_> = accounts.iter().map(|(key, account)| (rank(account), key.clone())).collect();
+        let mut ranked: Vec<_> = accounts.iter().map(|(key, account)| (account.rank(), key.clone())).collect();
         ranked.sort_unstable_by_key(|(rank, _)| *rank);
         for (_, key) in ranked.into_iter().take(surplus.max(self.capacity / 16)) {
             accounts.remove(&key);
@@ -213,6 +337,6 @@ where
 impl<K, P, T> fmt::Debug for TokenPool<K, P, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut pool = f.debug_struct("TokenPool");
-        pool.field("capacity", &self.capacity).field("idle", &self.idle).finish_non_exhaustive()
+        pool.field("capacity", &self.capacity).field("idle_timeout", &self.idle_timeout).finish_non_exhaustive()
     }
 }

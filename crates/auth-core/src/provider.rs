@@ -1,55 +1,88 @@
-//! What a provider is: three functions over values, without I/O.
+//! The trait of providers: pure functions that build requests and read responses.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
 use crate::error_response::ErrorResponse;
-use crate::expiry::Expiry;
 use crate::message::{Request, Response};
-use crate::secret::Secret;
 use crate::token::RefreshToken;
+use crate::token_response::TokenResponse;
 
-/// Builds one API's login requests and reads its answers.
+/// Builds the login requests of one API and reads its responses.
 ///
-/// An implementation touches no socket, no clock and no cache, so each rule of its wire is a plain unit test. Statuses
-/// that mean the same everywhere (429, 5xx, redirects, 404) are judged by [`Login`](crate::Login); a provider knows only
-/// what is its own.
+/// An implementation uses no socket, no clock and no cache, so that a plain unit test covers each rule of its wire
+/// format. [`Login`](crate::Login) classifies the statuses that mean the same everywhere: 404, 408, 425, 429, 5xx and
+/// redirects. A provider handles only what is specific to its API.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use auth_core::{ErrorResponse, Expiry, Provider, Request, Response, Secret, TokenResponse};
+///
+/// #[derive(Debug)]
+/// struct Acme {
+///     login: Request,
+/// }
+///
+/// #[derive(serde::Deserialize)]
+/// struct Body {
+///     token: Secret,
+/// }
+///
+/// impl Provider for Acme {
+///     fn name(&self) -> &'static str {
+///         "acme"
+///     }
+///
+///     fn login_request(&self) -> Request {
+///         self.login.clone()
+///     }
+///
+///     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
+///         let body: Body = response.json()?;
+///         Ok(TokenResponse::new(body.token, Expiry::Unstated(Duration::from_secs(600))))
+///     }
+/// }
+/// ```
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// The provider's name in errors, lower case.
+    /// Returns the provider's name for errors, logs and metrics, in lower case.
     fn name(&self) -> &'static str;
 
-    /// Builds the request that logs in with the credentials.
+    /// Returns the request that logs in with the credentials.
     fn login_request(&self) -> Request;
 
-    /// Builds the request that renews a token with `token`, where the API has one.
+    /// Returns the request that uses the refresh token `token` (RFC 6749 6), or `None` if the API has no refresh.
+    ///
+    /// Default is `None`.
     fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
         let _ = token;
         None
     }
 
-    /// The headers that the API's later calls need beside `Authorization`: they go with each token, marked sensitive.
+    /// Returns the headers that the API's later calls need in addition to `Authorization`.
+    ///
+    /// They are kept with each token and marked sensitive. Default is none.
     fn api_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         Vec::new()
     }
 
-    /// The request whose every byte tells these credentials from all others: what a store keeps their token under. None
-    /// where the credentials are not in it, and a token is never shared.
+    /// Returns a request that uniquely identifies these credentials, or `None` if their token must not be shared.
     ///
-    /// Default is [`login_request`](Self::login_request): override it where that holds a time or a random value.
+    /// A store derives the key of the token's entry from it. Default is [`login_request`](Self::login_request). Override
+    /// it if the login request contains a time or a random value.
     fn identity(&self) -> Option<Request> {
         Some(self.login_request())
     }
 
-    /// Reads the answer to either request.
+    /// Reads the response to a login or a refresh.
     ///
-    /// Called for every status but the passing ones (408, 425, 429, 5xx); a grant is taken from a 2xx only.
+    /// It is called for every status except 408, 425, 429 and 5xx. A [`TokenResponse`] is used only if the status is
+    /// 2xx.
     ///
     /// # Errors
-    /// [`ErrorResponse`] says what the answer held instead of a token.
+    /// An [`ErrorResponse`] if the response holds no token.
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse>;
 }
 
@@ -76,59 +109,5 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
 
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         (**self).read_response(response)
-    }
-}
-
-/// Holds what a server granted, as it said it (RFC 6749 5.1).
-#[derive(Clone)]
-pub struct TokenResponse {
-    pub(crate) access_token: Secret,
-    pub(crate) token_type: Option<String>,
-    pub(crate) scope: Option<String>,
-    pub(crate) expiry: Expiry,
-    pub(crate) refresh: Option<(Secret, Option<Duration>)>,
-    pub(crate) extras: Vec<(Cow<'static, str>, String)>,
-}
-
-impl TokenResponse {
-    /// Starts from the two things that every login gives.
-    #[must_use]
-    pub fn new(access_token: Secret, expiry: Expiry) -> Self {
-        Self { access_token, token_type: None, scope: None, expiry, refresh: None, extras: Vec::new() }
-    }
-
-    /// Adds the token's type; none means `Bearer`.
-    #[must_use]
-    pub fn with_token_type(mut self, token_type: Option<String>) -> Self {
-        self.token_type = token_type;
-        self
-    }
-
-    /// Adds the granted scope.
-    #[must_use]
-    pub fn with_scope(mut self, scope: Option<String>) -> Self {
-        self.scope = scope;
-        self
-    }
-
-    /// Adds a refresh token and, where the server states one, its life.
-    #[must_use]
-    pub fn with_refresh_token(mut self, token: Secret, lifetime: Option<Duration>) -> Self {
-        self.refresh = Some((token, lifetime));
-        self
-    }
-
-    /// Adds a value of the provider's own, which must not be secret.
-    #[must_use]
-    pub fn with_extra(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.extras.push((name.into(), value.into()));
-        self
-    }
-}
-
-impl fmt::Debug for TokenResponse {
-    /// Without what the server wrote.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenResponse").field("expiry", &self.expiry).finish_non_exhaustive()
     }
 }

@@ -1,32 +1,45 @@
-//! When to try again.
+//! When a failed request is sent again.
 
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use crate::message::Response;
 use crate::policy::Policy;
 
-/// Reads `Retry-After` (RFC 9110 10.2.3): seconds, or a date measured by the server's own clock where it states one. It is
-/// obeyed so long at most: a slip of the pen must not silence a program for a year.
+/// Returns `true` if another attempt may succeed unchanged. The body of such a response is never read.
+pub(crate) fn is_transient_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
+}
+
+/// Returns the wait that a `Retry-After` header asks for (RFC 9110 10.2.3), at most the policy's longest.
+///
+/// The cap guards against a server's mistake: a wrong year must not stop a program's logins for that long. A date is
+/// measured by the response's own `Date`, so that a wrong local clock does not matter; without one, by `now`.
 pub(crate) fn retry_after(response: &Response, now: SystemTime, policy: &Policy) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = || text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().unwrap_or(u64::MAX));
     let wait = match httpdate::parse_http_date(text) {
         Ok(date) => date.duration_since(response.date().unwrap_or(now)).unwrap_or_default(),
-        Err(_) => Duration::from_secs(seconds().filter(|_| !text.is_empty())?),
+        Err(_) => delay_seconds(text)?,
     };
     Some(wait.min(policy.longest_retry_after))
 }
 
-/// The wait after failed attempt number `attempt` (from 1), by full jitter: `random`, in 0..1, of an exponential step.
-pub(crate) fn backoff(policy: &Policy, attempt: u32, random: f64) -> Duration {
-    doubled(&policy.backoff, attempt).mul_f64(random)
+fn delay_seconds(text: &str) -> Option<Duration> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // A number of only digits fails to parse if it is too large.
+    is_number.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
 }
 
-/// Step `number` (from 1) of those that begin and end as `steps` do, each twice the one before.
-pub(crate) fn doubled(steps: &RangeInclusive<Duration>, number: u32) -> Duration {
+/// Returns the backoff after failed attempt number `attempt`, from 1, with full jitter: `random` is in 0..1.
+pub(crate) fn backoff(policy: &Policy, attempt: u32, random: f64) -> Duration {
+    exponential_step(&policy.backoff, attempt).mul_f64(random)
+}
+
+/// Returns step `number`, from 1, of a backoff that starts and ends as `steps` does and doubles each time.
+pub(crate) fn exponential_step(steps: &RangeInclusive<Duration>, number: u32) -> Duration {
     let factor = 2_u32.saturating_pow(number.saturating_sub(1));
     steps.start().saturating_mul(factor).min(*steps.end())
 }
@@ -36,14 +49,14 @@ mod tests {
     use super::*;
     use crate::secret::SecretBytes;
     use http::header::DATE;
-    use http::{HeaderMap, HeaderName, StatusCode};
+    use http::{HeaderMap, HeaderName};
     use proptest::prelude::*;
 
-    fn waits(headers: &[(HeaderName, &str)]) -> Option<u64> {
-        waits_by(&Policy::default(), headers)
+    fn retry_after_seconds(headers: &[(HeaderName, &str)]) -> Option<u64> {
+        retry_after_seconds_with(&Policy::default(), headers)
     }
 
-    fn waits_by(policy: &Policy, headers: &[(HeaderName, &str)]) -> Option<u64> {
+    fn retry_after_seconds_with(policy: &Policy, headers: &[(HeaderName, &str)]) -> Option<u64> {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
         let response =
             Response::new(StatusCode::TOO_MANY_REQUESTS, HeaderMap::from_iter(headers), SecretBytes::default());
@@ -69,36 +82,39 @@ mod tests {
             ("soon", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(waits(&[(RETRY_AFTER, text)]), expected, "{text}");
+            assert_eq!(retry_after_seconds(&[(RETRY_AFTER, text)]), expected, "{text}");
         }
     }
 
     #[test]
-    fn r5_how_long_a_server_is_obeyed_is_a_setting() {
+    fn r5_the_longest_retry_after_is_a_setting() {
         let policy = Policy::default().with_longest_retry_after(Duration::from_secs(600));
-        assert_eq!(waits_by(&policy, &[(RETRY_AFTER, "3600")]), Some(600));
+        assert_eq!(retry_after_seconds_with(&policy, &[(RETRY_AFTER, "3600")]), Some(600));
     }
 
     #[test]
     fn r5_a_date_is_measured_by_the_servers_clock() {
         let headers = [(RETRY_AFTER, "Sun, 06 Nov 1994 10:01:00 GMT"), (DATE, "Sun, 06 Nov 1994 10:00:00 GMT")];
-        assert_eq!(waits(&headers), Some(60));
+        assert_eq!(retry_after_seconds(&headers), Some(60));
+    }
+
+    fn longest_backoffs(policy: &Policy) -> [u64; 8] {
+        [1, 2, 3, 4, 5, 6, 7, 100].map(|attempt| backoff(policy, attempt, 1.0).as_secs())
     }
 
     #[test]
     fn r1_the_backoff_doubles_up_to_its_cap() {
-        let steps = |policy: &Policy| [1, 2, 3, 4, 5, 6, 7, 100].map(|attempt| backoff(policy, attempt, 1.0).as_secs());
         let policy = Policy::default();
-        assert_eq!(steps(&policy), [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(longest_backoffs(&policy), [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(backoff(&policy, 3, 0.0), Duration::ZERO);
         let policy = policy.with_backoff(Duration::from_secs(5), Duration::from_secs(60));
-        assert_eq!(steps(&policy), [5, 10, 20, 40, 60, 60, 60, 60]);
+        assert_eq!(longest_backoffs(&policy), [5, 10, 20, 40, 60, 60, 60, 60]);
     }
 
     proptest! {
         #[test]
-        fn no_retry_after_panics(text in "[ -~]*") {
-            let _ = waits(&[(RETRY_AFTER, &text)]);
+        fn reading_any_retry_after_does_not_panic(text in "[ -~]*") {
+            let _ = retry_after_seconds(&[(RETRY_AFTER, &text)]);
         }
     }
 }

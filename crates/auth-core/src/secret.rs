@@ -1,4 +1,4 @@
-//! Values that must not be seen: redacted when printed, wiped when dropped.
+//! Secret values: redacted when printed, wiped from memory when dropped.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-/// Holds a secret text: prints as `[redacted]`, cannot be serialized, and wipes its memory when dropped.
+/// Holds a secret text.
+///
+/// It prints as `[redacted]`, cannot be serialized, and wipes its memory when it is dropped. A config file's field can
+/// be deserialized into it.
 ///
 /// ```
 /// let key = auth_core::Secret::from("not-a-real-key");
@@ -20,13 +23,22 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Shows the secret; the one way to read it.
+    /// Returns the secret text. There is no other way to read it.
+    ///
+    /// ```
+    /// let key = auth_core::Secret::from("not-a-real-key".to_owned());
+    /// assert_eq!(key.expose().len(), 14);
+    /// ```
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Tells whether there is no text at all.
+    /// Returns `true` if the text has no characters.
+    ///
+    /// ```
+    /// assert!(auth_core::Secret::default().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -53,24 +65,46 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The usual message would quote what stands there instead of a text.
+        // serde's own message would quote the value.
         let text = String::deserialize(deserializer);
-        text.map(Self::from).map_err(|_| D::Error::custom("a secret must be a text, in quotes"))
+        text.map(Self::from).map_err(|_| D::Error::custom("a secret must be a string in quotes"))
     }
 }
 
-/// Holds the bytes of a message that may carry secrets: prints its length only, wipes its memory when dropped.
+/// Holds the bytes of a body that may contain secrets.
+///
+/// It prints only its length, and wipes its memory when it is dropped.
+///
+/// ```
+/// use auth_core::SecretBytes;
+///
+/// let body = SecretBytes::from(br#"{"pin":"0000"}"#.to_vec());
+/// assert_eq!(format!("{body:?}"), "[14 bytes, redacted]");
+/// assert_eq!(body.as_ref(), br#"{"pin":"0000"}"#);
+/// ```
 #[derive(Clone, Default)]
 pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {
-    /// Starts an empty body with room for `capacity` bytes.
+    /// Returns an empty body with room for `capacity` bytes.
+    ///
+    /// ```
+    /// let mut body = auth_core::SecretBytes::with_capacity(64);
+    /// body.push(b"pin=0000");
+    /// ```
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self(Zeroizing::new(Vec::with_capacity(capacity)))
     }
 
-    /// Adds bytes at the end. A buffer that is outgrown is wiped.
+    /// Appends bytes. If they do not fit, a larger buffer is allocated and the old one is wiped.
+    ///
+    /// ```
+    /// let mut body = auth_core::SecretBytes::default();
+    /// body.push(b"pin=");
+    /// body.push(b"0000");
+    /// assert_eq!(body.as_ref(), b"pin=0000");
+    /// ```
     pub fn push(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
@@ -86,7 +120,14 @@ impl SecretBytes {
         self.0
     }
 
-    /// Hands the bytes to an HTTP client without a copy; they are wiped when the last clone is dropped.
+    /// Converts the bytes into the form that HTTP clients send, without a copy.
+    ///
+    /// They are wiped when the last clone is dropped.
+    ///
+    /// ```
+    /// let body = auth_core::SecretBytes::from(b"pin=0000".to_vec());
+    /// assert_eq!(body.into_bytes().len(), 8);
+    /// ```
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self.0)
@@ -122,7 +163,7 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// Says what keeps a text from being a header value.
+/// Says why a text cannot be a header value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HeaderProblem {
     #[error("contains a line break or another control character")]
@@ -133,10 +174,10 @@ pub(crate) enum HeaderProblem {
     Padded,
 }
 
-/// Builds a sensitive header value from `text`, in a buffer that is wiped with its last clone.
+/// Builds a header value that is marked sensitive, in a buffer that is wiped when its last clone is dropped.
 ///
-/// Stricter than `http`: RFC 9110 5.5 asks new fields to be visible ASCII and spaces, and a space at either end would
-/// be lost on the way.
+/// It is stricter than `http`: RFC 9110 5.5 limits new fields to visible ASCII and spaces, and servers drop a space at
+/// either end.
 pub(crate) fn header_value(text: &str) -> Result<HeaderValue, HeaderProblem> {
     if !text.is_ascii() {
         return Err(HeaderProblem::NotAscii);
@@ -168,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn k1_a_secret_that_is_no_text_is_not_quoted() {
+    fn k1_a_secret_that_is_not_a_string_is_not_quoted() {
         let error = serde_json::from_str::<Secret>("987654321").unwrap_err().to_string();
         assert!(error.contains("in quotes") && !error.contains("987"), "{error}");
     }
@@ -181,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn t6_what_no_header_may_hold_is_told_apart() {
+    fn t6_each_kind_of_invalid_header_value_is_reported() {
         for (text, problem) in [
             ("a\rb", HeaderProblem::Control),
             ("a\n", HeaderProblem::Control),

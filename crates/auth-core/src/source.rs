@@ -1,4 +1,4 @@
-//! What an application holds.
+//! The trait that an application uses to get tokens.
 
 use std::fmt;
 use std::future::Future;
@@ -9,21 +9,75 @@ use std::task::{Context, Poll};
 use crate::error::Error;
 use crate::token::AccessToken;
 
-/// Hands out an access token that is valid; the type that an application stores, as `Arc<dyn TokenSource>`.
+/// Returns valid access tokens. Import it to call `.token()`, `.cached()` and `.reject()`.
+///
+/// An application stores an `Arc<dyn TokenSource>`. In production that is a [`TokenManager`](crate::TokenManager); a
+/// test can use an implementation such as this one:
+///
+/// ```
+/// use auth_core::{AccessToken, TokenFuture, TokenSource};
+///
+/// #[derive(Debug)]
+/// struct FixedToken(AccessToken);
+///
+/// impl TokenSource for FixedToken {
+///     fn cached(&self) -> Option<AccessToken> {
+///         Some(self.0.clone())
+///     }
+///
+///     fn token(&self) -> TokenFuture<'_> {
+///         TokenFuture::ready(Ok(self.0.clone()))
+///     }
+///
+///     fn reject(&self, _token: &AccessToken) {}
+/// }
+/// ```
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
-    /// Gives the current token where it is still usable, without waiting or asking anybody.
+    /// Returns the current token if it is usable, without waiting and without a request.
+    ///
+    /// ```
+    /// # fn example(tokens: &impl auth_core::TokenSource) {
+    /// if let Some(token) = tokens.cached() {
+    ///     println!("usable until {:?}", token.expires_at());
+    /// }
+    /// # }
+    /// ```
     fn cached(&self) -> Option<AccessToken>;
 
-    /// Gives a usable token, and logs in or refreshes where that is needed.
+    /// Returns a usable token, and logs in or refreshes if there is none.
     ///
     /// # Errors
-    /// Why there is none, once no usable token is left.
+    /// The reason why there is no token. While the current token is usable, a failed refresh is not an error.
     ///
     /// # Cancel safety
-    /// Dropping the future ends this wait alone.
+    /// Dropping the future ends only this wait. A login that has started continues for the other callers.
+    ///
+    /// # Example
+    /// ```
+    /// # async fn example(tokens: &impl auth_core::TokenSource) -> Result<(), auth_core::Error> {
+    /// let token = tokens.token().await?;
+    /// let request = http::Request::get("https://api.example.com/v1/calls")
+    ///     .header(http::header::AUTHORIZATION, token.authorization());
+    /// # let _ = request;
+    /// # Ok(())
+    /// # }
+    /// ```
     fn token(&self) -> TokenFuture<'_>;
 
-    /// Says that a server has rejected `token` (401), so that the next call gets another. A newer token stays.
+    /// Reports that a server rejected `token` with a 401, so that the next call gets a new one.
+    ///
+    /// If a newer token is already current, the call does nothing.
+    ///
+    /// ```
+    /// # async fn example(tokens: &impl auth_core::TokenSource, status: u16) -> Result<(), auth_core::Error> {
+    /// let token = tokens.token().await?;
+    /// // … a request with this token returns `status`.
+    /// if status == 401 {
+    ///     tokens.reject(&token);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     fn reject(&self, token: &AccessToken);
 }
 
@@ -41,7 +95,9 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     }
 }
 
-/// What [`TokenSource::token`] gives: a token that was at hand, without an allocation, or a wait for one.
+/// Resolves to a token; [`TokenSource::token`] returns it.
+///
+/// A token that is already known costs no allocation.
 #[must_use = "a future does nothing until it is awaited"]
 pub struct TokenFuture<'a>(State<'a>);
 
@@ -53,12 +109,26 @@ enum State<'a> {
 }
 
 impl<'a> TokenFuture<'a> {
-    /// A token or an error that is at hand.
+    /// Returns a future that is ready at once.
+    ///
+    /// ```
+    /// # fn example(token: auth_core::AccessToken) {
+    /// let future = auth_core::TokenFuture::ready(Ok(token));
+    /// # let _ = future;
+    /// # }
+    /// ```
     pub fn ready(result: Result<AccessToken, Error>) -> Self {
         Self(State::Ready(Some(result)))
     }
 
-    /// A wait.
+    /// Returns a future that waits for `future`, which is boxed.
+    ///
+    /// ```
+    /// # fn example(token: auth_core::AccessToken) {
+    /// let future = auth_core::TokenFuture::wait(async move { Ok(token) });
+    /// # let _ = future;
+    /// # }
+    /// ```
     pub fn wait(future: impl Future<Output = Result<AccessToken, Error>> + Send + 'a) -> Self {
         Self(State::Waiting(Box::pin(future)))
     }
@@ -72,7 +142,7 @@ impl Future for TokenFuture<'_> {
             State::Waiting(wait) => wait.as_mut().poll(context),
             State::Ready(result) => match result.take() {
                 Some(result) => Poll::Ready(result),
-                // As an `async` block does that is polled after its end.
+                // An `async` block panics as well if it is polled after completion.
                 None => panic!("`TokenFuture` polled after completion"),
             },
         }

@@ -1,4 +1,4 @@
-//! The targets of this project's `tracing` events, for a subscriber's filter.
+//! The targets of the `tracing` events, for a subscriber's filter.
 //!
 //! ```
 //! use auth_core::targets;
@@ -7,11 +7,11 @@
 //! assert_eq!(filter, "auth::flight=debug,auth::store=warn");
 //! ```
 
-/// Flights: their start and end, and each attempt that failed.
+/// Events of logins and refreshes: start, end, and each failed attempt.
 pub const FLIGHT: &str = "auth::flight";
 
-/// Stores: tokens taken from one, entries that cannot be read, and a store that does not respond.
+/// Events of token stores: a token taken from the store, an entry that cannot be read, a store that does not respond.
 pub const STORE: &str = "auth::store";
 
-/// Middleware: rejected tokens, and whether the request was sent again.
+/// Events of the middleware: rejected tokens, and whether the request was sent again.
 pub const MIDDLEWARE: &str = "auth::middleware";

@@ -1,4 +1,4 @@
-//! What a login gives: the access token, and the refresh token where there is one.
+//! The result of a login: the access token and the refresh token.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,32 +16,34 @@ use crate::expiry::Expiry;
 use crate::freshness::Term;
 use crate::jwt;
 use crate::policy::Policy;
-use crate::provider::TokenResponse;
 use crate::secret::{Secret, header_value};
+use crate::token_response::TokenResponse;
 
 const SCHEME: &str = "Bearer ";
 
 /// Holds an access token (RFC 6749 1.4) with its `Authorization` header value already built.
 ///
-/// Cheap to clone. Printing it shows neither the token nor anything that the server wrote.
+/// It is cheap to clone. `Debug` prints neither the token nor any text that the server wrote.
 ///
 /// ```
 /// # fn example(token: auth_core::AccessToken) {
 /// let request = http::Request::get("https://api.example.com/v1/calls")
 ///     .header(http::header::AUTHORIZATION, token.authorization())
 ///     .body(());
+/// # let _ = request;
 /// # }
 /// ```
 pub struct AccessToken(
-    /// Never empty. A guard, because taking one out of a [`Slot`] writes to nothing that other threads read.
+    /// Never `None`. It is a guard and not an `Arc`, because cloning an `Arc` out of the [`Slot`] writes to a counter
+    /// that all threads share, and each hit would wait for that cache line.
     Guard<Option<Arc<Inner>>>,
 );
 
 #[derive(Clone)]
-// One cache line holds all that a hit reads: among many accounts, each line more is one that comes from far away.
+// A hit reads only the first fields. With many accounts they are rarely in the CPU's cache, so they start a cache line.
 #[repr(C, align(64))]
 struct Inner {
-    /// `Bearer ` and the token, in one buffer that is wiped with the last clone.
+    /// `Bearer ` and the token, in one buffer that is wiped when the last clone is dropped.
     authorization: HeaderValue,
     term: Term,
     scope: Option<String>,
@@ -53,82 +55,188 @@ struct Inner {
 }
 
 impl AccessToken {
-    /// Makes a token of a text that was got elsewhere, issued now; for a [`TokenSource`](crate::TokenSource) of your own.
+    /// Builds a token that is issued now, for an implementation of [`TokenSource`](crate::TokenSource).
     ///
     /// # Errors
-    /// [`Malformed`](crate::ErrorKind::Malformed) where no header may hold it, or it has no life.
+    /// [`Malformed`](crate::ErrorKind::Malformed) if the token is empty, if it contains characters that are not allowed
+    /// in a header, or if the lifetime is zero.
+    ///
+    /// # Example
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// assert_eq!(token.expose(), "not-a-real-token");
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     pub fn new(token: Secret, lifetime: Duration) -> Result<Self, Error> {
-        let grant = TokenResponse::new(token, Expiry::After(lifetime));
-        let token = TokenSet::new(grant, Vec::new(), SystemClock.now(), None, None, &Policy::default());
-        token.map(|token| token.access).map_err(Error::malformed)
+        let response = TokenResponse::new(token, Expiry::After(lifetime));
+        let tokens = TokenSet::new(response, Vec::new(), SystemClock.now(), None, None, &Policy::default());
+        tokens.map(|tokens| tokens.access).map_err(Error::malformed)
     }
 
-    /// The value for the `Authorization` header (RFC 6750 2.1), marked sensitive.
+    /// Returns the value of the `Authorization` header (RFC 6750 2.1), marked sensitive.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// let mut headers = http::HeaderMap::new();
+    /// headers.insert(http::header::AUTHORIZATION, token.authorization().clone());
+    /// assert_eq!(headers["authorization"], "Bearer not-a-real-token");
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn authorization(&self) -> &HeaderValue {
         &self.inner().authorization
     }
 
-    /// The headers that the API's calls need beside `Authorization`, marked sensitive: `x-api-key` for Zoqq and Roecny.
+    /// Returns the headers that the API's calls need in addition to `Authorization`, marked sensitive.
+    ///
+    /// Zoqq and Roecny need `x-api-key`.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// let mut headers = http::HeaderMap::new();
+    /// headers.extend(token.api_headers().iter().cloned());
+    /// assert!(headers.is_empty()); // the provider sets them
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn api_headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.inner().api_headers
     }
 
-    /// Shows the token itself.
+    /// Returns the token's text.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// assert_eq!(token.expose(), "not-a-real-token");
+    /// assert!(!format!("{token:?}").contains(token.expose()));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn expose(&self) -> &str {
-        // Checked to be visible ASCII when it was built.
+        // The value was checked to be visible ASCII when it was built, so `to_str` does not fail.
         let value = self.inner().authorization.to_str().unwrap_or_default();
         value.strip_prefix(SCHEME).unwrap_or_default()
     }
 
-    /// The token's type (RFC 6749 7.1): always `Bearer`, for a login that gives another type fails.
+    /// Returns the token's type (RFC 6749 7.1): always `Bearer`. A login that returns another type fails.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// assert_eq!(token.token_type(), "Bearer");
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn token_type(&self) -> &'static str {
         SCHEME.trim_end()
     }
 
-    /// The scope as the server granted it, space-separated, where it said so.
+    /// Returns the granted scope, space-separated (RFC 6749 3.3), or `None` if the server did not state it.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// let can_write = token.scope().is_some_and(|scope| scope.split(' ').any(|word| word == "write"));
+    /// assert!(!can_write);
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.inner().scope.as_deref()
     }
 
-    /// The instant just before the login request left, from which the lifetime counts.
+    /// Returns the moment just before the login request was sent. The lifetime counts from it.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// use auth_core::{Clock, SystemClock};
+    ///
+    /// let age = SystemClock.now().since(&token.issued());
+    /// assert!(age < Duration::from_secs(60));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn issued(&self) -> Moment {
         self.inner().issued
     }
 
-    /// How long the token lives from [`issued`](Self::issued).
+    /// Returns the lifetime, counted from [`issued`](Self::issued).
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// assert_eq!(token.lifetime(), Duration::from_secs(3600));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn lifetime(&self) -> Duration {
         self.inner().lifetime
     }
 
-    /// When the token ends, by the wall clock; for display, since that clock can be set.
+    /// Returns the end of the lifetime by the wall clock.
+    ///
+    /// Use it only for display, because the wall clock can be set. To check a token, use
+    /// [`remaining_at`](Self::remaining_at).
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// println!("expires at {:?}", token.expires_at());
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.inner().issued.wall + self.inner().lifetime
     }
 
-    /// How much of the lifetime is left at `now`, by whichever clock says less.
+    /// Returns the rest of the lifetime at `now`: the smaller value of the two clocks, zero if it is over.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// use auth_core::{Clock, SystemClock};
+    ///
+    /// assert!(token.remaining_at(&SystemClock.now()) > Duration::from_secs(3000));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn remaining_at(&self, now: &Moment) -> Duration {
         self.inner().lifetime.saturating_sub(now.since(&self.inner().issued))
     }
 
-    /// What else the provider says of this token, by the provider's own name for it: each provider lists its names.
+    /// Returns another value of the login's response by its name. Each provider documents its names.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// assert_eq!(token.extra("session_state"), None);
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn extra(&self, name: &str) -> Option<&str> {
         let mut extras = self.inner().extras.iter();
         extras.find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Reads the claims of a token that is a JWT (RFC 7519) into a type of yours. The signature is **not** checked.
+    /// Reads the claims of a token that is a JWT (RFC 7519 4). The signature is **not** checked.
     ///
-    /// Claims may hold secrets, even the client's own.
+    /// It returns `None` if the token is not a JWT, or if the claims do not fit `T`. Claims may contain secrets.
     ///
     /// ```
     /// # fn example(token: auth_core::AccessToken) {
@@ -138,6 +246,7 @@ impl AccessToken {
     /// }
     ///
     /// let account = token.claims::<Claims>().map(|claims| claims.account_id);
+    /// # let _ = account;
     /// # }
     /// ```
     #[must_use]
@@ -150,18 +259,26 @@ impl AccessToken {
         &self.inner().extras
     }
 
-    /// The number of this token among those of its manager, from 1 on; 0 where no manager has counted it.
+    /// Returns the number of this token among those of its manager, from 1. It is 0 if no manager returned it.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// assert_eq!(token.generation(), 0);
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.inner().generation
     }
 
-    /// When it changes its worth.
+    /// Returns the moments at which the token becomes stale and expired.
     pub(crate) fn term(&self) -> Term {
         self.inner().term
     }
 
-    /// The same token with another number and term.
+    /// Returns the same token with another number and term.
     pub(crate) fn with(&self, generation: u64, term: Term) -> Self {
         Inner { generation, term, ..self.inner().clone() }.into()
     }
@@ -169,11 +286,19 @@ impl AccessToken {
     fn inner(&self) -> &Inner {
         match &*self.0 {
             Some(inner) => inner,
-            None => unreachable!("a token is made of something"),
+            None => unreachable!("an `AccessToken` is never built without a value"),
         }
     }
 
-    /// Tells whether both are the same login's token, not merely equal text.
+    /// Returns `true` if both are clones of one token. Tokens of two logins differ, even if their text is equal.
+    ///
+    /// ```
+    /// # use auth_core::AccessToken;
+    /// # use std::time::Duration;
+    /// let token = AccessToken::new("not-a-real-token".into(), Duration::from_secs(3600))?;
+    /// assert!(token.ptr_eq(&token.clone()));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn ptr_eq(&self, other: &Self) -> bool {
         std::ptr::eq(self.authorization().as_bytes(), other.authorization().as_bytes())
@@ -202,7 +327,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// The place of a manager's current token: read without a lock, and without a write that readers would share.
+/// Holds a manager's current token. A read takes no lock and writes to no memory that other readers use.
 #[derive(Default)]
 pub(crate) struct Slot(ArcSwapOption<Inner>);
 
@@ -217,7 +342,16 @@ impl Slot {
     }
 }
 
-/// Holds a refresh token (RFC 6749 1.5) and what is known of the session behind it.
+/// Holds a refresh token (RFC 6749 1.5), its lifetime, and the lifetime of the login's first access token.
+///
+/// ```
+/// # fn example(tokens: auth_core::TokenSet) {
+/// use auth_core::{Clock, SystemClock};
+///
+/// let refresh = tokens.refresh.filter(|refresh| !refresh.is_expired(&SystemClock.now()));
+/// println!("the next renewal is a {}", if refresh.is_some() { "refresh" } else { "login" });
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RefreshToken {
     secret: Secret,
@@ -243,13 +377,29 @@ impl RefreshToken {
         Self { secret, issued, lifetime, login_lifetime }
     }
 
-    /// Shows the token itself.
+    /// Returns the token's text.
+    ///
+    /// ```
+    /// # fn example(token: auth_core::RefreshToken) {
+    /// let form = [("grant_type", "refresh_token"), ("refresh_token", token.expose())]; // RFC 6749 6
+    /// # let _ = form;
+    /// # }
+    /// ```
     #[must_use]
     pub fn expose(&self) -> &str {
         self.secret.expose()
     }
 
-    /// Tells whether its stated life is over; one without a stated end is never known to be.
+    /// Returns `true` if the lifetime that the server stated is over. Without a stated lifetime it is always `false`.
+    ///
+    /// ```
+    /// # fn example(token: auth_core::RefreshToken) {
+    /// use auth_core::{Clock, SystemClock};
+    ///
+    /// let is_usable = !token.is_expired(&SystemClock.now());
+    /// # let _ = is_usable;
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_expired(&self, now: &Moment) -> bool {
         self.lifetime.is_some_and(|lifetime| now.since(&self.issued) >= lifetime)
@@ -260,73 +410,84 @@ impl RefreshToken {
         self.issued
     }
 
-    /// How long it lives from then on, where that is stated.
+    /// Returns the lifetime that the server stated.
     #[cfg(feature = "store")]
     pub(crate) fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 
-    /// How long the access token lived that came with the login by credentials.
+    /// Returns the lifetime of the access token of the last login with the credentials.
     pub(crate) fn login_lifetime(&self) -> Duration {
         self.login_lifetime
     }
 }
 
-/// Holds what one login or refresh gave.
+/// Holds the tokens of one login or refresh.
+///
+/// ```no_run
+/// # use auth_core::{Login, Provider, Transport};
+/// # async fn example<P: Provider, T: Transport>(login: Login<P, T>) -> Result<(), auth_core::Error> {
+/// let tokens = login.login().await?;
+/// println!("refreshable: {}", tokens.refresh.is_some());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TokenSet {
-    /// The token for requests.
+    /// The token for requests to the API.
     pub access: AccessToken,
-    /// The token for the next refresh, where the provider gave one.
+    /// The token for the next refresh, if the provider returned one.
     pub refresh: Option<RefreshToken>,
 }
 
 impl TokenSet {
-    /// Turns what was granted into a token, or says why it cannot be used.
+    /// Builds the tokens from a response, or returns why the response cannot be used.
     ///
-    /// `used` is the refresh token that this grant was asked with; it is kept where the answer has none.
+    /// `used` is the refresh token of this request. It is kept if the response has no new one (RFC 6749 6).
     pub(crate) fn new(
-        grant: TokenResponse,
+        response: TokenResponse,
         mut api_headers: Vec<(HeaderName, HeaderValue)>,
         issued: Moment,
         date: Option<SystemTime>,
         used: Option<RefreshToken>,
         policy: &Policy,
     ) -> Result<Self, &'static str> {
-        let token = grant.access_token.expose();
+        let token = response.access_token.expose();
         if token.is_empty() {
             return Err("the access token is empty");
         }
-        if let Some(other) = &grant.token_type
-            && !other.eq_ignore_ascii_case(SCHEME.trim_end())
+        if let Some(token_type) = &response.token_type
+            && !token_type.eq_ignore_ascii_case(SCHEME.trim_end())
         {
-            return Err("the token's type is not Bearer");
+            return Err("the token type is not Bearer");
         }
         if token.contains(' ') {
-            return Err("the access token holds a space");
+            return Err("the access token contains a space");
         }
         let mut authorization = Zeroizing::new(String::with_capacity(SCHEME.len() + token.len()));
         authorization.push_str(SCHEME);
         authorization.push_str(token);
-        let authorization =
-            header_value(&authorization).map_err(|_| "the access token holds characters that no header may hold")?;
+        let authorization = header_value(&authorization)
+            .map_err(|_| "the access token contains characters that are not allowed in a header")?;
 
-        api_headers.iter_mut().for_each(|(_, value)| value.set_sensitive(true));
+        for (_, value) in &mut api_headers {
+            value.set_sensitive(true);
+        }
 
-        let lifetime = grant.expiry.lifetime(|| jwt::lifetime(token), date, issued.wall)?;
+        let lifetime = response.expiry.lifetime(|| jwt::lifetime(token), date, issued.wall)?;
         let login_lifetime = used.as_ref().map_or(lifetime, RefreshToken::login_lifetime);
-        let refresh = grant.refresh.filter(|(secret, _)| !secret.is_empty());
+        let refresh = response.refresh.filter(|(secret, _)| !secret.is_empty());
         let refresh = refresh.map(|(secret, stated)| RefreshToken::of_session(secret, issued, stated, login_lifetime));
         Ok(Self {
             access: AccessToken::from(Inner {
                 authorization,
-                scope: grant.scope,
+                scope: response.scope,
                 issued,
                 lifetime,
-                extras: grant.extras,
+                extras: response.extras,
                 api_headers,
-                term: Term::draw(issued, lifetime, fastrand::f64(), policy),
+                term: Term::new(issued, lifetime, fastrand::f64(), policy),
                 generation: 0,
             }),
             refresh: refresh.or(used),

@@ -1,4 +1,4 @@
-//! How a request gets to its server and the answer back.
+//! The trait of transports: send a request, return the response.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,22 +11,28 @@ use crate::message::{Request, Response};
 #[cfg(feature = "reqwest")]
 pub(crate) mod reqwest;
 
-/// Sends one login request.
+/// Sends one login request and returns the response.
 ///
-/// An implementation must follow no redirect, verify the server's certificate, and bound what it reads (1 MiB is
-/// enough). It asks for nothing compressed, keeps the headers of the answer, and sends plain http, which goes to this
-/// machine alone, through no proxy. It retries nothing and keeps no deadline: the future is dropped when time is up,
-/// which must end the connection, so it must not block its thread, and a client that does needs a timeout of its own.
+/// An implementation must:
+///
+/// - follow no redirect, and verify the server's certificate;
+/// - limit the size of the response (1 MiB is enough) and request no compression;
+/// - return the headers of the response;
+/// - send plain http, which always goes to this machine, without a proxy;
+/// - not retry, and set no deadline;
+/// - close the connection when the future is dropped, because [`Login`](crate::Login) drops it at the deadline. A
+///   client that blocks its thread needs its own timeout.
+///
 /// The body of a 408, 425, 429 or 5xx is never read, so it need not be fetched.
 ///
 /// ```
-/// use auth_core::{SecretBytes, Error, Request, Response, Transport, async_trait};
+/// use auth_core::{Error, Request, Response, SecretBytes, Transport, async_trait};
 ///
 /// #[derive(Debug)]
-/// struct Canned;
+/// struct FixedResponse;
 ///
 /// #[async_trait]
-/// impl Transport for Canned {
+/// impl Transport for FixedResponse {
 ///     async fn send(&self, request: Request) -> Result<Response, Error> {
 ///         let _ = request.into_http(); // method, URI, headers, body
 ///         let body = SecretBytes::from(br#"{"token":"t"}"#.to_vec());
@@ -36,12 +42,19 @@ pub(crate) mod reqwest;
 /// ```
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
-    /// Sends the request and gives the answer, whatever its status.
+    /// Sends the request and returns the response, whatever its status is.
     ///
     /// # Errors
-    /// [`Error::unreachable`] where nothing was sent, [`Error::unavailable`] where no answer came or that of a 2xx did
-    /// not come in full (of any other status what came is enough, for it may be a refusal), [`Error::untrusted`] where
-    /// TLS failed, [`Error::malformed`] where the answer is too long.
+    /// - [`Error::unreachable`] if no part of the request was sent
+    /// - [`Error::untrusted`] if TLS failed
+    /// - [`Error::unavailable`] if there was no response, or the body of a 2xx was cut off
+    /// - [`Error::malformed`] if the response is too long
+    ///
+    /// If the body of another status was cut off, return the response with the part that arrived, or with an empty body.
+    /// It may be a refusal, and a refusal must not be retried.
+    ///
+    /// # Cancel safety
+    /// Dropping the future must end the connection. The server may have processed the request.
     async fn send(&self, request: Request) -> Result<Response, Error>;
 }
 

@@ -76,7 +76,7 @@ fn every_error_has_its_exit_code_and_says_what_to_do() {
     assert!(stderr.contains("cannot be read") && !stderr.contains("sentinel"), "{stderr}");
 
     let dead = Home::new().with("ZOQQ_BASE_URL", "http://127.0.0.1:9");
-    assert!(dead.run(&["token", "zoqq"]).failed(75).contains("no connection"));
+    assert!(dead.run(&["token", "zoqq"]).failed(75).contains("could not connect"));
     let wrong = Home::new().with("ZOQQ_BASE_URL", "http://bank.example");
     assert!(wrong.run(&["token", "zoqq"]).failed(2).contains("ZOQQ_BASE_URL"));
 }

@@ -11,8 +11,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use crate::error_response::ErrorResponse;
 use crate::expiry::{Expiry, NumberOrString};
 use crate::message::Response;
-use crate::provider::TokenResponse;
 use crate::secret::Secret;
+use crate::token_response::TokenResponse;
 
 /// What the documents promise where an answer states no expiry.
 pub(super) const DOCUMENTED_LIFE: Duration = Duration::from_secs(30 * 60);

@@ -48,7 +48,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
     /// Starts a flight that nobody waits for, unless one is under way or a cooldown prevents it.
     pub(super) fn renew_behind(self: &Arc<Self>, now: &Moment) {
         // Checked first, because every caller gets here while an outage lasts.
-        if self.lock().cooldown.left(now).is_some() {
+        if self.lock().cooldown.remaining_at(now).is_some() {
             self.meter.suppressed();
             return;
         }
@@ -68,7 +68,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         if let Some(flight) = &state.flight {
             return Ok(Joined::Flight { flight: flight.clone(), is_own: false });
         }
-        if let Some(error) = state.cooldown.stops(&now) {
+        if let Some(error) = state.cooldown.error_at(&now) {
             self.meter.suppressed();
             return Err(error);
         }
@@ -149,7 +149,7 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
                 tracing::debug!(target: targets::FLIGHT, outcome = "ok", attempts, duration_ms, lifetime_s, "flight ended");
             }
             Err(error) => {
-                let left = self.shared.lock().cooldown.left(&self.shared.clock.now());
+                let left = self.shared.lock().cooldown.remaining_at(&self.shared.clock.now());
                 let next_attempt_ms = left.unwrap_or_default().as_millis() as u64;
                 let outcome = error.kind().name();
                 tracing::warn!(target: targets::FLIGHT, outcome, attempts, duration_ms, next_attempt_ms, %error, "flight ended");
@@ -174,7 +174,7 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
         let outcome = result.map(|token| self.shared.keep(&mut state, token));
         if outcome.is_err() {
             state.rejected = state.rejected.take().or(context.superseded.rejected);
-            state.cooldown.learn(&context.cooldown, &self.shared.clock.now());
+            state.cooldown.merge(&context.cooldown, &self.shared.clock.now());
         }
         state.flight = None;
         Some(outcome)

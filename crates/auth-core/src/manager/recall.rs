@@ -17,7 +17,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
             return Ok(());
         }
         let now = self.clock.now();
-        state.cooldown.learn(&context.cooldown, &now);
+        state.cooldown.merge(&context.cooldown, &now);
         let has_token = self.look_at(&now).is_some_and(|(_, freshness)| is_usable(freshness));
         let is_rejected = |text: &str| state.rejected.as_ref().is_some_and(|rejected| rejected.expose() == text);
         if let Some(token) = token.filter(|token| !has_token && !is_rejected(token.expose())) {

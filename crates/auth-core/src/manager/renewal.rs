@@ -58,9 +58,9 @@ impl<P: Provider, T: Transport> RenewalContext<P, T> {
             _ => Ok(token),
         });
         let result = result.map_err(|error| {
-            self.cooldown.failed(&error, attempts, now, fastrand::f64(), self.login.policy());
+            self.cooldown.record_failure(&error, attempts, now, fastrand::f64(), self.login.policy());
             // The same error, with the time of the next attempt.
-            self.cooldown.stops(&now).unwrap_or(error)
+            self.cooldown.error_at(&now).unwrap_or(error)
         });
         (attempts, result)
     }

@@ -190,13 +190,13 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         }
         let cooldown = snapshot.cooldown.as_ref().map(|text| codec.open_cooldown(text, login.name()));
         let cooldown = self.readable(cooldown)?;
-        self.context.cooldown.learn(&cooldown, &now);
-        if let Some(error) = self.context.cooldown.stops(&now) {
+        self.context.cooldown.merge(&cooldown, &now);
+        if let Some(error) = self.context.cooldown.error_at(&now) {
             return Some(Found::Cooldown(error));
         }
         // The login that this flight waited for has failed. That is its result too, even if the cooldown is already over:
         // otherwise each waiting process would try in turn.
-        let last = cooldown.last.filter(|last| !last.at.is_before(&self.start))?;
+        let last = cooldown.last.filter(|last| !last.failed_at.is_before(&self.start))?;
         Some(Found::Cooldown(last.error))
     }
 
@@ -264,7 +264,7 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         let ttl = [
             token.map(AccessToken::lifetime),
             refresh.map(|token| token.lifetime().unwrap_or(SESSION)),
-            cooldown.is_some().then(|| MEMORY + self.context.cooldown.left(&self.now()).unwrap_or_default()),
+            cooldown.is_some().then(|| MEMORY + self.context.cooldown.remaining_at(&self.now()).unwrap_or_default()),
         ];
         Ok(EntryUpdate {
             access: token.map(|token| codec.seal_access(token)).transpose()?,

@@ -80,7 +80,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
 
     /// Makes a token the current one and clears the cooldown.
     pub(super) fn keep(&self, state: &mut State<P, T>, token: AccessToken) -> AccessToken {
-        state.cooldown.succeeded(self.current.load().is_none());
+        state.cooldown.record_success(self.current.load().is_none());
         state.generation += 1;
         let token = token.with(state.generation, token.term());
         state.rejected = None;

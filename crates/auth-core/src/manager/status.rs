@@ -59,7 +59,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
             expires_at: token.map(AccessToken::expires_at),
             is_renewing: state.flight.is_some(),
             last_error: state.cooldown.last_error().cloned(),
-            next_attempt_at: state.cooldown.left(&now).map(|left| now.wall + left),
+            next_attempt_at: state.cooldown.remaining_at(&now).map(|left| now.wall + left),
         }
     }
 }

@@ -47,7 +47,7 @@ fn renew_if_due<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Optio
         }
         _ => {
             shared.renew_behind(&now);
-            shared.lock().cooldown.left(&now)
+            shared.lock().cooldown.remaining_at(&now)
         }
     };
     Some(sleep.unwrap_or(WHILE_RENEWING).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))

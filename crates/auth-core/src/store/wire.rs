@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{EntryName, Sealing};
 use crate::clock::Moment;
-use crate::cooldown::{Cooldown, Last};
+use crate::cooldown::{Cooldown, LastFailure};
 use crate::error::{Error, ErrorKind};
 use crate::expiry::Expiry;
 use crate::policy::Policy;
-use crate::provider::TokenResponse;
 use crate::secret::{Secret, SecretBytes};
 use crate::token::{AccessToken, RefreshToken, TokenSet};
+use crate::token_response::TokenResponse;
 
 const ACCESS: &str = "access";
 const REFRESH: &str = "refresh";
@@ -147,18 +147,18 @@ impl Codec<'_> {
 
     /// Returns `None` if there is no failure to share.
     pub(crate) fn seal_cooldown(&self, cooldown: &Cooldown) -> Result<Option<Secret>, Error> {
-        let Some(Last { error, at, pause }) = &cooldown.last else {
+        let Some(LastFailure { error, failed_at, cooldown: duration }) = &cooldown.last else {
             return Ok(None);
         };
         let wire = CooldownWire {
             kind: error.kind().name().into(),
-            message: error.what().into(),
+            message: error.message().into(),
             status: error.status().map(|status| status.as_u16()),
             code: error.code().map(Cow::from),
             setting: error.setting().map(Cow::from),
             is_transient: error.is_transient(),
-            at_us: self.clock.write(at),
-            cooldown_us: micros(*pause),
+            at_us: self.clock.write(failed_at),
+            cooldown_us: micros(*duration),
             refusals: cooldown.refusals,
             failures: cooldown.failures,
         };
@@ -167,7 +167,7 @@ impl Codec<'_> {
 
     pub(crate) fn open_cooldown(&self, text: &Secret, provider: &'static str) -> Result<Cooldown, &'static str> {
         let wire: CooldownWire<'static> = self.open(COOLDOWN, text)?;
-        let kind = ErrorKind::named(&wire.kind).ok_or("it has a failure of an unknown kind")?;
+        let kind = ErrorKind::from_name(&wire.kind).ok_or("it has a failure of an unknown kind")?;
         let mut error = Error::new(kind, printable(&wire.message))
             .with_provider(provider)
             .with_code(wire.code.as_deref().map(printable));
@@ -180,8 +180,9 @@ impl Codec<'_> {
         if wire.is_transient {
             error = error.into_transient();
         }
-        let last = Last { error, at: self.clock.read(wire.at_us)?, pause: Duration::from_micros(wire.cooldown_us) };
-        Ok(Cooldown::remembered(last, wire.refusals, wire.failures))
+        let failed_at = self.clock.read(wire.at_us)?;
+        let last = LastFailure { error, failed_at, cooldown: Duration::from_micros(wire.cooldown_us) };
+        Ok(Cooldown::from_store(last, wire.refusals, wire.failures))
     }
 
     fn seal(&self, part: &str, wire: &impl Serialize) -> Result<Secret, Error> {

@@ -1,4 +1,4 @@
-//! The HTTPS transport: reqwest on rustls.
+//! The HTTPS transport: reqwest with rustls.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,19 +13,32 @@ use rustls::CertificateError;
 use zeroize::Zeroize;
 
 use super::Transport;
-use crate::classify::is_passing;
 use crate::error::Error;
 use crate::message::{Request, Response};
+use crate::retry::is_transient_status;
 use crate::secret::SecretBytes;
 
-/// No login answer is longer.
+/// In bytes, more than any login's response.
 const LONGEST_BODY: usize = 1 << 20;
 
-/// Sends logins by [reqwest](https://docs.rs/reqwest) over TLS 1.2 or newer, with the system's root certificates and
-/// its proxy settings (`HTTPS_PROXY`, `NO_PROXY`).
+/// Sends logins with [reqwest](https://docs.rs/reqwest) over TLS 1.2 or newer.
 ///
-/// It follows no redirect, repeats nothing, reads at most 1 MiB, and keeps no connection open between logins. Plain
-/// http, which is for this machine alone, never goes through a proxy. Cheap to clone; share one among all providers.
+/// It uses the system's root certificates and its proxy settings (`HTTPS_PROXY`, `NO_PROXY`). It follows no redirect,
+/// retries nothing, reads at most 1 MiB, and keeps no connection open between logins. Plain http, which is allowed only
+/// to a loopback address, never goes through a proxy.
+///
+/// It is cheap to clone. Share one between all providers, because building a client loads the root certificates.
+///
+/// ```no_run
+/// use auth_core::{Login, Provider, ReqwestTransport};
+///
+/// # async fn example(provider: impl Provider) -> Result<(), auth_core::Error> {
+/// let login = Login::new(provider, ReqwestTransport::new()?);
+/// let tokens = login.login().await?;
+/// # let _ = tokens;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ReqwestTransport {
     https: Client,
@@ -36,30 +49,39 @@ impl ReqwestTransport {
     /// Builds the transport with the system's root certificates.
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) where the system has no root certificates: install its
-    /// `ca-certificates` package, or give them to a [client of your own](Self::from_client_builder).
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the system has no root certificates. Install its
+    /// `ca-certificates` package, or add them to a [client builder](Self::from_client_builder).
+    ///
+    /// # Example
+    /// ```no_run
+    /// let transport = auth_core::ReqwestTransport::new()?;
+    /// # let _ = transport;
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     pub fn new() -> Result<Self, Error> {
         Self::from_client_builder(Client::builder().user_agent(AGENT))
     }
 
-    /// Builds the transport on a client of your own: with proxies, more root certificates, other timeouts.
+    /// Builds the transport with a client builder: for a proxy, more root certificates or other timeouts.
     ///
-    /// What keeps credentials safe is set again: no redirects, no repeats, no compression, no connection log, no
-    /// connections kept.
+    /// The settings that protect credentials are set again: https only, no redirects, no retries, no compression, no
+    /// connection log and no idle connections. Plain http to a loopback address uses another client.
     ///
-    /// This is the one place where a type of reqwest, which is not yet 1.0, stands in this crate's interface.
+    /// This is the only place where a type of reqwest, which is not yet 1.0, is part of this crate's interface.
     ///
+    /// # Errors
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the client cannot be built.
+    ///
+    /// # Example
     /// ```no_run
     /// # fn example(pem: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
     /// let company = reqwest::Certificate::from_pem(pem)?;
     /// let client = reqwest::Client::builder().tls_certs_merge([company]);
     /// let transport = auth_core::ReqwestTransport::from_client_builder(client)?;
+    /// # let _ = transport;
     /// # Ok(())
     /// # }
     /// ```
-    ///
-    /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) where the client cannot be built.
     pub fn from_client_builder(client: ClientBuilder) -> Result<Self, Error> {
         let loopback = Client::builder().user_agent(AGENT).no_proxy().tls_certs_only([]);
         Ok(Self { https: harden(client.https_only(true))?, loopback: harden(loopback)? })
@@ -80,8 +102,11 @@ fn harden(client: ClientBuilder) -> Result<Client, Error> {
         .no_zstd()
         .pool_max_idle_per_host(0);
     client.build().map_err(|error| {
-        Error::misconfigured("transport", "cannot be built; does the system have root certificates?")
-            .with_cause(&error.without_url())
+        Error::misconfigured(
+            "transport",
+            "cannot be built; check that the system has root certificates (`ca-certificates`)",
+        )
+        .with_cause(&error.without_url())
     })
 }
 
@@ -92,32 +117,37 @@ impl Transport for ReqwestTransport {
         let request = request.into_http().map(|body| reqwest::Body::from(body.into_bytes()));
         let request = reqwest::Request::try_from(request)
             .map_err(|error| Error::misconfigured("base_url", "is not a URL").with_cause(&error.without_url()))?;
-        let mut answer = client.execute(request).await.map_err(explain)?;
+        let mut response = client.execute(request).await.map_err(classify_error)?;
 
-        let status = answer.status();
-        let headers = std::mem::take(answer.headers_mut());
-        let body = if is_passing(status) { Ok(SecretBytes::default()) } else { read(answer, &headers).await };
-        // A refusal whose body breaks off is a refusal, and must not be tried again.
-        let body = if status.is_success() { body? } else { body.unwrap_or_default() };
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let body = if is_transient_status(status) {
+            SecretBytes::default()
+        } else {
+            let body = read_body(response, &headers).await;
+            // A refusal with a body that was cut off is still a refusal, and must not be retried.
+            if status.is_success() { body? } else { body.unwrap_or_default() }
+        };
         Ok(Response::new(status, headers, body))
     }
 }
 
 impl fmt::Debug for ReqwestTransport {
-    /// Without the client, whose default headers may hold secrets.
+    /// Leaves out the clients, because their default headers may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReqwestTransport")
     }
 }
 
-async fn read(mut answer: reqwest::Response, headers: &HeaderMap) -> Result<SecretBytes, Error> {
-    let stated = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let too_long = || Error::malformed("the answer is longer than 1 MiB");
-    if stated.is_some_and(|length: usize| length > LONGEST_BODY) {
+async fn read_body(mut response: reqwest::Response, headers: &HeaderMap) -> Result<SecretBytes, Error> {
+    let length: Option<usize> =
+        headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    // Checked before the allocation: a server could state a length of many gigabytes.
+    if length.is_some_and(|length| length > LONGEST_BODY) {
         return Err(too_long());
     }
-    let mut body = SecretBytes::with_capacity(stated.unwrap_or(4096));
-    while let Some(chunk) = answer.chunk().await.map_err(explain)? {
+    let mut body = SecretBytes::with_capacity(length.unwrap_or(4096));
+    while let Some(chunk) = response.chunk().await.map_err(classify_error)? {
         if body.as_ref().len() + chunk.len() > LONGEST_BODY {
             return Err(too_long());
         }
@@ -127,32 +157,37 @@ async fn read(mut answer: reqwest::Response, headers: &HeaderMap) -> Result<Secr
     Ok(body)
 }
 
-/// Overwrites what the client received, where this was the last reference to it.
+fn too_long() -> Error {
+    Error::malformed("the response is longer than 1 MiB")
+}
+
+/// Overwrites a received chunk, if there is no other reference to it.
 fn wipe(bytes: Bytes) {
     if let Ok(mut bytes) = bytes.try_into_mut() {
         bytes.as_mut().zeroize();
     }
 }
 
-fn explain(error: reqwest::Error) -> Error {
+fn classify_error(error: reqwest::Error) -> Error {
     let error = error.without_url();
-    let explained = match tls_error(&error).filter(|_| error.is_connect()) {
+    let classified = match tls_error(&error).filter(|_| error.is_connect()) {
         Some(tls) => Error::untrusted(tls_advice(tls)),
-        None if error.is_connect() => Error::unreachable("no connection to the server"),
-        None if error.is_timeout() => Error::unavailable("the answer did not come in time"),
-        None if error.is_body() || error.is_decode() => Error::unavailable("the answer broke off"),
-        None => Error::unavailable("the request was not answered"),
+        None if error.is_connect() => Error::unreachable("could not connect to the server"),
+        None if error.is_timeout() => Error::unavailable("the response did not arrive in time"),
+        None if error.is_body() || error.is_decode() => Error::unavailable("the response was cut off"),
+        None => Error::unavailable("there was no response to the request"),
     };
-    explained.with_cause(&error)
+    classified.with_cause(&error)
 }
 
+/// Returns the rustls error among the causes, if there is one.
 fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref() {
             return Some(tls);
         }
-        // An `io::Error` has what it wraps in `get_ref`; its `source` is one further down.
+        // `get_ref` is the error inside an `io::Error`. Its `source` skips that and returns the inner error's source.
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         next = match wrapped {
             Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
@@ -177,7 +212,7 @@ fn tls_advice(error: &rustls::Error) -> &'static str {
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
             "the server's certificate is for another host; check `base_url`"
         }
-        // A bad signature is that of an issuer with a trusted one's name.
+        // If an unknown issuer has the name of a trusted one, rustls reports a bad signature.
         rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
             "the server's certificate has an unknown issuer; add its root certificate if you trust it"
         }
