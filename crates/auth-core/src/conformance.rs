@@ -24,6 +24,7 @@
 #![doc = include_str!("../PROMISES.md")]
 
 mod provider;
+mod settings;
 #[cfg(feature = "store")]
 mod store;
 mod transport;
@@ -33,6 +34,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use tokio::runtime::{Builder, Handle};
 
 pub use provider::provider;
+pub use settings::settings;
 #[cfg(feature = "store")]
 pub use store::store;
 pub use transport::transport;

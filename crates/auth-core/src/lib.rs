@@ -49,7 +49,7 @@ pub use policy::Policy;
 pub use pool::TokenPool;
 pub use provider::{Provider, TokenResponse};
 pub use secret::{Secret, SecretBytes};
-pub use settings::{ProviderInfo, RequiredSettings, setting_names};
+pub use settings::{ProviderInfo, RequiredSettings, Setting, setting_names};
 pub use source::{TokenFuture, TokenSource};
 pub use token::{AccessToken, RefreshToken, TokenSet};
 pub use transport::Transport;
