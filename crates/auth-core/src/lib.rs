@@ -13,7 +13,6 @@ mod error_response;
 mod expiry;
 mod freshness;
 mod jwt;
-pub mod key_login;
 mod login;
 mod manager;
 mod message;

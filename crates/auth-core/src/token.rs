@@ -69,7 +69,7 @@ impl AccessToken {
         &self.inner().authorization
     }
 
-    /// The headers that the API's calls need beside `Authorization`, marked sensitive: `x-api-key` for Zoqq and Roecny.
+    /// Returns the headers that the API's calls need in addition to `Authorization`, such as an API key, marked sensitive.
     #[must_use]
     pub fn api_headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.inner().api_headers
