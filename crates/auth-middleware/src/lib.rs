@@ -12,6 +12,7 @@ pub mod reqwest;
 #[cfg(feature = "tower")]
 pub mod tower;
 
+pub use auth_core as core;
 pub use bearer::Bearer;
 pub use outcome::{NoReplay, NotReplayed, Outcome};
 
