@@ -12,12 +12,12 @@ const CLIENT_SECRET_FIELD: &str = "clientSecret";
 
 /// Lists the settings of a [`Builder`], in the order of the [table](crate#settings).
 pub const SETTINGS: &[Setting] = &[
-    Setting::plain("client_id", "The client id"),
-    Setting::secret("client_secret", "The client secret"),
-    Setting::plain("base_url", "Scheme, host and an optional path prefix"),
-    Setting::plain("login_path", "The path of the login"),
-    Setting::plain("client_id_field", "The name of the client id's field in the request"),
-    Setting::plain("client_secret_field", "The name of the client secret's field in the request"),
+    Setting::plain("client_id", "the client id"),
+    Setting::secret("client_secret", "the client secret"),
+    Setting::plain("base_url", "the URL of the login: scheme, host and an optional path prefix"),
+    Setting::plain("login_path", "the path of the login"),
+    Setting::plain("client_id_field", "the name of the request field for the client id"),
+    Setting::plain("client_secret_field", "the name of the request field for the client secret"),
 ];
 
 /// Collects the settings of a [`Cambyopro`] login, from setters, a config file or the environment.

@@ -14,14 +14,14 @@ use crate::secret::{Secret, header_value};
 /// Describes one setting of a provider, as an entry of the provider's table of settings.
 ///
 /// A provider crate publishes its table as `SETTINGS`. Command lines, help texts and tests read it, so a setting has one
-/// name, one help text and one answer to the question whether it is a secret.
+/// name and one help text, and whether it is a secret is stated once.
 ///
 /// ```
 /// use auth_core::Setting;
 ///
 /// const SETTINGS: &[Setting] = &[
-///     Setting::plain("base_url", "Scheme, host and an optional path prefix of the API"),
-///     Setting::secret("pin", "The PIN"),
+///     Setting::plain("base_url", "the URL of the API: scheme, host and an optional path prefix"),
+///     Setting::secret("pin", "the PIN"),
 /// ];
 /// assert!(!SETTINGS[0].is_secret && SETTINGS[1].is_secret);
 /// ```
@@ -33,7 +33,7 @@ pub struct Setting {
     pub name: &'static str,
     /// Whether the value must never be shown.
     pub is_secret: bool,
-    /// What the setting is, as one phrase without a full stop.
+    /// What the setting is, as a phrase that completes "Sets ...", such as `the client id`.
     pub help: &'static str,
 }
 
@@ -41,7 +41,7 @@ impl Setting {
     /// Describes a setting whose value may be shown.
     ///
     /// ```
-    /// let setting = auth_core::Setting::plain("client_id", "The client id");
+    /// let setting = auth_core::Setting::plain("client_id", "the client id");
     /// assert!(!setting.is_secret);
     /// ```
     #[must_use]
@@ -52,7 +52,7 @@ impl Setting {
     /// Describes a setting whose value is a [`Secret`].
     ///
     /// ```
-    /// let setting = auth_core::Setting::secret("api_key", "The API key");
+    /// let setting = auth_core::Setting::secret("api_key", "the API key");
     /// assert!(setting.is_secret);
     /// ```
     #[must_use]

@@ -10,14 +10,14 @@ const LOGIN_PATH: &str = "/api/v1/authentication/login";
 
 /// Lists the settings of a [`Builder`], in the order of the [table](crate#settings).
 pub const SETTINGS: &[Setting] = &[
-    Setting::plain("base_url", "Scheme, host and an optional path prefix"),
-    Setting::plain("client_id", "The client id"),
-    Setting::secret("api_key", "The API key"),
-    Setting::plain("scope", "The scope to ask for, space-separated"),
-    Setting::plain("revision", "Which revision of the login the server speaks"),
-    Setting::secret("client_secret", "The client secret"),
-    Setting::plain("email", "The e-mail address"),
-    Setting::plain("login_path", "The path of the login"),
+    Setting::plain("base_url", "the URL of the login: scheme, host and an optional path prefix"),
+    Setting::plain("client_id", "the client id"),
+    Setting::secret("api_key", "the API key"),
+    Setting::plain("scope", "the scope to ask for, separated by spaces"),
+    Setting::plain("revision", "the revision of the login that the server speaks"),
+    Setting::secret("client_secret", "the client secret"),
+    Setting::plain("email", "the e-mail address"),
+    Setting::plain("login_path", "the path of the login"),
 ];
 
 /// Lists the forms of the login that can be sent. Roecny documents [`Headers`](Self::Headers) only.

@@ -21,10 +21,10 @@ const FALLBACK_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Lists the settings of an [`ImpersonationBuilder`], in the order of the [table](crate#impersonation).
 pub const IMPERSONATION_SETTINGS: &[Setting] = &[
-    Setting::plain("impersonate_email", "The e-mail address of the user whose token to ask for"),
-    Setting::plain("base_url", "Scheme, host and an optional path prefix"),
-    Setting::plain("exchange_path", "The path of the exchange"),
-    Setting::plain("email_field", "The name of the e-mail address's field in the request"),
+    Setting::plain("impersonate_email", "the e-mail address of the user whose token to ask for"),
+    Setting::plain("base_url", "the URL of the exchange: scheme, host and an optional path prefix"),
+    Setting::plain("exchange_path", "the path of the exchange"),
+    Setting::plain("email_field", "the name of the request field for the e-mail address"),
 ];
 
 /// Exchanges an account's token for the token of another user.

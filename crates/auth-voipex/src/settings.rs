@@ -11,12 +11,12 @@ const CLIENT_ID: &str = "api";
 
 /// Lists the settings of a [`Builder`], in the order of the [table](crate#settings).
 pub const SETTINGS: &[Setting] = &[
-    Setting::plain("username", "The user name, an e-mail address"),
-    Setting::secret("password", "The password"),
-    Setting::plain("scope", "The scope to ask for, space-separated"),
-    Setting::plain("client_id", "The client id"),
-    Setting::plain("base_url", "Scheme, host and an optional path prefix"),
-    Setting::plain("login_path", "The path of the login"),
+    Setting::plain("username", "the user name, an e-mail address"),
+    Setting::secret("password", "the password"),
+    Setting::plain("scope", "the scope to ask for, separated by spaces"),
+    Setting::plain("client_id", "the client id"),
+    Setting::plain("base_url", "the URL of the login: scheme, host and an optional path prefix"),
+    Setting::plain("login_path", "the path of the login"),
 ];
 
 /// Collects the settings of a [`Voipex`] login, from setters, a config file or the environment.

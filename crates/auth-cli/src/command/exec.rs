@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Result};
 use crate::format::variables;
 use crate::session::{Session, cache};
-use crate::setting::{is_secret, variable};
+use crate::setting::variable;
 
 /// Names the accounts in the environment of the command. One within another would not find what the outer one took away.
 const MARK: &str = "AUTH_EXEC";
@@ -66,8 +66,8 @@ fn distinct(accounts: &[Account]) -> Result<()> {
 /// The variables that hold a provider's secret, or that of a profile: of any, for the command is to have none.
 fn secrets(config: &Config) -> impl Iterator<Item = String> {
     let usual = ProviderConfig::PROVIDERS.iter().flat_map(|provider| {
-        let settings = ProviderConfig::setting_names(provider).unwrap_or_default();
-        settings.iter().filter(|setting| is_secret(setting)).map(|setting| variable(provider, setting))
+        let settings = ProviderConfig::settings(provider).unwrap_or_default();
+        settings.iter().filter(|setting| setting.is_secret).map(|setting| variable(provider, setting.name))
     });
     let named = config.secret_variables().map(str::to_owned);
     usual.chain(named).chain([CACHE_KEYS.to_owned()])

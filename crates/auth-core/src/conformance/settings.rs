@@ -27,7 +27,7 @@ const SENTINEL: &str = "conformance-sentinel-value";
 ///     pin: Option<Secret>,
 /// }
 ///
-/// let table = [Setting::plain("base_url", "The address"), Setting::secret("pin", "The PIN")];
+/// let table = [Setting::plain("base_url", "the address"), Setting::secret("pin", "the PIN")];
 /// let page = "## Settings\n\n| variable | required |\n|---|---|\n| `ACME_BASE_URL` | yes |\n| `ACME_PIN` | yes |\n";
 /// conformance::settings::<Settings>(ProviderInfo::new("acme", "ACME"), &table, page);
 /// ```
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     const INFO: ProviderInfo = ProviderInfo::new("test", "TEST");
-    const TABLE: [Setting; 2] = [Setting::plain("base_url", "The address"), Setting::secret("pin", "The PIN")];
+    const TABLE: [Setting; 2] = [Setting::plain("base_url", "the address"), Setting::secret("pin", "the PIN")];
     const PAGE: &str =
         "# Test\n\n## Settings\n\n| variable |\n|---|\n| `TEST_BASE_URL` |\n| `TEST_PIN` |\n\n## Other\n";
 
