@@ -29,8 +29,8 @@ macro_rules! providers {
 
         /// Holds the settings of one provider, which is chosen by name. This is the form for a config file.
         ///
-        /// The key `provider` has the provider's name. The other keys are the settings of that provider, and an unknown key
-        /// is an error.
+        /// The key `provider` has the provider's name. The other keys are the settings of that provider, and an
+        /// unknown key is an error.
         ///
         /// A parser's error may quote the file with its secrets. Print only its message, not the whole error.
         ///
@@ -83,8 +83,8 @@ macro_rules! providers {
             /// ```
             ///
             /// # Errors
-            /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if settings are missing or wrong. The error names every
-            /// missing setting, or the first wrong one.
+            /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if settings are missing or wrong. The error
+            /// names every missing setting, or the first wrong one.
             pub fn build(self) -> Result<std::sync::Arc<dyn auth_core::Provider>, auth_core::Error> {
                 match self {
                     $(
@@ -110,8 +110,8 @@ macro_rules! providers {
 impl ProviderConfig {
     /// Returns the settings of a provider, or `None` if the name is not in [`PROVIDERS`](Self::PROVIDERS).
     ///
-    /// A setting's name is its key in a config. In upper case after the provider's name it is the environment variable, such
-    /// as `CAMBYOPRO_CLIENT_SECRET`.
+    /// A setting's name is its key in a config. In upper case after the provider's name it is the environment
+    /// variable, such as `CAMBYOPRO_CLIENT_SECRET`.
     ///
     /// ```
     /// # #[cfg(feature = "cambyopro")] {
@@ -132,8 +132,8 @@ impl ProviderConfig {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if the name is not in [`PROVIDERS`](Self::PROVIDERS), or if a
-    /// variable cannot be read.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if the name is not in [`PROVIDERS`](Self::PROVIDERS), or
+    /// if a variable cannot be read.
     pub fn from_env(provider: &str) -> Result<Self, Error> {
         (entry(provider)?.from_env)()
     }

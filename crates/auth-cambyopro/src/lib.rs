@@ -26,7 +26,8 @@ impl Cambyopro {
     /// ```
     /// use auth_cambyopro::Cambyopro;
     ///
-    /// let cambyopro = Cambyopro::builder().with_client_id("your-client-id").with_client_secret("your-secret").build()?;
+    /// let builder = Cambyopro::builder().with_client_id("your-client-id").with_client_secret("your-secret");
+    /// let cambyopro = builder.build()?;
     /// # Ok::<(), auth_cambyopro::core::Error>(())
     /// ```
     pub fn builder() -> Builder {

@@ -44,7 +44,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the variable.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the
+    /// variable.
     pub fn from_env() -> Result<Self, Error> {
         INFO.read_env()
     }
@@ -55,12 +56,14 @@ impl Builder {
     /// use auth_cambyopro::Builder;
     /// use auth_cambyopro::core::Secret;
     ///
-    /// let builder = Builder::from_settings(|name| Ok((name == "client_secret").then(|| Secret::from("your-secret"))))?;
+    /// let secret = Secret::from("your-secret");
+    /// let builder = Builder::from_settings(|name| Ok((name == "client_secret").then(|| secret.clone())))?;
     /// # Ok::<(), auth_cambyopro::core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// Any error of `lookup`. [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting does not accept its value.
+    /// Any error of `lookup`. [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting does not accept its
+    /// value.
     pub fn from_settings(lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>) -> Result<Self, Error> {
         INFO.read_settings(lookup)
     }
@@ -97,7 +100,8 @@ impl Builder {
     ///
     /// ```
     /// # use auth_cambyopro::{Cambyopro, core::Provider};
-    /// # let builder = Cambyopro::builder().with_client_id("id").with_client_secret("secret").with_login_path("/login");
+    /// # let builder = Cambyopro::builder().with_client_id("id").with_client_secret("secret");
+    /// # let builder = builder.with_login_path("/login");
     /// let cambyopro = builder.with_base_url("https://proxy.example/cloudbreak").build()?;
     /// assert_eq!(cambyopro.login_request().uri(), "https://proxy.example/cloudbreak/login");
     /// # Ok::<(), auth_cambyopro::core::Error>(())

@@ -65,7 +65,8 @@ pub(crate) fn setting_names(provider: &str) -> Vec<&'static str> {
     settings.iter().map(|setting| setting.name).collect()
 }
 
-/// Returns whether a setting is a secret. A name that no provider has counts as one, so that a typing error shows nothing.
+/// Returns whether a setting is a secret. A name that no provider has counts as one, so that a typing error shows
+/// nothing.
 pub(crate) fn is_secret(setting: &str) -> bool {
     let mut known = all_settings().filter(|(_, known)| known.name == setting).peekable();
     known.peek().is_none() || known.any(|(_, known)| known.is_secret)

@@ -13,8 +13,8 @@ use crate::secret::{Secret, header_value};
 
 /// Describes one setting of a provider, as an entry of the provider's table of settings.
 ///
-/// A provider crate publishes its table as `SETTINGS`. Command lines, help texts and tests read it, so a setting has one
-/// name and one help text, and whether it is a secret is stated once.
+/// A provider crate publishes its table as `SETTINGS`. Command lines, help texts and tests read it, so a setting has
+/// one name and one help text, and whether it is a secret is stated once.
 ///
 /// ```
 /// use auth_core::Setting;
@@ -147,8 +147,8 @@ impl ProviderInfo {
     /// ```
     ///
     /// # Errors
-    /// Any error of `lookup`. [`Misconfigured`](crate::ErrorKind::Misconfigured) if a setting does not accept its value.
-    /// The error names the setting.
+    /// Any error of `lookup`. [`Misconfigured`](crate::ErrorKind::Misconfigured) if a setting does not accept its
+    /// value. The error names the setting.
     pub fn read_settings<S: DeserializeOwned>(
         self,
         lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>,
@@ -178,8 +178,8 @@ impl ProviderInfo {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the URL is not absolute, is plain http to another machine, or
-    /// has a user name, a query or a fragment. The error names the setting.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the URL is not absolute, is plain http to another
+    /// machine, or has a user name, a query or a fragment. The error names the setting.
     pub fn endpoint(self, base_url: &str, path_field: &'static str, path: &str) -> Result<Endpoint, Error> {
         Endpoint::new(base_url, path_field, path, |field, problem| self.invalid_setting(field, problem))
     }
@@ -194,8 +194,8 @@ impl ProviderInfo {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the credential has a line break, another control character, a
-    /// character outside ASCII, or a space at either end.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the credential has a line break, another control
+    /// character, a character outside ASCII, or a space at either end.
     pub fn header(self, field: &str, value: &Secret) -> Result<HeaderValue, Error> {
         header_value(value.expose())
             .map_err(|problem| self.invalid_setting(field, &format!("{problem}, which a header cannot carry")))
@@ -374,8 +374,8 @@ impl RequiredSettings {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if a setting is missing. The error names every missing setting and
-    /// its environment variable.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if a setting is missing. The error names every missing
+    /// setting and its environment variable.
     pub fn check(self) -> Result<(), Error> {
         let Some(first) = self.missing.first() else {
             return Ok(());

@@ -39,8 +39,8 @@ impl Roecny {
         Builder::default()
     }
 
-    /// Reads the settings from the environment: `ROECNY_BASE_URL`, `ROECNY_CLIENT_ID`, `ROECNY_API_KEY` and the others of the
-    /// [table](crate#settings).
+    /// Reads the settings from the environment: `ROECNY_BASE_URL`, `ROECNY_CLIENT_ID`, `ROECNY_API_KEY` and the others
+    /// of the [table](crate#settings).
     ///
     /// ```no_run
     /// let roecny = auth_roecny::Roecny::from_env()?;

@@ -79,7 +79,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the variable.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the
+    /// variable.
     pub fn from_env() -> Result<Self, Error> {
         INFO.read_env()
     }
@@ -95,7 +96,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// Any error of `lookup`. [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting does not accept its value.
+    /// Any error of `lookup`. [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting does not accept its
+    /// value.
     pub fn from_settings(lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>) -> Result<Self, Error> {
         INFO.read_settings(lookup)
     }
@@ -149,7 +151,8 @@ impl Builder {
     ///
     /// ```
     /// # use auth_roecny::{Roecny, core::Provider};
-    /// # let builder = Roecny::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Roecny::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let roecny = builder.with_scope("r:accounts w:payments").build()?;
     /// assert_eq!(roecny.login_request().headers()["scope"], "r:accounts w:payments");
     /// # Ok::<(), auth_roecny::core::Error>(())
@@ -163,7 +166,8 @@ impl Builder {
     ///
     /// ```
     /// # use auth_roecny::{Revision, Roecny};
-    /// # let builder = Roecny::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Roecny::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let builder = builder.with_revision(Revision::HeadersAndScope);
     /// assert!(builder.build().is_err_and(|error| error.setting() == Some("scope"))); // it is required now
     /// # Ok::<(), auth_roecny::core::Error>(())
@@ -179,7 +183,8 @@ impl Builder {
     ///
     /// ```
     /// # use auth_roecny::{Revision, Roecny, core::Provider};
-    /// # let builder = Roecny::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Roecny::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let roecny = builder.with_revision(Revision::BodyAndClientId).with_client_secret("your-secret").build()?;
     /// assert_eq!(roecny.login_request().body(), br#"{"client_key":"id","client_secret":"your-secret"}"#);
     /// # Ok::<(), auth_roecny::core::Error>(())
@@ -191,11 +196,13 @@ impl Builder {
 
     /// Sets the e-mail address, `email` in the body.
     ///
-    /// [`Revision::Body`] requires it, [`Revision::BodyAndClientId`] accepts it, and the revisions without a body reject it.
+    /// [`Revision::Body`] requires it, [`Revision::BodyAndClientId`] accepts it, and the revisions without a body
+    /// reject it.
     ///
     /// ```
     /// # use auth_roecny::{Revision, Roecny};
-    /// # let builder = Roecny::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Roecny::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let builder = builder.with_revision(Revision::Body).with_client_secret("your-secret");
     /// let roecny = builder.with_email("me@example.com").build()?;
     /// # Ok::<(), auth_roecny::core::Error>(())
@@ -209,7 +216,8 @@ impl Builder {
     ///
     /// ```
     /// # use auth_roecny::{Roecny, core::Provider};
-    /// # let builder = Roecny::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Roecny::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let roecny = builder.with_login_path("/login").build()?;
     /// assert_eq!(roecny.login_request().uri(), "https://api.example.com/login");
     /// # Ok::<(), auth_roecny::core::Error>(())
@@ -229,8 +237,8 @@ impl Builder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) in these cases:
     /// - Settings are missing. The error names all of them and their environment variables.
-    /// - A setting is wrong: a URL that is not https, a key that a header cannot carry, or a setting that the revision does
-    ///   not use. The error names the first one.
+    /// - A setting is wrong: a URL that is not https, a key that a header cannot carry, or a setting that the revision
+    ///   does not use. The error names the first one.
     pub fn build(self) -> Result<Roecny, Error> {
         let revision = self.revision.unwrap_or(Revision::Headers);
         self.check_unused(revision)?;

@@ -210,7 +210,11 @@ proptest! {
     }
 
     #[test]
-    fn no_envelope_panics(code in any::<f64>(), status in ".*", data in "(null|[0-9-]{1,5}|\\[.{0,9}\\]|\"x\"|1e9|true)") {
+    fn no_envelope_panics(
+        code in any::<f64>(),
+        status in ".*",
+        data in "(null|[0-9-]{1,5}|\\[.{0,9}\\]|\"x\"|1e9|true)",
+    ) {
         let _ = read(200, &serde_json::json!({ "code": code, "status": status }).to_string());
         let _ = read(200, &format!(r#"{{"data":{data}}}"#));
     }

@@ -76,8 +76,8 @@ pub struct ImpersonationBuilder {
 }
 
 impl ImpersonationBuilder {
-    /// Reads the settings from the environment: `VOIPEX_IMPERSONATE_EMAIL`, `VOIPEX_BASE_URL`, `VOIPEX_EXCHANGE_PATH` and
-    /// `VOIPEX_EMAIL_FIELD`.
+    /// Reads the settings from the environment: `VOIPEX_IMPERSONATE_EMAIL`, `VOIPEX_BASE_URL`, `VOIPEX_EXCHANGE_PATH`
+    /// and `VOIPEX_EMAIL_FIELD`.
     ///
     /// ```no_run
     /// let builder = auth_voipex::ImpersonationBuilder::from_env()?;
@@ -85,7 +85,8 @@ impl ImpersonationBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the variable.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the
+    /// variable.
     pub fn from_env() -> Result<Self, Error> {
         INFO.read_env()
     }
@@ -123,7 +124,8 @@ impl ImpersonationBuilder {
         self
     }
 
-    /// Sets the name of the e-mail address's field in the request. The default is `email`; an older document has `e-mail`.
+    /// Sets the name of the e-mail address's field in the request. The default is `email`; an older document has
+    /// `e-mail`.
     ///
     /// ```
     /// # use auth_voipex::Impersonation;
@@ -152,7 +154,8 @@ impl ImpersonationBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting is missing or wrong. The error names the setting.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting is missing or wrong. The error names the
+    /// setting.
     pub fn login<T: Transport>(
         self,
         account: Arc<dyn TokenSource>,

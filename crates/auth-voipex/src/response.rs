@@ -47,8 +47,8 @@ pub(crate) fn text(value: Option<&NumberOrString>) -> Option<String> {
     value?.text().map(str::to_owned)
 }
 
-/// Returns the lifetime of the refresh token. Keycloak sends 0 for offline tokens: no end is stated, which means neither
-/// "expired" nor "for ever".
+/// Returns the lifetime of the refresh token. Keycloak sends 0 for offline tokens: no end is stated, which means
+/// neither "expired" nor "for ever".
 fn refresh_lifetime(seconds: Option<&NumberOrString>) -> Option<Duration> {
     let seconds = seconds?.number().filter(|seconds| *seconds > 0.0)?;
     Duration::try_from_secs_f64(seconds).ok()
@@ -83,8 +83,8 @@ struct ErrorBody {
 
 /// Returns the error that a response reports.
 ///
-/// `error` decides, not the HTTP status: a wrong password was 401 before Keycloak 26.6 and is 400 since. Descriptions are
-/// for people and change.
+/// `error` decides, not the HTTP status: a wrong password was 401 before Keycloak 26.6 and is 400 since. Descriptions
+/// are for people and change.
 pub(crate) fn check(response: &Response) -> Result<(), ErrorResponse> {
     let body: ErrorBody = response.json()?;
     let http = response.status();

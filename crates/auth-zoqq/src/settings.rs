@@ -80,7 +80,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the variable.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the
+    /// variable.
     pub fn from_env() -> Result<Self, Error> {
         INFO.read_env()
     }
@@ -96,7 +97,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// Any error of `lookup`. [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting does not accept its value.
+    /// Any error of `lookup`. [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting does not accept its
+    /// value.
     pub fn from_settings(lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>) -> Result<Self, Error> {
         INFO.read_settings(lookup)
     }
@@ -150,7 +152,8 @@ impl Builder {
     ///
     /// ```
     /// # use auth_zoqq::{Zoqq, core::Provider};
-    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let zoqq = builder.with_scope("r:awx_action:balances_view w:awx_action:payments").build()?;
     /// assert_eq!(zoqq.login_request().headers()["scope"], "r:awx_action:balances_view w:awx_action:payments");
     /// # Ok::<(), auth_zoqq::core::Error>(())
@@ -164,7 +167,8 @@ impl Builder {
     ///
     /// ```
     /// # use auth_zoqq::{Revision, Zoqq};
-    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let zoqq = builder.with_revision(Revision::Headers).build()?; // no scope needed
     /// # Ok::<(), auth_zoqq::core::Error>(())
     /// ```
@@ -179,7 +183,8 @@ impl Builder {
     ///
     /// ```
     /// # use auth_zoqq::{Revision, Zoqq, core::Provider};
-    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let zoqq = builder.with_revision(Revision::BodyAndClientId).with_client_secret("your-secret").build()?;
     /// assert_eq!(zoqq.login_request().body(), br#"{"client_key":"id","client_secret":"your-secret"}"#);
     /// # Ok::<(), auth_zoqq::core::Error>(())
@@ -191,11 +196,13 @@ impl Builder {
 
     /// Sets the e-mail address, `email` in the body.
     ///
-    /// [`Revision::Body`] requires it, [`Revision::BodyAndClientId`] accepts it, and the revisions without a body reject it.
+    /// [`Revision::Body`] requires it, [`Revision::BodyAndClientId`] accepts it, and the revisions without a body
+    /// reject it.
     ///
     /// ```
     /// # use auth_zoqq::{Revision, Zoqq};
-    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let builder = builder.with_revision(Revision::Body).with_client_secret("your-secret");
     /// let zoqq = builder.with_email("me@example.com").build()?;
     /// # Ok::<(), auth_zoqq::core::Error>(())
@@ -209,7 +216,8 @@ impl Builder {
     ///
     /// ```
     /// # use auth_zoqq::{Revision, Zoqq, core::Provider};
-    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com").with_client_id("id").with_api_key("key");
+    /// # let builder = Zoqq::builder().with_base_url("https://api.example.com");
+    /// # let builder = builder.with_client_id("id").with_api_key("key");
     /// let zoqq = builder.with_login_path("/login").with_revision(Revision::Headers).build()?;
     /// assert_eq!(zoqq.login_request().uri(), "https://api.example.com/login");
     /// # Ok::<(), auth_zoqq::core::Error>(())
@@ -229,8 +237,8 @@ impl Builder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) in these cases:
     /// - Settings are missing. The error names all of them and their environment variables.
-    /// - A setting is wrong: a URL that is not https, a key that a header cannot carry, or a setting that the revision does
-    ///   not use. The error names the first one.
+    /// - A setting is wrong: a URL that is not https, a key that a header cannot carry, or a setting that the revision
+    ///   does not use. The error names the first one.
     pub fn build(self) -> Result<Zoqq, Error> {
         let revision = self.revision.unwrap_or(Revision::HeadersAndScope);
         self.check_unused(revision)?;

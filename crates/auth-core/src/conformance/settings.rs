@@ -14,8 +14,8 @@ const SENTINEL: &str = "conformance-sentinel-value";
 ///
 /// - The table names exactly the fields of `B`, in the same order.
 /// - A setting is marked as a secret exactly if `Debug` of the builder hides its value.
-/// - The table under the heading `## Settings` of `page` (Markdown) has one row for each setting, in the same order, and
-///   each row begins with the setting's environment variable in backticks.
+/// - The table under the heading `## Settings` of `page` (Markdown) has one row for each setting, in the same order,
+///   and each row begins with the setting's environment variable in backticks.
 ///
 /// ```
 /// use auth_core::{ProviderInfo, Secret, Setting, conformance};
