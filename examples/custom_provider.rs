@@ -1,15 +1,16 @@
-//! A fifth provider: three functions over values, and everything else comes with them.
+//! A provider of your own in one file: `cargo run --example custom_provider`.
 //!
-//! This one logs in with a JSON body and gives `{"key": "…", "ttl": 60}`.
+//! The login sends a JSON body, and the response is `{"key": "…", "ttl": 60}`. A provider only builds requests and
+//! reads responses. Attempts, deadlines, caching and stores come from `auth-core`.
 #![allow(clippy::expect_used, reason = "an example may panic")]
 
 use std::time::Duration;
 
-use auth_testing::{Script, ScriptedResponse};
 use auth_core::{
     Error, ErrorResponse, Expiry, Login, NumberOrString, Provider, ProviderInfo, Request, Response, Secret,
     TokenManager, TokenResponse, TokenSource,
 };
+use auth_testing::{Script, ScriptedResponse};
 use serde::Deserialize;
 
 const INFO: ProviderInfo = ProviderInfo::new("acme", "ACME");
@@ -19,15 +20,15 @@ struct Acme {
     login: Request,
 }
 
-/// The settings, from the environment (`ACME_BASE_URL`, `ACME_PIN`) or any file that serde reads.
+/// Reads the settings from the environment (`ACME_BASE_URL`, `ACME_PIN`) or from any format that serde reads.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Settings {
+struct Builder {
     base_url: Option<String>,
     pin: Option<Secret>,
 }
 
-impl Settings {
+impl Builder {
     fn from_env() -> Result<Acme, Error> {
         INFO.read_env::<Self>()?.build()
     }
@@ -53,52 +54,56 @@ impl Provider for Acme {
 
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct Body {
             key: Option<Secret>,
             ttl: Option<NumberOrString>,
             reason: Option<String>,
         }
 
-        let answer: Answer = response.json()?;
-        if let Some(reason) = answer.reason {
+        let body: Body = response.json()?;
+        if let Some(reason) = body.reason {
             return Err(ErrorResponse::refused().with_code(reason));
         }
-        let key = answer.key.ok_or(ErrorResponse::malformed("the answer holds no `key`"))?;
-        Ok(TokenResponse::new(key, Expiry::from_expires_in(answer.ttl.as_ref(), Duration::from_secs(60))?))
+        let key = body.key.ok_or(ErrorResponse::malformed("the response has no `key`"))?;
+        Ok(TokenResponse::new(key, Expiry::from_expires_in(body.ttl.as_ref(), Duration::from_secs(60))?))
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    // What a server would say; `ReqwestTransport::new()?` is the real thing.
+    // The responses of a server that does not exist. A real program uses `ReqwestTransport::new()?`.
     let script = Script::new([
         ScriptedResponse::json(200, r#"{"key":"k1","ttl":60}"#),
         ScriptedResponse::json(403, r#"{"reason":"pin_expired"}"#),
     ]);
 
-    let acme = Settings { base_url: Some("https://api.acme.example".into()), pin: Some("0000".into()) };
+    let acme = Builder { base_url: Some("https://api.acme.example".into()), pin: Some("0000".into()) };
     let tokens = TokenManager::new(Login::new(acme.build()?, script));
     let token = tokens.token().await?;
     println!("a token for {} s", token.lifetime().as_secs());
 
     tokens.reject(&token);
     println!("{}", tokens.token().await.expect_err("the script refuses"));
-    println!("{}", Settings::from_env().expect_err("nothing is set"));
+    println!("{}", Builder::from_env().expect_err("nothing is set"));
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use auth_testing::conformance;
+
     use super::*;
 
     #[test]
     fn acme_keeps_the_promises() {
-        let settings =
-            |pin: &str| Settings { base_url: Some("https://api.acme.example".into()), pin: Some(pin.into()) };
-        auth_testing::conformance::provider(
-            |pin| settings(pin).build().unwrap(),
-            |token, life| format!(r#"{{"key":"{token}","ttl":{}}}"#, life.as_secs()),
+        conformance::provider(
+            |pin| builder(pin).build().unwrap(),
+            |token, lifetime| format!(r#"{{"key":"{token}","ttl":{}}}"#, lifetime.as_secs()),
             (403, r#"{"reason":"pin_expired"}"#),
         );
+    }
+
+    fn builder(pin: &str) -> Builder {
+        Builder { base_url: Some("https://api.acme.example".into()), pin: Some(pin.into()) }
     }
 }

@@ -3,7 +3,7 @@
 //! `VOIPEX_USERNAME=… VOIPEX_PASSWORD=… cargo run --example one_crate`
 
 use auth_voipex::Voipex;
-use auth_voipex::auth_core::{Error, Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_voipex::core::{Error, Login, ReqwestTransport, TokenManager, TokenSource};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {

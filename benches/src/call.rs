@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use auth_testing::{Script, ScriptedResponse};
 use auth_core::{SystemClock, TokenManager, TokenSource};
 use auth_middleware::Bearer;
 use auth_middleware::reqwest::AuthMiddleware;
 use auth_middleware::tower::AuthLayer;
+use auth_testing::{Script, ScriptedResponse};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderValue, Request, Response};

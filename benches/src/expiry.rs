@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_testing::{Script, ScriptedResponse};
 use auth_core::{SystemClock, TokenManager, TokenSource};
+use auth_testing::{Script, ScriptedResponse};
 use http::HeaderValue;
 use tokio::runtime::Builder;
 use tokio::sync::RwLock;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use http::HeaderValue;
 use tokio::runtime::{Builder, Runtime};
 

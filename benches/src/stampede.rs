@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_testing::{Script, ScriptedResponse};
 use auth_core::{TokenManager, TokenSource};
+use auth_testing::{Script, ScriptedResponse};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use auth_core::store::TokenStore;
-use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenSource};
 use auth_store_redis::RedisStore;
+use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider};
 use auth_tests::redis::RedisServer;
 use tokio::runtime::Builder;
 

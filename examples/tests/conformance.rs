@@ -1,5 +1,5 @@
-//! The tests that an example has of its own.
-#![allow(dead_code, reason = "its `main` is run beside this")]
+//! Runs the tests inside an example.
+#![allow(dead_code, reason = "the example's `main` is not used here")]
 
 #[path = "../custom_provider.rs"]
 mod custom_provider;

@@ -1,4 +1,4 @@
-//! What Cambyopro may answer to a login.
+//! Fuzzes the response of Cambyopro to a login.
 #![no_main]
 
 use auth_all::cambyopro::Cambyopro;
@@ -6,7 +6,7 @@ use auth_core::Login;
 use auth_fuzz::{Fixed, SECRET, check};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let Some(answer) = Fixed::read(bytes) else { return };
+    let Some(response) = Fixed::read(bytes) else { return };
     let builder = Cambyopro::builder().with_client_id("client").with_client_secret(SECRET);
-    check(|| Login::new(builder.build().expect("good settings"), answer));
+    check(|| Login::new(builder.build().expect("the settings are valid"), response));
 });

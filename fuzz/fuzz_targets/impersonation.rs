@@ -1,4 +1,4 @@
-//! What Voipex may answer to a token exchange.
+//! Fuzzes the response of Voipex to a token exchange.
 #![no_main]
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use auth_all::voipex::Impersonation;
 use auth_core::{AccessToken, TokenFuture, TokenSource};
 use auth_fuzz::{Fixed, SECRET, check};
 
-/// An account whose token is at hand.
+/// An account that always has the same token.
 #[derive(Debug)]
 struct Account(AccessToken);
 
@@ -25,8 +25,8 @@ impl TokenSource for Account {
 }
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let Some(answer) = Fixed::read(bytes) else { return };
-    let account = AccessToken::new(SECRET.into(), Duration::from_secs(3600)).expect("a good token");
+    let Some(response) = Fixed::read(bytes) else { return };
+    let account = AccessToken::new(SECRET.into(), Duration::from_secs(3600)).expect("the token is valid");
     let builder = Impersonation::builder().with_impersonate_email("colleague@example.com");
-    check(|| builder.login(Arc::new(Account(account)), answer).expect("good settings"));
+    check(|| builder.login(Arc::new(Account(account)), response).expect("the settings are valid"));
 });

@@ -1,4 +1,4 @@
-//! What Voipex may answer to a login, and to a refresh.
+//! Fuzzes the response of Voipex to a login and to a refresh.
 #![no_main]
 
 use auth_all::voipex::Voipex;
@@ -6,7 +6,7 @@ use auth_core::Login;
 use auth_fuzz::{Fixed, SECRET, check};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let Some(answer) = Fixed::read(bytes) else { return };
+    let Some(response) = Fixed::read(bytes) else { return };
     let builder = Voipex::builder().with_username("me@example.com").with_password(SECRET);
-    check(|| Login::new(builder.build().expect("good settings"), answer));
+    check(|| Login::new(builder.build().expect("the settings are valid"), response));
 });

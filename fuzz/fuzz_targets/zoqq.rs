@@ -1,4 +1,4 @@
-//! What Zoqq may answer to a login.
+//! Fuzzes the response of Zoqq to a login.
 #![no_main]
 
 use auth_all::zoqq::Zoqq;
@@ -6,11 +6,11 @@ use auth_core::Login;
 use auth_fuzz::{Fixed, SECRET, check};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let Some(answer) = Fixed::read(bytes) else { return };
+    let Some(response) = Fixed::read(bytes) else { return };
     let builder = Zoqq::builder()
         .with_base_url("https://api.example.com")
         .with_client_id("client")
         .with_api_key(SECRET)
         .with_scope("r:all");
-    check(|| Login::new(builder.build().expect("good settings"), answer));
+    check(|| Login::new(builder.build().expect("the settings are valid"), response));
 });

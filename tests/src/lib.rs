@@ -8,12 +8,12 @@ pub mod redis;
 use std::sync::Arc;
 
 use auth_all::cambyopro::Cambyopro;
-use auth_testing::{Script, ScriptedResponse};
 use auth_all::core::{Error, Login, Provider, ReqwestTransport};
 use auth_all::roecny::Roecny;
 use auth_all::voipex::Voipex;
 use auth_all::zoqq::Zoqq;
 use auth_sandbox::{API_KEY, Api, CLIENT_ID, CLIENT_SECRET, PASSWORD, SCOPE, USERNAME};
+use auth_testing::{Script, ScriptedResponse};
 
 /// A provider of any type.
 pub type AnyProvider = Arc<dyn Provider>;

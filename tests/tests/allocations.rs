@@ -5,10 +5,10 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
 use auth_middleware::Bearer;
 use auth_middleware::tower::AuthLayer;
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth_testing::MemoryStore;
 use auth_core::ReqwestTransport;
-use auth_testing::conformance;
 use auth_sandbox::Api;
 use auth_store_file::FileStore;
 use auth_store_redis::RedisStore;
+use auth_testing::MemoryStore;
+use auth_testing::conformance;
 use auth_tests::redis::RedisServer;
 use auth_tests::{SUBJECTS, Subject};
 

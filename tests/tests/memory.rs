@@ -9,9 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use auth_core::store::TokenStore;
-use auth_testing::{MemoryStore, Script, ScriptedResponse};
 use auth_core::{Login, Secret, TokenManager, TokenSource};
 use auth_store_file::FileStore;
+use auth_testing::{MemoryStore, Script, ScriptedResponse};
 use auth_tests::SUBJECTS;
 use zeroize::Zeroizing;
 
@@ -141,7 +141,8 @@ fn k2_a_store_leaves_no_secret_in_memory() {
     for (name, store) in stores {
         let [token, refresh] = [Sentinel::new(), Sentinel::new()];
         let mut body = Zeroizing::new(String::with_capacity(500));
-        for part in [r#"{"expires_in":1000,"token":""#, &token.reveal(), r#"","refresh":""#, &refresh.reveal(), r#""}"#] {
+        for part in [r#"{"expires_in":1000,"token":""#, &token.reveal(), r#"","refresh":""#, &refresh.reveal(), r#""}"#]
+        {
             body.push_str(part);
         }
         let script = Script::new([ScriptedResponse::json(200, &body), ScriptedResponse::status(401)]);

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_testing::{Script, ScriptedResponse};
 use auth_core::{TokenManager, TokenSource};
+use auth_testing::{Script, ScriptedResponse};
 use tracing_subscriber::fmt::MakeWriter;
 
 #[derive(Clone, Default)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use auth_all::core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Snapshot, TokenStore};
-use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_all::core::{ErrorKind, Login, Secret, TokenManager, TokenSource};
 use auth_store_redis::{Builder, RedisStore};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_tests::redis::RedisServer;
 use tempfile::TempDir;
 

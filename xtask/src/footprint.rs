@@ -32,7 +32,7 @@ const SUBJECTS: [Subject; 4] = [
     Subject {
         name: "`auth-voipex`",
         dependencies: r#"auth-voipex = { path = "ROOT/crates/auth-voipex" }"#,
-        code: "use auth_voipex::auth_core::{Login, ReqwestTransport, TokenManager, TokenSource};
+        code: "use auth_voipex::core::{Login, ReqwestTransport, TokenManager, TokenSource};
     let tokens = TokenManager::new(Login::new(auth_voipex::Voipex::from_env().unwrap(), ReqwestTransport::new().unwrap()));
     println!(\"{:?}\", tokens.token().await);",
     },
@@ -46,7 +46,7 @@ const SUBJECTS: [Subject; 4] = [
     Subject {
         name: "`auth-voipex` without a transport",
         dependencies: r#"auth-voipex = { path = "ROOT/crates/auth-voipex", default-features = false }"#,
-        code: "use auth_voipex::auth_core::Provider;
+        code: "use auth_voipex::core::Provider;
     println!(\"{:?}\", auth_voipex::Voipex::from_env().unwrap().login_request());",
     },
 ];

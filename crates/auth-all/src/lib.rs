@@ -2,23 +2,19 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(feature = "zoqq", feature = "roecny", feature = "cambyopro", feature = "voipex"))]
+#[macro_use]
 mod config;
 
 pub use auth_core as core;
-
-#[cfg(feature = "cambyopro")]
-pub use auth_cambyopro as cambyopro;
-#[cfg(feature = "roecny")]
-pub use auth_roecny as roecny;
 #[cfg(feature = "store-file")]
 pub use auth_store_file as store_file;
 #[cfg(feature = "store-redis")]
 pub use auth_store_redis as store_redis;
-#[cfg(feature = "voipex")]
-pub use auth_voipex as voipex;
-#[cfg(feature = "zoqq")]
-pub use auth_zoqq as zoqq;
 
-#[cfg(any(feature = "zoqq", feature = "roecny", feature = "cambyopro", feature = "voipex"))]
-pub use config::ProviderConfig;
+// One line for each provider: its module, its name (also that of its feature), its variant, and its crate.
+providers! {
+    zoqq: "zoqq" => Zoqq, auth_zoqq;
+    roecny: "roecny" => Roecny, auth_roecny;
+    cambyopro: "cambyopro" => Cambyopro, auth_cambyopro;
+    voipex: "voipex" => Voipex, auth_voipex;
+}

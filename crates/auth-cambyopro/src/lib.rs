@@ -1,34 +1,49 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod answer;
-mod builder;
+mod request;
+mod response;
+mod settings;
+#[cfg(test)]
+mod tests;
 
 use auth_core::{Error, ErrorResponse, Provider, ProviderInfo, Request, Response, TokenResponse};
 
-pub use auth_core;
-pub use builder::Builder;
+pub use auth_core as core;
+pub use settings::{Builder, SETTINGS};
 
 const INFO: ProviderInfo = ProviderInfo::new("cambyopro", "CAMBYOPRO");
 
-/// Logs in to Cambyopro; see the [crate's page](crate) for the wire and the settings.
+/// Logs in to Cambyopro; see the [crate documentation](crate) for the requests and the settings.
 #[derive(Debug, Clone)]
 pub struct Cambyopro {
-    /// The same each time.
     login: Request,
 }
 
 impl Cambyopro {
-    /// Starts with the documented address and nothing else set.
+    /// Returns a builder without any setting. The address has a default.
+    ///
+    /// ```
+    /// use auth_cambyopro::Cambyopro;
+    ///
+    /// let builder = Cambyopro::builder().with_client_id("your-client-id").with_client_secret("your-secret");
+    /// let cambyopro = builder.build()?;
+    /// # Ok::<(), auth_cambyopro::core::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Reads the settings from the environment: `CAMBYOPRO_CLIENT_ID`, `CAMBYOPRO_CLIENT_SECRET`, and the rest of the
+    /// Reads the settings from the environment: `CAMBYOPRO_CLIENT_ID`, `CAMBYOPRO_CLIENT_SECRET` and the others of the
     /// [table](crate#settings).
     ///
+    /// ```no_run
+    /// let cambyopro = auth_cambyopro::Cambyopro::from_env()?;
+    /// # Ok::<(), auth_cambyopro::core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// As [`Builder::build`].
+    /// The errors of [`Builder::from_env`] and [`Builder::build`].
     pub fn from_env() -> Result<Self, Error> {
         Builder::from_env()?.build()
     }
@@ -44,9 +59,6 @@ impl Provider for Cambyopro {
     }
 
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
-        answer::read(response)
+        response::read(response)
     }
 }
-
-#[cfg(test)]
-mod tests;

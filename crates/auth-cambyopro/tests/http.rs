@@ -1,4 +1,4 @@
-//! The login over real HTTP: what is sent, to the letter, and what is made of the answers.
+//! The login over real HTTP: the exact request, and how each response is read.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use auth_cambyopro::Cambyopro;
@@ -21,7 +21,7 @@ async fn login(server: &MockServer) -> Result<TokenSet, Error> {
 }
 
 #[tokio::test]
-async fn the_documents_login() {
+async fn the_login_is_sent_as_documented() {
     let server = MockServer::start().await;
     let body = json!({
         "success": true,
@@ -37,7 +37,7 @@ async fn the_documents_login() {
 }
 
 #[tokio::test]
-async fn the_documents_refusal() {
+async fn the_documented_refusal_is_a_refusal() {
     let server = MockServer::start().await;
     let body = json!({ "success": false, "message": "Invalid credentials." });
     post().respond_with(ResponseTemplate::new(401).set_body_json(body)).expect(1).mount(&server).await;
@@ -47,7 +47,7 @@ async fn the_documents_refusal() {
 }
 
 #[tokio::test]
-async fn a_wrong_path_says_that_it_can_be_set() {
+async fn the_error_for_a_wrong_path_names_its_setting() {
     let server = MockServer::start().await;
     let error = login(&server).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured);
@@ -55,7 +55,7 @@ async fn a_wrong_path_says_that_it_can_be_set() {
 }
 
 #[test]
-fn t4_a_base_url_that_is_not_safe_is_refused_when_built() {
+fn t4_an_unsafe_base_url_is_rejected_by_build() {
     for base_url in ["http://api.example.com", "https://user:pw@api.example.com", "api.example.com"] {
         let error = Cambyopro::builder().with_base_url(base_url).with_client_id("c").with_client_secret("s").build();
         assert_eq!(error.unwrap_err().setting(), Some("base_url"), "{base_url}");

@@ -7,7 +7,7 @@ use crate::account::Account;
 use crate::config::{Config, Profile};
 use crate::error::{CliError, Result};
 use crate::flags::Flags;
-use crate::setting::{Origin, Setting, from_env, from_stdin, variable};
+use crate::setting::{Origin, Setting, from_env, from_stdin, setting_names, variable};
 
 /// Finds accounts by name.
 pub(crate) struct Accounts<'a> {
@@ -34,7 +34,7 @@ impl<'a> Accounts<'a> {
         let Some(provider) = ProviderConfig::PROVIDERS.iter().find(|known| **known == provider) else {
             return Err(self.unknown(name));
         };
-        let known = ProviderConfig::setting_names(provider).unwrap_or_default();
+        let known = &setting_names(provider)[..];
         self.check_settings(provider, known, profile).map_err(|error| error.in_context(name))?;
         let settings = known.iter().map(|setting| {
             let found = self.find(provider, setting, profile).map_err(|error| error.in_context(name))?;
@@ -59,7 +59,7 @@ impl<'a> Accounts<'a> {
             return Ok(given);
         }
         let has_variable = |provider: &&&str| {
-            let settings = ProviderConfig::setting_names(provider).unwrap_or_default();
+            let settings = setting_names(provider);
             settings.iter().any(|setting| !matches!(from_env(&variable(provider, setting)), Ok(None)))
         };
         let by_env = ProviderConfig::PROVIDERS.iter().filter(has_variable).copied();

@@ -4,23 +4,11 @@ use std::env;
 use std::fmt::Display;
 use std::io::{self, Read};
 
-use auth_all::core::{Secret, SecretBytes};
+use auth_all::ProviderConfig;
+use auth_all::core::{self, Secret, SecretBytes};
 use zeroize::Zeroizing;
 
 use crate::error::{CliError, Result};
-
-/// The settings that are not secrets. Other names count as secrets, so that a new setting is safe by default.
-const OPEN: [&str; 9] = [
-    "base_url",
-    "client_id",
-    "client_id_field",
-    "client_secret_field",
-    "email",
-    "login_path",
-    "revision",
-    "scope",
-    "username",
-];
 
 /// The maximum length of a secret in bytes.
 const MAX_SECRET_LENGTH: usize = 64 * 1024;
@@ -64,8 +52,25 @@ impl Origin {
     }
 }
 
+/// Returns the settings of all providers, each with its provider.
+pub(crate) fn all_settings() -> impl Iterator<Item = (&'static str, &'static core::Setting)> {
+    ProviderConfig::PROVIDERS.iter().flat_map(|provider| {
+        let settings = ProviderConfig::settings(provider).unwrap_or_default();
+        settings.iter().map(|setting| (*provider, setting))
+    })
+}
+
+/// Returns the names of a provider's settings.
+pub(crate) fn setting_names(provider: &str) -> Vec<&'static str> {
+    let settings = ProviderConfig::settings(provider).unwrap_or_default();
+    settings.iter().map(|setting| setting.name).collect()
+}
+
+/// Returns whether a setting is a secret. A name that no provider has counts as one, so that a typing error shows
+/// nothing.
 pub(crate) fn is_secret(setting: &str) -> bool {
-    !OPEN.contains(&setting)
+    let mut known = all_settings().filter(|(_, known)| known.name == setting).peekable();
+    known.peek().is_none() || known.any(|(_, known)| known.is_secret)
 }
 
 /// Returns the name of the environment variable of a provider's setting.
@@ -112,7 +117,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_that_is_not_listed_as_open_is_a_secret() {
+    fn a_secret_of_the_table_and_an_unknown_setting_are_secrets() {
+        assert!(!is_secret("base_url"));
         for secret in ["password", "api_key", "client_secret", "something_new"] {
             assert!(is_secret(secret), "{secret}");
         }

@@ -508,11 +508,11 @@ mod tests {
     #[test]
     fn the_message_is_one_line_with_status_code_and_next_attempt() {
         let error = Error::throttled("too many logins")
-            .with_provider("voipex")
+            .with_provider("acme")
             .with_status(StatusCode::TOO_MANY_REQUESTS)
             .with_code(Some("slow_down".into()))
             .with_retry(Duration::from_secs(30), SystemTime::UNIX_EPOCH);
-        let text = "voipex: too many logins (HTTP 429, slow_down); next attempt in 30 s";
+        let text = "acme: too many logins (HTTP 429, slow_down); next attempt in 30 s";
         assert_eq!(error.to_string(), text);
         assert_eq!(format!("{error:?}"), format!("Error(Throttled: {text})"));
         assert!(error.is_transient());

@@ -1,4 +1,4 @@
-//! Settings that come from outside: required ones, header credentials, and the environment.
+//! The settings of a provider: their table, how they are read, and which are required.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,34 +11,110 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::secret::{Secret, header_value};
 
-/// Names a provider to its users: in errors, and as the prefix of its environment variables.
+/// Describes one setting of a provider, as an entry of the provider's table of settings.
+///
+/// A provider crate publishes its table as `SETTINGS`. Command lines, help texts and tests read it, so a setting has
+/// one name and one help text, and whether it is a secret is stated once.
+///
+/// ```
+/// use auth_core::Setting;
+///
+/// const SETTINGS: &[Setting] = &[
+///     Setting::plain("base_url", "the URL of the API: scheme, host and an optional path prefix"),
+///     Setting::secret("pin", "the PIN"),
+/// ];
+/// assert!(!SETTINGS[0].is_secret && SETTINGS[1].is_secret);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Setting {
+    /// The name, such as `base_url`: the key in a config file and, in upper case after the provider's prefix, the
+    /// environment variable.
+    pub name: &'static str,
+    /// Whether the value must never be shown.
+    pub is_secret: bool,
+    /// What the setting is, as a phrase that completes "Sets ...", such as `the client id`.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// Describes a setting whose value may be shown.
+    ///
+    /// ```
+    /// let setting = auth_core::Setting::plain("client_id", "the client id");
+    /// assert!(!setting.is_secret);
+    /// ```
+    #[must_use]
+    pub const fn plain(name: &'static str, help: &'static str) -> Self {
+        Self { name, is_secret: false, help }
+    }
+
+    /// Describes a setting whose value is a [`Secret`].
+    ///
+    /// ```
+    /// let setting = auth_core::Setting::secret("api_key", "the API key");
+    /// assert!(setting.is_secret);
+    /// ```
+    #[must_use]
+    pub const fn secret(name: &'static str, help: &'static str) -> Self {
+        Self { name, is_secret: true, help }
+    }
+}
+
+/// Holds a provider's name, as it appears in errors, and the prefix of its environment variables.
+///
+/// ```
+/// const INFO: auth_core::ProviderInfo = auth_core::ProviderInfo::new("acme", "ACME");
+/// assert_eq!((INFO.provider, INFO.env_prefix), ("acme", "ACME"));
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct ProviderInfo {
-    /// The provider's name, lower case.
+    /// The provider's name in lower case, such as `acme`.
     pub provider: &'static str,
-    /// What its environment variables begin with, such as `ACME`.
+    /// The prefix of its environment variables, such as `ACME`.
     pub env_prefix: &'static str,
 }
 
 impl ProviderInfo {
-    /// Names a provider.
+    /// Creates an info from the provider's name in lower case and the prefix of its variables.
     #[must_use]
     pub const fn new(provider: &'static str, env_prefix: &'static str) -> Self {
         Self { provider, env_prefix }
     }
 
-    /// Starts a check of required settings, which tells all that are missing at once.
+    /// Starts a check of the required settings, which reports all missing ones together.
+    ///
+    /// ```
+    /// # use auth_core::{ProviderInfo, Secret};
+    /// let mut required = ProviderInfo::new("acme", "ACME").required();
+    /// required.text("base_url", None);
+    /// required.secret("pin", Some(Secret::from("0000")));
+    /// let message = required.check().err().map(|error| error.to_string());
+    /// assert_eq!(message.as_deref(), Some("acme: missing: `base_url` (environment: ACME_BASE_URL)"));
+    /// ```
     pub fn required(self) -> RequiredSettings {
-        RequiredSettings { profile: self, missing: Vec::new() }
+        RequiredSettings { info: self, missing: Vec::new() }
     }
 
-    /// Reads a settings struct from the environment: its field `base_url` from `ACME_BASE_URL`, and so on. Empty
-    /// variables count as unset.
+    /// Reads a settings struct from the environment: its field `base_url` from `ACME_BASE_URL`, and so on.
+    ///
+    /// An empty variable counts as unset.
+    ///
+    /// ```
+    /// #[derive(serde::Deserialize)]
+    /// struct Settings {
+    ///     base_url: Option<String>,
+    /// }
+    ///
+    /// let settings: Settings = auth_core::ProviderInfo::new("acme", "ACME").read_env()?;
+    /// assert_eq!(settings.base_url, None); // ACME_BASE_URL is not set
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the variable that is not Unicode, or that its setting
-    /// cannot have as its value.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if a variable is not Unicode or has a value that its setting
+    /// does not accept. The error names the variable.
     pub fn read_env<S: DeserializeOwned>(self) -> Result<S, Error> {
         self.read_variables(|name| env::var_os(name))
     }
@@ -53,11 +129,26 @@ impl ProviderInfo {
         })
     }
 
-    /// Reads a settings struct from wherever `lookup` finds the value of a field, such as `base_url`.
+    /// Reads a settings struct from the values that `lookup` returns for its fields.
+    ///
+    /// `lookup` is called once for each field of the struct, with its name, such as `base_url`.
+    ///
+    /// ```
+    /// # use auth_core::{ProviderInfo, Secret};
+    /// #[derive(serde::Deserialize)]
+    /// struct Settings {
+    ///     pin: Option<Secret>,
+    /// }
+    ///
+    /// let info = ProviderInfo::new("acme", "ACME");
+    /// let settings: Settings = info.read_settings(|name| Ok((name == "pin").then(|| Secret::from("0000"))))?;
+    /// assert_eq!(settings.pin.as_ref().map(Secret::expose), Some("0000"));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// That of `lookup`; [`Misconfigured`](crate::ErrorKind::Misconfigured) naming the setting that cannot have its
-    /// value.
+    /// Any error of `lookup`. [`Misconfigured`](crate::ErrorKind::Misconfigured) if a setting does not accept its
+    /// value. The error names the setting.
     pub fn read_settings<S: DeserializeOwned>(
         self,
         lookup: impl Fn(&'static str) -> Result<Option<Secret>, Error>,
@@ -67,54 +158,74 @@ impl ProviderInfo {
             found.extend(lookup(field)?.map(|value| (*field, value)));
         }
         read(&found).map_err(|_| {
-            let wrong = |pair| read::<S>(std::slice::from_ref(pair)).err().map(|error| (pair.0, error.to_string()));
-            let (field, problem) = found.iter().find_map(wrong).unwrap_or_default();
-            // Any other of serde's texts may quote the value.
-            let problem = if problem.starts_with(ONE_OF) { &problem } else { "has a value that it cannot have" };
+            let (field, problem) = found.iter().find_map(rejection::<S>).unwrap_or_default();
+            // Every other message of serde may quote the value, which may be a secret.
+            let problem = if problem.starts_with(ONE_OF) { &problem } else { "has a value that is not allowed" };
             self.invalid_setting(field, problem)
         })
     }
 
-    /// Joins a base URL, which may carry a path prefix and a trailing slash, and a path into where a login is sent;
-    /// `path_field` names the path's setting.
+    /// Joins a base URL and a path to the endpoint of a login.
+    ///
+    /// The base URL may have a path prefix and a trailing slash. `path_field` is the name of the setting that holds the
+    /// path; it is used in errors.
     ///
     /// ```
-    /// let profile = auth_core::ProviderInfo::new("acme", "ACME");
-    /// let login = profile.endpoint("https://api.example.com/v2/", "login_path", "/login")?;
+    /// let info = auth_core::ProviderInfo::new("acme", "ACME");
+    /// let login = info.endpoint("https://api.example.com/v2/", "login_path", "/login")?;
     /// assert_eq!(login.uri(), "https://api.example.com/v2/login");
     /// # Ok::<(), auth_core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting: not an absolute URL, plain http to
-    /// another machine, a user name, a query or a fragment.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the URL is not absolute, is plain http to another
+    /// machine, or has a user name, a query or a fragment. The error names the setting.
     pub fn endpoint(self, base_url: &str, path_field: &'static str, path: &str) -> Result<Endpoint, Error> {
         Endpoint::new(base_url, path_field, path, |field, problem| self.invalid_setting(field, problem))
     }
 
     /// Turns a credential into a header value that is marked sensitive.
     ///
+    /// ```
+    /// let info = auth_core::ProviderInfo::new("acme", "ACME");
+    /// let value = info.header("api_key", &"not-a-real-key".into())?;
+    /// assert!(value.is_sensitive());
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) where no header may hold it: a line break, a control
-    /// character, a character outside ASCII, a space at either end.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the credential has a line break, another control
+    /// character, a character outside ASCII, or a space at either end.
     pub fn header(self, field: &str, value: &Secret) -> Result<HeaderValue, Error> {
         header_value(value.expose())
-            .map_err(|problem| self.invalid_setting(field, &format!("{problem}, which no header may hold")))
+            .map_err(|problem| self.invalid_setting(field, &format!("{problem}, which a header cannot carry")))
     }
 
-    /// Says that a setting is wrong; `problem` completes "the setting X …" and never holds the value.
+    /// Returns the error for a setting that has a wrong value.
+    ///
+    /// `problem` completes the sentence "the setting X ..." and must not contain the value.
+    ///
+    /// ```
+    /// let info = auth_core::ProviderInfo::new("acme", "ACME");
+    /// let error = info.invalid_setting("pin", "must have four digits");
+    /// assert_eq!(error.setting(), Some("pin"));
+    /// ```
     #[must_use]
     pub fn invalid_setting(self, field: &str, problem: &str) -> Error {
         let problem = format!("(environment: {}) {problem}", self.variable(field));
         Error::misconfigured(field.to_owned(), &problem).with_provider(self.provider)
     }
 
-    fn variable(self, field: &str) -> String {
+    /// Returns the environment variable of a setting, such as `ACME_BASE_URL`.
+    #[must_use]
+    pub fn variable(self, field: &str) -> String {
         format!("{}_{}", self.env_prefix, field.to_ascii_uppercase())
     }
 }
 
-/// The names of the settings that a struct with a derived `Deserialize` reads, such as `base_url`, in its order.
+/// Returns the names of the fields of a settings struct, such as `base_url`, in their order.
+///
+/// The struct must have a derived `Deserialize`.
 ///
 /// ```
 /// #[derive(serde::Deserialize)]
@@ -128,8 +239,8 @@ impl ProviderInfo {
 #[must_use]
 pub fn setting_names<S: DeserializeOwned>() -> &'static [&'static str] {
     let mut names = &[][..];
-    // Serde tells the names of the fields; this reading has no other purpose.
-    let _ = S::deserialize(Fields(&mut names));
+    // A derived `Deserialize` passes the names of its fields to the deserializer, which records them and then fails.
+    let _ = S::deserialize(FieldNames(&mut names));
     names
 }
 
@@ -140,10 +251,16 @@ fn read<S: DeserializeOwned>(found: &[(&'static str, Secret)]) -> Result<S, Valu
     S::deserialize(MapDeserializer::new(pairs))
 }
 
-/// Takes note of the fields that a struct asks for, and gives it nothing.
-struct Fields<'a>(&'a mut &'static [&'static str]);
+/// Returns the setting and serde's message if the setting does not accept the value.
+fn rejection<S: DeserializeOwned>(pair: &(&'static str, Secret)) -> Option<(&'static str, String)> {
+    let error = read::<S>(std::slice::from_ref(pair)).err()?;
+    Some((pair.0, error.to_string()))
+}
 
-impl<'de> Deserializer<'de> for Fields<'_> {
+/// A deserializer that records the field names of a struct and returns no value.
+struct FieldNames<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for FieldNames<'_> {
     type Error = ValueError;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, ValueError> {
@@ -166,7 +283,7 @@ impl<'de> Deserializer<'de> for Fields<'_> {
     }
 }
 
-/// A text as serde reads it, also where the field is optional.
+/// A deserializer for the text of one setting, whose field may be optional.
 struct Text<'a>(&'a str);
 
 impl<'de> IntoDeserializer<'de, ValueError> for Text<'_> {
@@ -206,21 +323,37 @@ impl<'de> Deserializer<'de> for Text<'_> {
     }
 }
 
-/// Collects the required settings that are missing.
+/// Collects the required settings that are missing; see [`ProviderInfo::required`].
 #[derive(Debug)]
 #[must_use]
 pub struct RequiredSettings {
-    profile: ProviderInfo,
+    info: ProviderInfo,
     missing: Vec<&'static str>,
 }
 
 impl RequiredSettings {
-    /// Takes a setting that must be there and not be empty.
+    /// Returns the value of a required text; a missing or empty one is recorded for [`check`](Self::check).
+    ///
+    /// ```
+    /// let mut required = auth_core::ProviderInfo::new("acme", "ACME").required();
+    /// let base_url = required.text("base_url", Some("https://api.acme.example".into()));
+    /// required.check()?;
+    /// assert_eq!(base_url, "https://api.acme.example");
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     pub fn text(&mut self, field: &'static str, value: Option<String>) -> String {
         self.take(field, value, String::is_empty)
     }
 
-    /// Takes a secret that must be there and not be empty.
+    /// Returns the value of a required secret; a missing or empty one is recorded for [`check`](Self::check).
+    ///
+    /// ```
+    /// let mut required = auth_core::ProviderInfo::new("acme", "ACME").required();
+    /// let pin = required.secret("pin", Some("0000".into()));
+    /// required.check()?;
+    /// assert_eq!(pin.expose(), "0000");
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     pub fn secret(&mut self, field: &'static str, value: Option<Secret>) -> Secret {
         self.take(field, value, Secret::is_empty)
     }
@@ -235,15 +368,23 @@ impl RequiredSettings {
 
     /// Ends the check.
     ///
+    /// ```
+    /// let mut required = auth_core::ProviderInfo::new("acme", "ACME").required();
+    /// required.text("base_url", None);
+    /// assert!(required.check().is_err_and(|error| error.setting() == Some("base_url")));
+    /// ```
+    ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) that names every missing setting and its variable.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if a setting is missing. The error names every missing
+    /// setting and its environment variable.
     pub fn check(self) -> Result<(), Error> {
         let Some(first) = self.missing.first() else {
             return Ok(());
         };
-        let describe = |field: &&'static str| format!("`{field}` (environment: {})", self.profile.variable(field));
-        let list = self.missing.iter().map(describe).collect::<Vec<_>>().join(", ");
-        Err(Error::missing(first, &list).with_provider(self.profile.provider))
+        let missing =
+            self.missing.iter().map(|field| format!("`{field}` (environment: {})", self.info.variable(field)));
+        let list = missing.collect::<Vec<_>>().join(", ");
+        Err(Error::missing(first, &list).with_provider(self.info.provider))
     }
 }
 
@@ -276,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_become_fields() {
+    fn a_variable_fills_the_field_of_its_name() {
         let settings = read(&[("TEST_BASE_URL", "https://x"), ("TEST_API_KEY", "k"), ("TEST_MODE", "old")]).unwrap();
         assert_eq!(settings.base_url.as_deref(), Some("https://x"));
         assert_eq!(settings.api_key.unwrap().expose(), "k");
@@ -285,13 +426,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_word_names_its_variable_and_not_itself() {
+    fn the_error_for_a_wrong_value_names_the_variable_and_not_the_value() {
         let error = read(&[("TEST_API_KEY", "k"), ("TEST_MODE", "sentinel")]).unwrap_err().to_string();
         assert!(error.ends_with("TEST_MODE) must be one of: old") && !error.contains("sentinel"), "{error}");
     }
 
     #[test]
-    fn all_missing_settings_are_told_at_once() {
+    fn one_error_names_all_missing_settings() {
         let mut required = INFO.required();
         required.text("base_url", Some(String::new()));
         required.secret("api_key", None);

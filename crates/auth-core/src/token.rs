@@ -91,9 +91,8 @@ impl AccessToken {
         &self.inner().authorization
     }
 
-    /// Returns the headers that the API's calls need in addition to `Authorization`, marked sensitive.
-    ///
-    /// Zoqq and Roecny need `x-api-key`.
+    /// Returns the headers that the API's calls need in addition to `Authorization`, such as an API key, marked
+    /// sensitive.
     ///
     /// ```
     /// # use auth_core::AccessToken;

@@ -6,10 +6,10 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_testing::{Script, ScriptedResponse};
 use auth_core::{ErrorKind, Login, ReqwestTransport, TokenManager, TokenSource};
 use auth_middleware::{Bearer, NoReplay, NotReplayed, Outcome};
 use auth_sandbox::Sandbox;
+use auth_testing::{Script, ScriptedResponse};
 use auth_zoqq::Zoqq;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};

@@ -1,51 +1,73 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-use auth_core::ProviderInfo;
-use auth_core::key_login::{self, Brand, KeyLogin};
+mod request;
+mod response;
+mod settings;
+#[cfg(test)]
+mod tests;
 
-pub use auth_core;
-pub use auth_core::key_login::{Revision, is_rejection};
+use auth_core::http::{HeaderName, HeaderValue};
+use auth_core::{Error, ErrorResponse, Provider, ProviderInfo, Request, Response, TokenResponse};
 
-/// Logs in to Roecny; see the [crate's page](crate) for the wire and the settings.
-pub type Roecny = KeyLogin<RoecnyBrand>;
+pub use auth_core as core;
+pub use response::is_rejection;
+pub use settings::{Builder, Revision, SETTINGS};
 
-/// Collects the settings of a [`Roecny`] login.
-pub type Builder = key_login::Builder<RoecnyBrand>;
+const INFO: ProviderInfo = ProviderInfo::new("roecny", "ROECNY");
 
-/// Names Roecny in errors (`roecny`) and in the environment (`ROECNY_*`).
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct RoecnyBrand;
-
-impl Brand for RoecnyBrand {
-    const INFO: ProviderInfo = ProviderInfo::new("roecny", "ROECNY");
-    const REVISION: Revision = Revision::Headers;
+/// Logs in to Roecny; see the [crate documentation](crate) for the requests and the settings.
+#[derive(Debug, Clone)]
+pub struct Roecny {
+    login: Request,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use auth_core::Provider;
-
-    fn builder() -> Builder {
-        let builder = Roecny::builder().with_base_url("https://api.example.com").with_client_id("fake-client");
-        builder.with_api_key("fake-key")
+impl Roecny {
+    /// Returns a builder without any setting.
+    ///
+    /// ```
+    /// use auth_roecny::Roecny;
+    ///
+    /// let roecny = Roecny::builder()
+    ///     .with_base_url("https://api.example.com")
+    ///     .with_client_id("your-client-id")
+    ///     .with_api_key("your-api-key")
+    ///     .build()?;
+    /// # Ok::<(), auth_roecny::core::Error>(())
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
-    #[test]
-    fn the_login_is_the_documents() {
-        let request = builder().build().unwrap().login_request();
-        assert_eq!(request.uri(), "https://api.example.com/api/v1/authentication/login");
-        let mut names: Vec<_> = request.headers().keys().map(|name| name.as_str()).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["accept", "content-type", "x-api-key", "x-client-id"]);
-        assert!(request.body().is_empty());
+    /// Reads the settings from the environment: `ROECNY_BASE_URL`, `ROECNY_CLIENT_ID`, `ROECNY_API_KEY` and the others
+    /// of the [table](crate#settings).
+    ///
+    /// ```no_run
+    /// let roecny = auth_roecny::Roecny::from_env()?;
+    /// # Ok::<(), auth_roecny::core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`Builder::from_env`] and [`Builder::build`].
+    pub fn from_env() -> Result<Self, Error> {
+        Builder::from_env()?.build()
+    }
+}
+
+impl Provider for Roecny {
+    fn name(&self) -> &'static str {
+        INFO.provider
     }
 
-    #[test]
-    fn no_scope_is_required() {
-        let builder = builder();
-        assert_eq!(builder.build().unwrap().name(), "roecny");
+    fn login_request(&self) -> Request {
+        self.login.clone()
+    }
+
+    fn api_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        request::api_headers(&self.login)
+    }
+
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
+        response::read(response)
     }
 }

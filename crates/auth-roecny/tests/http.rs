@@ -1,7 +1,7 @@
-//! The login over real HTTP, as Roecny's document has it. What it shares with Zoqq is tested there.
+//! The login over real HTTP: the exact request, and how each response is read.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use auth_core::{Error, Login, ReqwestTransport, TokenSet};
+use auth_core::{Error, ErrorKind, Login, ReqwestTransport, TokenSet};
 use auth_roecny::{Builder, Roecny};
 use serde_json::json;
 use wiremock::matchers::{body_string, header, method, path};
@@ -17,7 +17,7 @@ fn post() -> MockBuilder {
         .and(header("content-type", "application/json"))
 }
 
-fn granted() -> ResponseTemplate {
+fn documented_response() -> ResponseTemplate {
     ResponseTemplate::new(200)
         .set_body_json(json!({ "expires_at": "2025-04-25T07:27:04+0000", "token": "fake-token" }))
         .insert_header("date", "Fri, 25 Apr 2025 06:57:04 GMT")
@@ -28,14 +28,14 @@ async fn login(builder: Builder) -> Result<TokenSet, Error> {
 }
 
 #[tokio::test]
-async fn the_documents_login() {
+async fn the_login_is_sent_as_documented() {
     let server = MockServer::start().await;
     post()
         .and(header("x-client-id", "fake-client"))
         .and(header("x-api-key", "fake-key"))
         .and(header("content-length", "0"))
         .and(body_string(""))
-        .respond_with(granted())
+        .respond_with(documented_response())
         .expect(1)
         .mount(&server)
         .await;
@@ -44,8 +44,28 @@ async fn the_documents_login() {
     assert_eq!(token.lifetime().as_secs(), 1800);
 }
 
+#[tokio::test]
+async fn an_error_with_http_status_200_is_an_error() {
+    let server = MockServer::start().await;
+    let envelope = json!({ "code": 401, "status": "Error", "message": "fake-key is wrong" });
+    post().respond_with(ResponseTemplate::new(200).set_body_json(envelope)).expect(1).mount(&server).await;
+    let error = login(builder(&server)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(!error.to_string().contains("fake-key"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refusal_carries_the_code_of_the_provider() {
+    let server = MockServer::start().await;
+    let body = json!({ "code": "unauthorized", "message": "Access denied, authentication failed" });
+    post().respond_with(ResponseTemplate::new(401).set_body_json(body)).expect(1).mount(&server).await;
+    let error = login(builder(&server)).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, Some("unauthorized")));
+    assert_eq!(error.to_string(), "roecny: the login is refused (HTTP 401, unauthorized)");
+}
+
 #[test]
-fn t4_a_base_url_that_is_not_safe_is_refused_when_built() {
+fn t4_an_unsafe_base_url_is_rejected_by_build() {
     for base_url in ["http://api.example.com", "https://user:pw@api.example.com", "api.example.com"] {
         let error = Roecny::builder().with_base_url(base_url).with_client_id("c").with_api_key("k").build();
         assert_eq!(error.unwrap_err().setting(), Some("base_url"), "{base_url}");

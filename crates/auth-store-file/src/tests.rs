@@ -1,8 +1,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{ErrorKind, Login, TokenManager, TokenSource};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use tempfile::TempDir;
 
 use super::*;

@@ -22,6 +22,7 @@
 //! [the promises]: auth_core::promises
 
 mod provider;
+mod settings;
 mod store;
 mod transport;
 
@@ -30,6 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use tokio::runtime::{Builder, Handle};
 
 pub use provider::provider;
+pub use settings::settings;
 pub use store::store;
 pub use transport::transport;
 

@@ -1,31 +1,43 @@
+//! Impersonation: the exchange of an account's token for the token of another user.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::http::StatusCode;
 use auth_core::http::header::AUTHORIZATION;
 use auth_core::{
-    Error, ErrorResponse, Expiry, Login, NumberOrString, Provider, Request, Response, Secret, TokenResponse,
-    TokenSource, Transport, async_trait,
+    AccessToken, Error, ErrorResponse, Expiry, Login, NumberOrString, Provider, Request, Response, Secret, Setting,
+    TokenResponse, TokenSource, Transport, async_trait,
 };
 use serde::Deserialize;
 
-use crate::{BASE_URL, INFO, answer};
+use crate::{BASE_URL, INFO, response};
 
 const EXCHANGE_PATH: &str = "/token-exchange";
 const EMAIL_FIELD: &str = "email";
 
-/// The answer is undocumented; short enough to be safe.
-const FALLBACK_LIFE: Duration = Duration::from_secs(300);
+/// The lifetime if the response states none. The response is undocumented, so this is short.
+const FALLBACK_LIFETIME: Duration = Duration::from_secs(300);
 
-/// Exchanges an account's token for one of another user, where the account was created with "Impersonation" ticked.
+/// Lists the settings of an [`ImpersonationBuilder`], in the order of the [table](crate#impersonation).
+pub const IMPERSONATION_SETTINGS: &[Setting] = &[
+    Setting::plain("impersonate_email", "the e-mail address of the user whose token to ask for"),
+    Setting::plain("base_url", "the URL of the exchange: scheme, host and an optional path prefix"),
+    Setting::plain("exchange_path", "the path of the exchange"),
+    Setting::plain("email_field", "the name of the request field for the e-mail address"),
+];
+
+/// Exchanges an account's token for the token of another user.
+///
+/// The account must have been created with "Impersonation" ticked.
 ///
 /// ```no_run
 /// use std::sync::Arc;
 ///
-/// use auth_core::{Login, ReqwestTransport, TokenManager, TokenSource};
+/// use auth_voipex::core::{Login, ReqwestTransport, TokenManager, TokenSource};
 /// use auth_voipex::{Impersonation, Voipex};
 ///
-/// # async fn example() -> Result<(), auth_core::Error> {
+/// # async fn example() -> Result<(), auth_voipex::core::Error> {
 /// let transport = ReqwestTransport::new()?;
 /// let account = Arc::new(TokenManager::new(Login::new(Voipex::from_env()?, transport.clone())));
 /// let exchange = Impersonation::builder().with_impersonate_email("colleague@example.com").login(account, transport)?;
@@ -40,61 +52,110 @@ pub struct Impersonation {
 }
 
 impl Impersonation {
-    /// Starts with the documented address and nothing else set.
+    /// Returns a builder without any setting. The address has a default.
+    ///
+    /// ```
+    /// use auth_voipex::Impersonation;
+    ///
+    /// let builder = Impersonation::builder().with_impersonate_email("colleague@example.com");
+    /// ```
     pub fn builder() -> ImpersonationBuilder {
         ImpersonationBuilder::default()
     }
 }
 
-/// Collects the settings of an [`Impersonation`].
+/// Collects the settings of an [`Impersonation`], from setters, a config file or the environment.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct ImpersonationBuilder {
+    impersonate_email: Option<String>,
     base_url: Option<String>,
     exchange_path: Option<String>,
-    impersonate_email: Option<String>,
     email_field: Option<String>,
 }
 
 impl ImpersonationBuilder {
-    /// Reads the settings from the environment: `VOIPEX_BASE_URL`, `VOIPEX_EXCHANGE_PATH`, `VOIPEX_IMPERSONATE_EMAIL` and
-    /// `VOIPEX_EMAIL_FIELD`.
+    /// Reads the settings from the environment: `VOIPEX_IMPERSONATE_EMAIL`, `VOIPEX_BASE_URL`, `VOIPEX_EXCHANGE_PATH`
+    /// and `VOIPEX_EMAIL_FIELD`.
+    ///
+    /// ```no_run
+    /// let builder = auth_voipex::ImpersonationBuilder::from_env()?;
+    /// # Ok::<(), auth_voipex::core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the
+    /// variable.
     pub fn from_env() -> Result<Self, Error> {
         INFO.read_env()
     }
 
-    /// Sets whose token to ask for. RequiredSettings.
+    /// Sets the e-mail address of the user whose token to ask for. Required.
+    ///
+    /// ```
+    /// # use auth_voipex::Impersonation;
+    /// let builder = Impersonation::builder().with_impersonate_email("colleague@example.com");
+    /// ```
     pub fn with_impersonate_email(mut self, email: impl Into<String>) -> Self {
         self.impersonate_email = Some(email.into());
         self
     }
 
-    /// Sets scheme, host and an optional path prefix. Default is `https://auth.voipex.io`.
+    /// Sets scheme, host and an optional path prefix. The default is `https://auth.voipex.io`.
+    ///
+    /// ```
+    /// # use auth_voipex::Impersonation;
+    /// let builder = Impersonation::builder().with_base_url("https://auth-devel.example/v2");
+    /// ```
     pub fn with_base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = Some(base_url.into());
         self
     }
 
-    /// Sets the path of the exchange. Default is `/token-exchange`.
+    /// Sets the path of the exchange. The default is `/token-exchange`.
+    ///
+    /// ```
+    /// # use auth_voipex::Impersonation;
+    /// let builder = Impersonation::builder().with_exchange_path("/v2/token-exchange");
+    /// ```
     pub fn with_exchange_path(mut self, path: impl Into<String>) -> Self {
         self.exchange_path = Some(path.into());
         self
     }
 
-    /// Sets the name of the e-mail's field. Default is `email`; one older document has `e-mail`.
+    /// Sets the name of the e-mail address's field in the request. The default is `email`; an older document has
+    /// `e-mail`.
+    ///
+    /// ```
+    /// # use auth_voipex::Impersonation;
+    /// let builder = Impersonation::builder().with_email_field("e-mail");
+    /// ```
     pub fn with_email_field(mut self, field: impl Into<String>) -> Self {
         self.email_field = Some(field.into());
         self
     }
 
-    /// Checks the settings, and joins them with the account whose token is exchanged.
+    /// Checks the settings and returns a login that exchanges the token of `account`.
+    ///
+    /// Each exchange takes the current token of `account`. If the server rejects that token with 401, the exchange is
+    /// sent once more with the next one.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// # use auth_voipex::Impersonation;
+    /// # use auth_voipex::core::{Error, TokenSource, Transport};
+    ///
+    /// # fn example(account: impl TokenSource + 'static, transport: impl Transport) -> Result<(), Error> {
+    /// let builder = Impersonation::builder().with_impersonate_email("colleague@example.com");
+    /// let exchange = builder.login(Arc::new(account), transport)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the setting that is missing or wrong.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting is missing or wrong. The error names the
+    /// setting.
     pub fn login<T: Transport>(
         self,
         account: Arc<dyn TokenSource>,
@@ -107,13 +168,13 @@ impl ImpersonationBuilder {
         let path = self.exchange_path.as_deref().unwrap_or(EXCHANGE_PATH);
         let exchange = Request::post(&INFO.endpoint(base_url, "exchange_path", path)?)
             .with_json(&[(self.email_field.as_deref().unwrap_or(EMAIL_FIELD), &email)]);
-        Ok(Login::new(Impersonation { exchange }, OnBehalf { account, transport }))
+        Ok(Login::new(Impersonation { exchange }, WithAccountToken { account, transport }))
     }
 }
 
 /// Each field in the spellings that Voipex has used over the years.
 #[derive(Deserialize)]
-struct Answer {
+struct Body {
     access_token: Option<Secret>,
     #[serde(rename = "accessToken")]
     access_token_camel: Option<Secret>,
@@ -137,46 +198,49 @@ impl Provider for Impersonation {
         self.exchange.clone()
     }
 
-    /// None: the account's token is its credential, and joins the request later.
+    /// Returns `None`: the credential is the account's token, which is added to the request when it is sent.
     fn identity(&self) -> Option<Request> {
         None
     }
 
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
-        // Whether a code repeats the account's token cannot be told here, where that token is not known.
-        answer::check(response).map_err(ErrorResponse::without_code)?;
-        let answer: Answer = response.json()?;
-        let token = answer.access_token.or(answer.access_token_camel).or(answer.token);
-        let token = token.ok_or(ErrorResponse::malformed("the answer holds no `access_token`"))?;
-        let life = answer.expires_in.or(answer.expires_in_camel);
-        let expiry = match life {
-            Some(life) => Expiry::from_expires_in(Some(&life), FALLBACK_LIFE)?,
-            None => Expiry::from_expires_at(answer.expires_at.or(answer.expires_at_camel).as_ref(), FALLBACK_LIFE),
+        // A code is shown only if it repeats no secret of the request. The login checks that against the request that
+        // it built, which does not contain the account's token.
+        response::check(response).map_err(ErrorResponse::without_code)?;
+        let body: Body = response.json()?;
+        let token = body.access_token.or(body.access_token_camel).or(body.token);
+        let token = token.ok_or(ErrorResponse::malformed("the response has no `access_token`"))?;
+        let expiry = match body.expires_in.or(body.expires_in_camel) {
+            Some(seconds) => Expiry::from_expires_in(Some(&seconds), FALLBACK_LIFETIME)?,
+            None => Expiry::from_expires_at(body.expires_at.or(body.expires_at_camel).as_ref(), FALLBACK_LIFETIME),
         };
-        let scope = answer.scope.and_then(|scope| scope.text().map(str::to_owned));
-        Ok(TokenResponse::new(token, expiry).with_token_type(answer.token_type).with_scope(scope))
+        let scope = response::text(body.scope.as_ref());
+        Ok(TokenResponse::new(token, expiry).with_token_type(body.token_type).with_scope(scope))
     }
 }
 
-/// Sends each request with the token of an account; where that token is rejected (401), once more with the next one.
+/// Sends each request with the token of an account, and once more with the next token if the first is rejected (401).
 #[derive(Debug)]
-struct OnBehalf<T> {
+struct WithAccountToken<T> {
     account: Arc<dyn TokenSource>,
     transport: T,
 }
 
 #[async_trait]
-impl<T: Transport> Transport for OnBehalf<T> {
+impl<T: Transport> Transport for WithAccountToken<T> {
     async fn send(&self, request: Request) -> Result<Response, Error> {
+        // `settled`: the account has made its own attempts, so the exchange must not multiply them.
         let token = self.account.token().await.map_err(Error::settled)?;
-        let with =
-            |token: &auth_core::AccessToken| request.clone().with_header(AUTHORIZATION, token.authorization().clone());
-        let response = self.transport.send(with(&token)).await?;
+        let response = self.transport.send(authorize(request.clone(), &token)).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
         self.account.reject(&token);
         let next = self.account.token().await.map_err(Error::settled)?;
-        self.transport.send(with(&next)).await
+        self.transport.send(authorize(request, &next)).await
     }
+}
+
+fn authorize(request: Request, token: &AccessToken) -> Request {
+    request.with_header(AUTHORIZATION, token.authorization().clone())
 }

@@ -1,42 +1,56 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod answer;
-mod builder;
 mod impersonation;
+mod request;
+mod response;
+mod settings;
+#[cfg(test)]
+mod tests;
 
 use auth_core::{
     Endpoint, Error, ErrorResponse, Provider, ProviderInfo, RefreshToken, Request, Response, TokenResponse,
 };
 
-pub use answer::is_rejection;
-pub use auth_core;
-pub use builder::Builder;
-pub use impersonation::{Impersonation, ImpersonationBuilder};
+pub use auth_core as core;
+pub use impersonation::{IMPERSONATION_SETTINGS, Impersonation, ImpersonationBuilder};
+pub use response::is_rejection;
+pub use settings::{Builder, SETTINGS};
 
 const INFO: ProviderInfo = ProviderInfo::new("voipex", "VOIPEX");
 const BASE_URL: &str = "https://auth.voipex.io";
 
-/// Logs in to Voipex; see the [crate's page](crate) for the wire and the settings.
+/// Logs in to Voipex; see the [crate documentation](crate) for the requests and the settings.
 #[derive(Debug, Clone)]
 pub struct Voipex {
     endpoint: Endpoint,
     client_id: String,
-    /// The same each time.
     login: Request,
 }
 
 impl Voipex {
-    /// Starts with the documented address and client id, and nothing else set.
+    /// Returns a builder without any setting. The address and the client id have defaults.
+    ///
+    /// ```
+    /// use auth_voipex::Voipex;
+    ///
+    /// let voipex = Voipex::builder().with_username("me@example.com").with_password("not a real one").build()?;
+    /// # Ok::<(), auth_voipex::core::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Reads the settings from the environment: `VOIPEX_USERNAME`, `VOIPEX_PASSWORD`, and the rest of the
+    /// Reads the settings from the environment: `VOIPEX_USERNAME`, `VOIPEX_PASSWORD` and the others of the
     /// [table](crate#settings).
     ///
+    /// ```no_run
+    /// let voipex = auth_voipex::Voipex::from_env()?;
+    /// # Ok::<(), auth_voipex::core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// As [`Builder::build`].
+    /// The errors of [`Builder::from_env`] and [`Builder::build`].
     pub fn from_env() -> Result<Self, Error> {
         Builder::from_env()?.build()
     }
@@ -52,17 +66,10 @@ impl Provider for Voipex {
     }
 
     fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
-        Some(Request::post(&self.endpoint).with_form(&[
-            ("client_id", &self.client_id),
-            ("refresh_token", token.expose()),
-            ("grant_type", "refresh_token"),
-        ]))
+        Some(request::refresh(&self.endpoint, &self.client_id, token))
     }
 
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
-        answer::read(response)
+        response::read(response)
     }
 }
-
-#[cfg(test)]
-mod tests;

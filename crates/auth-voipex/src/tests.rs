@@ -2,11 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::http::{HeaderMap, StatusCode};
-use auth_testing::{Script, ScriptedResponse, VirtualClock};
-use auth_core::{Error, ErrorKind, Login, Provider, Response, SecretBytes, TokenManager, TokenSet, TokenSource};
+use auth_core::{
+    Error, ErrorKind, Login, Provider, Response, SecretBytes, TokenManager, TokenSet, TokenSource, setting_names,
+};
+use auth_testing::{Script, ScriptedResponse, VirtualClock, conformance};
 use proptest::prelude::*;
 
-use crate::{Builder, Impersonation, Voipex, is_rejection};
+use crate::{
+    Builder, IMPERSONATION_SETTINGS, INFO, Impersonation, ImpersonationBuilder, SETTINGS, Voipex, is_rejection,
+};
 
 const GRANTED: &str = r#"{"access_token":"fake-access","expires_in":3000,"refresh_expires_in":7200,
     "refresh_token":"fake-refresh","token_type":"Bearer","not-before-policy":0,
@@ -26,7 +30,22 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn the_login_is_the_documents() {
+fn the_table_of_settings_matches_the_builder_and_the_readme() {
+    conformance::settings::<Builder>(INFO, SETTINGS, include_str!("../README.md"));
+}
+
+#[test]
+fn the_table_of_impersonation_settings_matches_its_builder_and_the_readme() {
+    let names: Vec<_> = IMPERSONATION_SETTINGS.iter().map(|setting| setting.name).collect();
+    assert_eq!(names, setting_names::<ImpersonationBuilder>());
+    for setting in IMPERSONATION_SETTINGS {
+        let row = format!("| `VOIPEX_{}` |", setting.name.to_ascii_uppercase());
+        assert!(!setting.is_secret && include_str!("../README.md").contains(&row), "{}", setting.name);
+    }
+}
+
+#[test]
+fn the_login_is_sent_as_documented() {
     let request = builder().build().unwrap().login_request();
     assert_eq!(request.uri(), "https://auth.voipex.io/token");
     assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
@@ -40,20 +59,20 @@ fn the_login_is_the_documents() {
 }
 
 #[test]
-fn t6_every_character_of_a_password_arrives() {
+fn t6_a_password_may_have_any_character() {
     let request = builder().with_password("p&+%=#?;:@/\\ ů\n").build().unwrap().login_request();
     let body = text(request.body());
     assert!(body.contains("password=p%26%2B%25%3D%23%3F%3B%3A%40%2F%5C+%C5%AF%0A&"), "{body}");
 }
 
 #[test]
-fn all_missing_settings_are_told_at_once() {
+fn one_error_names_all_missing_settings() {
     let error = Voipex::builder().build().unwrap_err().to_string();
     assert!(error.contains("VOIPEX_USERNAME") && error.contains("VOIPEX_PASSWORD"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_is_read_in_full() {
+async fn every_field_of_the_response_is_read() {
     let token = login(200, GRANTED).await.unwrap();
     assert_eq!(token.access.authorization(), "Bearer fake-access");
     assert_eq!(token.access.lifetime(), Duration::from_secs(3000));
@@ -62,13 +81,13 @@ async fn the_answer_is_read_in_full() {
     assert_eq!(token.access.extra("not-before-policy"), Some("0"));
     assert_eq!(token.refresh.unwrap().expose(), "fake-refresh");
 
-    let least = login(200, r#"{"access_token":"fake-access","token_type":"bearer","id_token":"x"}"#).await.unwrap();
-    assert_eq!(least.access.lifetime(), Duration::from_secs(3000));
-    assert!(least.refresh.is_none());
+    let minimal = login(200, r#"{"access_token":"fake-access","token_type":"bearer","id_token":"x"}"#).await.unwrap();
+    assert_eq!(minimal.access.lifetime(), Duration::from_secs(3000));
+    assert!(minimal.refresh.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_a_refresh_without_a_stated_end_is_tried() {
+async fn r8_a_refresh_token_without_a_stated_end_is_used() {
     for end in ["0", "null", "-1", "\"\""] {
         let body = format!(r#"{{"access_token":"a","refresh_token":"fake-refresh","refresh_expires_in":{end}}}"#);
         let script = Script::new([ScriptedResponse::json(200, &body), ScriptedResponse::json(200, GRANTED)]);
@@ -83,7 +102,7 @@ async fn r8_a_refresh_without_a_stated_end_is_tried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r9_keycloaks_refusal_is_told_by_error_not_by_status() {
+async fn r9_a_refusal_of_keycloak_is_recognised_by_error_and_not_by_status() {
     for status in [400, 401, 200] {
         let body = r#"{"error":"invalid_grant","error_description":"Invalid user credentials"}"#;
         let error = login(status, body).await.unwrap_err();
@@ -98,7 +117,7 @@ async fn r9_keycloaks_refusal_is_told_by_error_not_by_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_error_bodies_are_understood() {
+async fn the_other_error_bodies_are_read() {
     let cases = [
         (401, r#"{"statusCode":401,"error":"Unauthorized","message":"m"}"#, ErrorKind::Refused),
         (200, r#"{"statusCode":401,"error":"Unauthorized","message":"m"}"#, ErrorKind::Refused),
@@ -121,11 +140,11 @@ async fn other_error_bodies_are_understood() {
     }
 }
 
-/// An account with a token, and what its impersonation answers.
-fn exchange(account: [ScriptedResponse; 2], answers: Vec<ScriptedResponse>) -> (Script, Script, impl TokenSource) {
+/// Returns the script of an account, the script of its exchanges, and the source of impersonated tokens.
+fn exchange(account: [ScriptedResponse; 2], responses: Vec<ScriptedResponse>) -> (Script, Script, impl TokenSource) {
     let account_script = Script::new(account);
     let account = Arc::new(TokenManager::new(Login::new(builder().build().unwrap(), account_script.clone())));
-    let script = Script::new(answers);
+    let script = Script::new(responses);
     let login = Impersonation::builder()
         .with_impersonate_email("colleague@example.com")
         .login(account, script.clone())
@@ -138,7 +157,7 @@ fn account() -> [ScriptedResponse; 2] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn impersonation_carries_the_accounts_token() {
+async fn impersonation_sends_the_token_of_the_account() {
     for body in [
         r#"{"access_token":"theirs","expires_in":600}"#,
         r#"{"accessToken":"theirs","expiresIn":"600"}"#,
@@ -158,8 +177,8 @@ async fn impersonation_carries_the_accounts_token() {
 
 #[tokio::test(start_paused = true)]
 async fn impersonation_replaces_a_rejected_account_token_once() {
-    let answers = vec![ScriptedResponse::json(401, ""), ScriptedResponse::json(200, r#"{"access_token":"theirs"}"#)];
-    let (account_script, script, source) = exchange(account(), answers);
+    let responses = vec![ScriptedResponse::json(401, ""), ScriptedResponse::json(200, r#"{"access_token":"theirs"}"#)];
+    let (account_script, script, source) = exchange(account(), responses);
     assert_eq!(source.token().await.unwrap().expose(), "theirs");
     assert_eq!(account_script.requests().len(), 2);
     assert_eq!(script.requests()[1].headers()["authorization"], "Bearer fake-next");
@@ -177,7 +196,7 @@ async fn impersonation_that_is_not_permitted_is_refused_without_a_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r7_impersonation_does_not_multiply_the_accounts_attempts() {
+async fn r7_impersonation_does_not_multiply_the_attempts_of_the_account() {
     let down = || ScriptedResponse::json(503, "");
     let (account_script, script, source) = exchange([down(), down()], vec![]);
     assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -185,14 +204,14 @@ async fn r7_impersonation_does_not_multiply_the_accounts_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k1_an_exchange_that_echoes_the_accounts_token_is_not_quoted() {
+async fn k1_an_exchange_that_echoes_the_account_token_is_not_quoted() {
     let (_, _, source) = exchange(account(), vec![ScriptedResponse::json(400, r#"{"error":"fake-access"}"#)]);
     let error = source.token().await.unwrap_err();
     assert!(!error.to_string().contains("fake-access") && error.code().is_none(), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn impersonation_tells_the_accounts_own_error() {
+async fn impersonation_returns_the_error_of_the_account() {
     let refused = ScriptedResponse::json(400, r#"{"error":"invalid_grant"}"#);
     let (_, script, source) = exchange([refused.clone(), refused], vec![]);
     assert_eq!(source.token().await.unwrap_err().code(), Some("invalid_grant"));
@@ -201,7 +220,7 @@ async fn impersonation_tells_the_accounts_own_error() {
 
 proptest! {
     #[test]
-    fn no_answer_panics(status in 100_u16..999, body in ".*", error in ".*", end in any::<f64>()) {
+    fn no_response_panics(status in 100_u16..999, body in ".*", error in ".*", end in any::<f64>()) {
         let status = StatusCode::from_u16(status).unwrap();
         let json = serde_json::json!({ "access_token": "a", "refresh_token": error, "refresh_expires_in": end });
         for body in [body, json.to_string(), serde_json::json!({ "error": error, "statusCode": end }).to_string()] {
@@ -212,7 +231,7 @@ proptest! {
 }
 
 #[test]
-fn an_apis_answer_says_in_its_body_that_the_token_is_rejected() {
+fn is_rejection_recognises_only_a_rejected_token() {
     for (body, expected) in [
         (r#"{"statusCode":401,"error":"Unauthorized","message":"expired"}"#, true),
         (r#"{"statusCode":"401"}"#, true),

@@ -1,4 +1,4 @@
-//! The login over real HTTP: what is sent, to the letter, and what is made of the answers.
+//! The login over real HTTP: the exact request, and how each response is read.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn post(form: &str) -> MockBuilder {
         .and(body_string(form))
 }
 
-fn granted(token: &str) -> ResponseTemplate {
+fn documented_response(token: &str) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(json!({
         "access_token": token,
         "expires_in": 3000,
@@ -39,10 +39,10 @@ fn login(server: &MockServer) -> Login<Voipex, ReqwestTransport> {
 }
 
 #[tokio::test]
-async fn the_documents_login_and_its_refresh() {
+async fn the_login_and_the_refresh_are_sent_as_documented() {
     let server = MockServer::start().await;
-    post(PASSWORD_FORM).respond_with(granted("first")).expect(1).mount(&server).await;
-    post(REFRESH_FORM).respond_with(granted("second")).expect(1).mount(&server).await;
+    post(PASSWORD_FORM).respond_with(documented_response("first")).expect(1).mount(&server).await;
+    post(REFRESH_FORM).respond_with(documented_response("second")).expect(1).mount(&server).await;
     let login = login(&server);
     let mut token = login.login().await.unwrap();
     assert_eq!(token.access.authorization(), "Bearer first");
@@ -51,7 +51,7 @@ async fn the_documents_login_and_its_refresh() {
 }
 
 #[tokio::test]
-async fn r9_keycloaks_refusal_in_either_status() {
+async fn r9_a_refusal_of_keycloak_is_a_refusal_with_either_status() {
     for status in [400, 401] {
         let server = MockServer::start().await;
         let body = json!({ "error": "invalid_grant", "error_description": "Invalid user credentials" });
@@ -68,9 +68,9 @@ async fn r9_keycloaks_refusal_in_either_status() {
 }
 
 #[tokio::test]
-async fn impersonation_exchanges_the_accounts_token() {
+async fn impersonation_exchanges_the_token_of_the_account() {
     let server = MockServer::start().await;
-    post(PASSWORD_FORM).respond_with(granted("first")).expect(1).mount(&server).await;
+    post(PASSWORD_FORM).respond_with(documented_response("first")).expect(1).mount(&server).await;
     Mock::given(method("POST"))
         .and(path("/token-exchange"))
         .and(header("authorization", "Bearer first"))
@@ -87,7 +87,7 @@ async fn impersonation_exchanges_the_accounts_token() {
 }
 
 #[test]
-fn t4_a_base_url_that_is_not_safe_is_refused_when_built() {
+fn t4_an_unsafe_base_url_is_rejected_by_build() {
     for base_url in ["http://api.example.com", "https://user:pw@api.example.com", "api.example.com"] {
         let error = Voipex::builder().with_base_url(base_url).with_username("u").with_password("p").build();
         assert_eq!(error.unwrap_err().setting(), Some("base_url"), "{base_url}");

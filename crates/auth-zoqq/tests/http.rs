@@ -1,4 +1,4 @@
-//! The login over real HTTP: what is sent, to the letter, and what is made of the answers.
+//! The login over real HTTP: the exact request, and how each response is read.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use auth_core::{Error, ErrorKind, Login, ReqwestTransport, TokenSet};
@@ -17,7 +17,7 @@ fn post() -> MockBuilder {
         .and(header("content-type", "application/json"))
 }
 
-fn granted() -> ResponseTemplate {
+fn documented_response() -> ResponseTemplate {
     ResponseTemplate::new(200)
         .set_body_json(json!({ "expires_at": "2025-04-25T07:27:04+0000", "token": "fake-token" }))
         .insert_header("date", "Fri, 25 Apr 2025 06:57:04 GMT")
@@ -28,7 +28,7 @@ async fn login(builder: Builder) -> Result<TokenSet, Error> {
 }
 
 #[tokio::test]
-async fn the_documents_login() {
+async fn the_login_with_headers_is_sent_as_documented() {
     let server = MockServer::start().await;
     post()
         .and(header("x-client-id", "fake-client"))
@@ -36,7 +36,7 @@ async fn the_documents_login() {
         .and(header("scope", "r:awx_action:balances_view w:awx_action:x"))
         .and(header("content-length", "0"))
         .and(body_string(""))
-        .respond_with(granted())
+        .respond_with(documented_response())
         .expect(1)
         .mount(&server)
         .await;
@@ -46,7 +46,7 @@ async fn the_documents_login() {
 }
 
 #[tokio::test]
-async fn the_login_with_a_body() {
+async fn the_login_with_a_body_is_sent_as_documented() {
     let server = MockServer::start().await;
     post()
         .and(header("x-api-key", "fake-key"))
@@ -73,12 +73,12 @@ async fn the_login_with_a_body() {
         assert_eq!((token.expose(), token.lifetime().as_secs()), ("fake-token", 3600));
     }
     let sent = server.received_requests().await.unwrap();
-    let ids: Vec<_> = sent.iter().map(|request| request.headers.contains_key("x-client-id")).collect();
-    assert_eq!(ids, [false, true], "only the older one names the client in a header");
+    let has_id: Vec<_> = sent.iter().map(|request| request.headers.contains_key("x-client-id")).collect();
+    assert_eq!(has_id, [false, true], "only `BodyAndClientId` sends the client id in a header");
 }
 
 #[tokio::test]
-async fn an_error_in_a_200_is_an_error() {
+async fn an_error_with_http_status_200_is_an_error() {
     let server = MockServer::start().await;
     let envelope = json!({ "code": 401, "status": "Error", "message": "fake-key is wrong" });
     post().respond_with(ResponseTemplate::new(200).set_body_json(envelope)).expect(1).mount(&server).await;
@@ -88,7 +88,7 @@ async fn an_error_in_a_200_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_refusal_carries_the_providers_code() {
+async fn a_refusal_carries_the_code_of_the_provider() {
     let server = MockServer::start().await;
     let body = json!({ "code": "unauthorized", "message": "Access denied, authentication failed" });
     post().respond_with(ResponseTemplate::new(401).set_body_json(body)).expect(1).mount(&server).await;
@@ -98,7 +98,7 @@ async fn a_refusal_carries_the_providers_code() {
 }
 
 #[test]
-fn t4_a_base_url_that_is_not_safe_is_refused_when_built() {
+fn t4_an_unsafe_base_url_is_rejected_by_build() {
     for base_url in ["http://api.example.com", "https://user:pw@api.example.com", "api.example.com"] {
         let error = Zoqq::builder()
             .with_base_url(base_url)

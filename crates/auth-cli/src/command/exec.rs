@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::error::{CliError, Result};
 use crate::format::variables;
 use crate::session::{Session, open_cache};
-use crate::setting::{is_secret, variable};
+use crate::setting::variable;
 
 /// The variable that names the accounts of the surrounding `auth exec`.
 ///
@@ -73,8 +73,8 @@ fn check_distinct_variables(accounts: &[Account]) -> Result<()> {
 /// Returns the variables with secrets of every provider and every profile, not only of the given ones.
 fn secrets(config: &Config) -> impl Iterator<Item = String> {
     let usual = ProviderConfig::PROVIDERS.iter().flat_map(|provider| {
-        let settings = ProviderConfig::setting_names(provider).unwrap_or_default();
-        settings.iter().filter(|setting| is_secret(setting)).map(|setting| variable(provider, setting))
+        let settings = ProviderConfig::settings(provider).unwrap_or_default();
+        settings.iter().filter(|setting| setting.is_secret).map(|setting| variable(provider, setting.name))
     });
     let named = config.secret_variables().map(str::to_owned);
     usual.chain(named).chain([CACHE_KEYS.to_owned()])

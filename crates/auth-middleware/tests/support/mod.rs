@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_core::{Error, Login, TokenManager};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri};
