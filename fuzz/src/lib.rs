@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use auth_core::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use auth_testing::VirtualClock;
 use auth_core::{AccessToken, Error, Login, Provider, Request, Response, SecretBytes, Transport, async_trait};
+use auth_testing::VirtualClock;
 
 /// The secret in every credential.
 pub const SECRET: &str = "SENTINEL-5b1fd2";
