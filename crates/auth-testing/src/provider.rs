@@ -17,7 +17,7 @@ use serde::Deserialize;
 ///
 /// # Example
 /// ```
-/// use auth_core::{Login, TokenManager};
+/// use auth_core::{Login, TokenManager, TokenSource};
 /// use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
@@ -25,7 +25,6 @@ use serde::Deserialize;
 /// let script = Script::new([ScriptedResponse::json(200, body)]);
 /// let login = Login::new(TestProvider::new("password"), script.clone()).with_clock(VirtualClock::new());
 /// let tokens = TokenManager::new(login);
-/// # use auth_core::TokenSource;
 /// assert_eq!(tokens.token().await?.expose(), "first");
 /// assert_eq!(script.requests()[0].body(), b"by=password");
 /// # Ok::<(), auth_core::Error>(()) })?;

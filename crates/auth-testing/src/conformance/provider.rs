@@ -27,11 +27,11 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Tests a provider against its promises: S10, R6, R8, F7, T8, K1, K3 and K4.
 ///
-/// - `build` creates the provider with the given text of 32 letters as its secret, or with a key derived from that text.
-///   If the provider has several secrets, use the text for one that the login sends.
-/// - `grant` returns the body of a response that grants this token for this lifetime, which starts now. Write the lifetime
-///   as seconds or as an instant, as the API does, and leave it out if the API states none. The token is already escaped
-///   for a JSON string.
+/// - `build` creates the provider with the given text of 32 characters as its secret, or with a key derived from that
+///   text. If the provider has several secrets, use the text for one that the login sends.
+/// - `grant` returns the body of a response that grants this token for this lifetime, which starts now. Write the
+///   lifetime as seconds or as an instant, as the API does, and leave it out if the API states none. The token is
+///   already escaped for a JSON string.
 /// - `refusal` is the status and the body of a response that refuses the credentials.
 ///
 /// # Panics
@@ -256,7 +256,8 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
             assert_eq!(
                 error_kind(&result),
                 Some(ErrorKind::Malformed),
-                "T8: the token {hostile:?} must be refused as malformed, because no header can hold it"
+                "T8: the token {hostile:?} is empty or has characters that a token cannot have, so it must be malformed \
+                 (left: the kind of the error, or `None` for a token)"
             );
         }
     }
@@ -282,8 +283,8 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         let requests = script.requests().len();
         assert!(
             result.is_ok() && requests == 2,
-            "R8: a refused refresh must lead to one login, which is 2 requests and a token; it made {requests} requests \
-             and returned {result:?}"
+            "R8: a refused refresh must lead to one login, which is 2 requests and a token; it made {requests} \
+             requests and returned {result:?}"
         );
     }
 
@@ -339,8 +340,8 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
                         let lifetime = result.map_or(YEAR, |token| token.access.lifetime());
                         assert!(
                             lifetime <= YEAR && !lifetime.is_zero(),
-                            "F7: a lifetime must be more than zero and at most a year, but the response {body:?} led to \
-                             {lifetime:?}"
+                            "F7: a lifetime must be more than zero and at most a year, but the response {body:?} led \
+                             to {lifetime:?}"
                         );
                     }
                 }
