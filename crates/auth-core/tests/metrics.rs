@@ -1,4 +1,4 @@
-//! O2: what a manager counts, by the `metrics` facade.
+//! Tests O2: the metrics of a manager.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
@@ -8,13 +8,10 @@ use auth_core::{TokenManager, TokenSource};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
-/// What has come since the last look, as `name{label=value,…}`: a counter's sum, a gauge's value, or how many values a
-/// histogram has got.
+/// Returns the metrics since the last call, by `name{label=value,…}`.
+///
+/// The value is the sum of a counter, the value of a gauge, or the number of values in a histogram.
 fn counted(snapshotter: &Snapshotter) -> BTreeMap<String, u64> {
-    let line = |key: &metrics::Key| {
-        let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
-        format!("{}{{{}}}", key.name(), labels.join(","))
-    };
     let snapshot = snapshotter.snapshot().into_vec().into_iter();
     let counted = snapshot.map(|(key, _, _, value)| {
         let value = match value {
@@ -22,9 +19,14 @@ fn counted(snapshotter: &Snapshotter) -> BTreeMap<String, u64> {
             DebugValue::Gauge(value) => value.0 as u64,
             DebugValue::Histogram(values) => values.len() as u64,
         };
-        (line(key.key()), value)
+        (display(key.key()), value)
     });
     counted.filter(|(_, value)| *value > 0).collect()
+}
+
+fn display(key: &metrics::Key) -> String {
+    let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+    format!("{}{{{}}}", key.name(), labels.join(","))
 }
 
 #[track_caller]
@@ -38,10 +40,10 @@ fn o2_requests_flights_and_waits_are_counted_without_a_secret() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    metrics::with_local_recorder(&recorder, || runtime.block_on(scenario(&snapshotter)));
+    metrics::with_local_recorder(&recorder, || runtime.block_on(count_without_store(&snapshotter)));
 }
 
-async fn scenario(snapshotter: &Snapshotter) {
+async fn count_without_store(snapshotter: &Snapshotter) {
     let script = Script::new([ScriptedResponse::token("SENTINEL", 100), ScriptedResponse::refusal()])
         .then_always(ScriptedResponse::status(503));
     let tokens = TokenManager::new(script.login());
@@ -69,9 +71,9 @@ async fn scenario(snapshotter: &Snapshotter) {
     );
 
     tokio::time::advance(Duration::from_secs(75)).await;
-    tokens.token().await.unwrap(); // begins a flight that is refused
+    tokens.token().await.unwrap(); // starts a flight, which is refused
     tokio::time::sleep(Duration::from_secs(1)).await;
-    tokens.token().await.unwrap(); // begins none
+    tokens.token().await.unwrap(); // starts no flight: the refusal's cooldown has begun
     assert_counted(
         snapshotter,
         &[
@@ -96,28 +98,31 @@ async fn scenario(snapshotter: &Snapshotter) {
 }
 
 #[test]
-fn o2_what_a_store_answered_is_counted() {
+fn o2_calls_to_a_store_are_counted_by_result() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    metrics::with_local_recorder(&recorder, || runtime.block_on(shared(&snapshotter)));
+    metrics::with_local_recorder(&recorder, || runtime.block_on(count_with_store(&snapshotter)));
 }
 
-async fn shared(snapshotter: &Snapshotter) {
-    let calls = |snapshotter: &Snapshotter| {
-        let mut counted = counted(snapshotter);
-        counted.retain(|line, _| line.starts_with("auth_store_calls_total"));
-        let lines = counted.into_iter().map(|(line, count)| (line.replace("provider=test,", ""), count));
-        lines.map(|(line, count)| format!("{} {count}", &line["auth_store_calls_total".len()..])).collect::<Vec<_>>()
-    };
-    let grant = ScriptedResponse::json(200, r#"{"token":"SENTINEL","expires_in":100,"refresh":"SENTINEL"}"#);
-    let (script, store) = (Script::default().then_always(grant), MemoryStore::new());
+/// Returns the calls to the store since the last call, as `{call=…,result=…} COUNT`.
+fn store_calls(snapshotter: &Snapshotter) -> Vec<String> {
+    let calls = counted(snapshotter).into_iter().filter_map(|(line, count)| {
+        let labels = line.strip_prefix("auth_store_calls_total")?.replace("provider=test,", "");
+        Some(format!("{labels} {count}"))
+    });
+    calls.collect()
+}
+
+async fn count_with_store(snapshotter: &Snapshotter) {
+    let granted = ScriptedResponse::json(200, r#"{"token":"SENTINEL","expires_in":100,"refresh":"SENTINEL"}"#);
+    let (script, store) = (Script::default().then_always(granted), MemoryStore::new());
     let process = || TokenManager::with_store(script.login(), store.shared());
 
     process().token().await.unwrap();
-    assert_eq!(calls(snapshotter), ["{call=lease,result=granted} 1", "{call=save,result=ok} 1"]);
+    assert_eq!(store_calls(snapshotter), ["{call=lease,result=granted} 1", "{call=save,result=ok} 1"]);
     process().token().await.unwrap();
-    assert_eq!(calls(snapshotter), ["{call=lease,result=changed} 1"]);
+    assert_eq!(store_calls(snapshotter), ["{call=lease,result=changed} 1"]);
 
     store.tamper(|record| record.access = Some("SENTINEL".into()));
     process().token().await.unwrap();
@@ -128,8 +133,8 @@ async fn shared(snapshotter: &Snapshotter) {
         "{call=open,result=unreadable} 1",
         "{call=save,result=ok} 1",
     ];
-    assert_eq!(calls(snapshotter), expected);
+    assert_eq!(store_calls(snapshotter), expected);
     store.set_fault(StoreFault::Down);
     process().token().await.unwrap();
-    assert_eq!(calls(snapshotter), ["{call=lease,result=error} 1"]);
+    assert_eq!(store_calls(snapshotter), ["{call=lease,result=error} 1"]);
 }

@@ -1,4 +1,4 @@
-//! Runs `scenarios.txt`, on a clock that waits for nobody.
+//! Runs the scenarios of `scenarios.txt` on a paused clock.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
@@ -14,18 +14,18 @@ fn seconds(word: &str) -> Duration {
     Duration::from_secs(word.parse().unwrap())
 }
 
-fn answer(words: &[&str]) -> ScriptedResponse {
+fn response(words: &[&str]) -> ScriptedResponse {
     match words {
-        ["token", name, life] => ScriptedResponse::token(name, life.parse().unwrap()),
-        ["token", name, life, "after", wait] => {
-            ScriptedResponse::token(name, life.parse().unwrap()).after(seconds(wait))
+        ["token", name, lifetime] => ScriptedResponse::token(name, lifetime.parse().unwrap()),
+        ["token", name, lifetime, "after", delay] => {
+            ScriptedResponse::token(name, lifetime.parse().unwrap()).after(seconds(delay))
         }
         ["status", code] => ScriptedResponse::status(code.parse().unwrap()),
         ["status", code, "retry-after", wait] => {
             ScriptedResponse::status(code.parse().unwrap()).with_header(RETRY_AFTER, wait)
         }
         ["refusal"] => ScriptedResponse::refusal(),
-        _ => panic!("what does the server say? {words:?}"),
+        _ => panic!("unknown response after `server`: {words:?}"),
     }
 }
 
@@ -35,14 +35,14 @@ fn kind(word: &str) -> ErrorKind {
         "throttled" => ErrorKind::Throttled,
         "unavailable" => ErrorKind::Unavailable,
         "malformed" => ErrorKind::Malformed,
-        _ => panic!("which error? {word}"),
+        _ => panic!("unknown kind of error: {word}"),
     }
 }
 
 async fn run(name: &str, lines: &[Vec<&str>]) {
     let servers = lines.iter().filter(|words| words[0] == "server");
-    let answers: Vec<_> = servers.map(|words| answer(&words[1..])).collect();
-    let script = Script::new(answers.clone()).then_always(answers.last().unwrap().clone());
+    let responses: Vec<_> = servers.map(|words| response(&words[1..])).collect();
+    let script = Script::new(responses.clone()).then_always(responses.last().unwrap().clone());
     let clock = VirtualClock::new();
     let tokens = TokenManager::new(script.login().with_clock(clock.clone()));
     let start = Instant::now();
@@ -50,12 +50,12 @@ async fn run(name: &str, lines: &[Vec<&str>]) {
     for words in lines.iter().filter(|words| words[0] == "at") {
         sleep_until(start + seconds(words[1])).await;
         match words[2..] {
-            ["token", token, "logins", count] => {
-                let got = tokens.token().await.unwrap_or_else(|error| panic!("{name}, {words:?}: {error}"));
+            ["token", expected, "logins", count] => {
+                let token = tokens.token().await.unwrap_or_else(|error| panic!("{name}, {words:?}: {error}"));
                 settle().await;
                 assert_eq!(
-                    (got.expose(), script.requests().len()),
-                    (token, count.parse().unwrap()),
+                    (token.expose(), script.requests().len()),
+                    (expected, count.parse().unwrap()),
                     "{name}, {words:?}"
                 );
             }
@@ -67,18 +67,18 @@ async fn run(name: &str, lines: &[Vec<&str>]) {
             ["reject"] => tokens.reject(&tokens.cached().unwrap()),
             ["wall", shift] => clock.shift_wall(shift.parse().unwrap()),
             ["credentials"] => tokens.replace_credentials(TestProvider::new("other")),
-            _ => panic!("what happens? {words:?}"),
+            _ => panic!("unknown step after `at`: {words:?}"),
         }
     }
 }
 
-/// Lets a login that nobody waits for make its attempts, which its back-off spreads over seconds.
+/// Lets a login in the background send its first request.
 async fn settle() {
     tokio::time::timeout(Duration::from_millis(1), std::future::pending::<()>()).await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_scenario_goes_as_it_is_written() {
+async fn all_scenarios_pass() {
     let lines = SCENARIOS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut scenarios: Vec<(&str, Vec<Vec<&str>>)> = Vec::new();
     for line in lines {

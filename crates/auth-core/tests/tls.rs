@@ -1,4 +1,4 @@
-//! T4: what keeps a server from being trusted, and what the error says of it.
+//! Tests T4: servers that must not be trusted, and the errors that say why.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(feature = "reqwest")]
 
@@ -28,7 +28,7 @@ fn params(host: &str) -> CertificateParams {
     CertificateParams::new(vec![host.to_owned()]).unwrap()
 }
 
-/// Serves one kind of certificate, and answers each request with 200.
+/// Serves a certificate and responds to each request with status 200.
 async fn serve(params: CertificateParams, issuer: &Issuer) -> SocketAddr {
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, issuer).unwrap();
@@ -61,22 +61,22 @@ async fn send(address: SocketAddr, trusted: &Issuer) -> Result<Response, Error> 
 #[tokio::test]
 async fn t4_a_trusted_certificate_is_accepted() {
     let issuer = issuer("trusted");
-    let answer = send(serve(params("localhost"), &issuer).await, &issuer).await.unwrap();
-    assert_eq!(answer.body(), b"ok");
+    let response = send(serve(params("localhost"), &issuer).await, &issuer).await.unwrap();
+    assert_eq!(response.body(), b"ok");
 }
 
 #[tokio::test]
-async fn t4_a_certificate_error_says_which() {
+async fn t4_a_certificate_error_states_the_cause() {
     let issuer = issuer("trusted");
     let mut expired = params("localhost");
     expired.not_before = date_time_ymd(2001, 1, 1);
     expired.not_after = date_time_ymd(2002, 1, 1);
-    let mut early = params("localhost");
-    early.not_before = date_time_ymd(3001, 1, 1);
-    early.not_after = date_time_ymd(3002, 1, 1);
+    let mut not_yet_valid = params("localhost");
+    not_yet_valid.not_before = date_time_ymd(3001, 1, 1);
+    not_yet_valid.not_after = date_time_ymd(3002, 1, 1);
     let cases = [
         (serve(expired, &issuer).await, "has expired"),
-        (serve(early, &issuer).await, "not valid yet"),
+        (serve(not_yet_valid, &issuer).await, "not valid yet"),
         (serve(params("other.example"), &issuer).await, "another host"),
         (serve(params("localhost"), &self::issuer("another")).await, "unknown issuer"),
         (serve(params("localhost"), &self::issuer("trusted")).await, "unknown issuer"),
@@ -89,32 +89,32 @@ async fn t4_a_certificate_error_says_which() {
     }
 }
 
-/// Answers the first bytes of a connection with these, once.
-fn answer_raw(answer: &'static [u8]) -> SocketAddr {
+/// Accepts one connection and sends these bytes after the client's first bytes.
+fn respond_raw(response: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 4096]);
-        let _ = stream.write_all(answer);
+        let _ = stream.write_all(response);
         let _ = stream.read(&mut [0; 4096]);
     });
     address
 }
 
 #[tokio::test]
-async fn t4_older_than_tls_1_2_is_refused() {
-    // A ServerHello of TLS 1.1 (RFC 4346 7.4.1.3): version 3.2, no session, one cipher suite, no compression.
+async fn t4_tls_older_than_1_2_is_refused() {
+    // A ServerHello of TLS 1.1 (RFC 4346 section 7.4.1.3): version 3.2, no session, one cipher suite, no compression.
     let mut hello = vec![22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
     hello.extend([7; 32]);
     hello.extend([0, 0, 0x2f, 0]);
-    let error = send(answer_raw(hello.leak()), &issuer("trusted")).await.unwrap_err();
+    let error = send(respond_raw(hello.leak()), &issuer("trusted")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Untrusted, "{error}: {:?}", error.source());
 }
 
 #[tokio::test]
-async fn t4_no_tls_at_all_is_refused() {
+async fn t4_a_server_without_tls_is_refused() {
     let error =
-        send(answer_raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), &issuer("trusted")).await.unwrap_err();
+        send(respond_raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), &issuer("trusted")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Untrusted, "{error}: {:?}", error.source());
 }

@@ -5,9 +5,25 @@ use std::time::{Duration, SystemTime};
 use auth_core::{Clock, Moment};
 use tokio::time::Instant;
 
-/// Tells tokio's time, which a test can pause and advance, on both clocks, and moves the wall clock apart from it.
+/// Reads both clocks from tokio's time, which a test can pause and advance.
 ///
-/// Clones tell the same time.
+/// The wall clock can also be set apart from the monotonic clock. Clones share their time.
+///
+/// # Example
+/// ```
+/// use std::time::Duration;
+///
+/// use auth_core::Clock;
+/// use auth_testing::VirtualClock;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// let clock = VirtualClock::new();
+/// let start = clock.now();
+/// tokio::time::advance(Duration::from_secs(3600)).await; // returns at once
+/// assert_eq!(clock.now().since(&start), Duration::from_secs(3600));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct VirtualClock {
     start: Moment,
@@ -15,7 +31,14 @@ pub struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// Starts at an instant of 2026.
+    /// Creates a clock whose wall time starts on a fixed day in 2026.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::{Script, VirtualClock};
+    ///
+    /// let login = Script::default().login().with_clock(VirtualClock::new());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_793_000_000);
@@ -23,8 +46,22 @@ impl VirtualClock {
         Self { start, wall_shift: Arc::default() }
     }
 
-    /// Sets the wall clock forward, or back, by so many seconds. A suspend of two hours is a wall clock two hours ahead:
-    /// the monotonic clock has stood still.
+    /// Sets the wall clock forward by this number of seconds, or back if the number is negative.
+    ///
+    /// The monotonic clock does not move. A suspend of two hours therefore looks like `shift_wall(7200)`.
+    ///
+    /// # Example
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_core::Clock;
+    /// use auth_testing::VirtualClock;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let before = clock.now();
+    /// clock.shift_wall(7200);
+    /// assert!(clock.now().since(&before) >= Duration::from_secs(7200));
+    /// ```
     pub fn shift_wall(&self, seconds: i64) {
         self.wall_shift.fetch_add(seconds, Ordering::Relaxed);
     }
@@ -41,7 +78,7 @@ impl Clock for VirtualClock {
         let monotonic = Instant::now().into_std();
         let wall = self.start.wall + monotonic.duration_since(self.start.monotonic);
         let shift = self.wall_shift.load(Ordering::Relaxed);
-        let by = Duration::from_secs(shift.unsigned_abs());
-        Moment { monotonic, wall: if shift < 0 { wall - by } else { wall + by } }
+        let distance = Duration::from_secs(shift.unsigned_abs());
+        Moment { monotonic, wall: if shift < 0 { wall - distance } else { wall + distance } }
     }
 }

@@ -1,15 +1,15 @@
-//! Test suites for providers, transports and stores of your own.
+//! Test suites for your own providers, transports and stores.
 //!
-//! Each function is one test. It panics with the number of the first of [the promises] that is broken.
+//! Each function is one test. It panics at the first of [the promises] that is broken. The message starts with the
+//! number of the promise, then says what was expected and what happened.
 //!
 //! ```
 //! use auth_testing::conformance;
-//! use auth_testing::MemoryStore;
-//! use auth_testing::TestProvider; // in place of yours
+//! use auth_testing::{MemoryStore, TestProvider}; // replace them with your own types
 //!
 //! conformance::provider(
 //!     |secret| TestProvider::new(secret),
-//!     |token, life| format!(r#"{{"token":"{token}","expires_in":{}}}"#, life.as_secs()),
+//!     |token, lifetime| format!(r#"{{"token":"{token}","expires_in":{}}}"#, lifetime.as_secs()),
 //!     (401, r#"{"error":"wrong_password"}"#),
 //! );
 //!
@@ -17,7 +17,7 @@
 //! conformance::store(|| store.shared());
 //! ```
 //!
-//! Each function starts its own tokio runtime, so call it from a plain `#[test]`.
+//! Each function starts its own tokio runtime, so call it from a plain `#[test]`, not from a `#[tokio::test]`.
 //!
 //! [the promises]: auth_core::promises
 
@@ -35,11 +35,15 @@ pub use settings::settings;
 pub use store::store;
 pub use transport::transport;
 
-/// Runs a suite. A call that hangs in a thread is left behind, for a failure must be told.
+/// Runs a suite on a new runtime and passes its panic on.
 fn run(builder: &mut Builder, suite: impl Future<Output = ()>) {
-    assert!(Handle::try_current().is_err(), "the suite has a runtime of its own: call it from a plain `#[test]`");
-    let runtime = builder.enable_all().build().unwrap_or_else(|error| panic!("no runtime: {error}"));
+    assert!(
+        Handle::try_current().is_err(),
+        "the suite starts its own tokio runtime: call it from a plain `#[test]`, not from a `#[tokio::test]`"
+    );
+    let runtime = builder.enable_all().build().unwrap_or_else(|error| panic!("cannot start a tokio runtime: {error}"));
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(suite)));
+    // Dropping the runtime would wait for blocking calls to end. If one hangs, the suite's panic would never be seen.
     runtime.shutdown_background();
     result.unwrap_or_else(|panic| resume_unwind(panic));
 }

@@ -6,17 +6,45 @@ use auth_core::{
 };
 use serde::Deserialize;
 
-/// A provider as plain as can be, with refresh tokens.
+/// Logs in with one password and supports refresh tokens: the simplest provider for tests.
 ///
-/// It sends `by=` its password, or the refresh token, to `https://login.example/token`, and reads
-/// `{"token": "…", "expires_in": 60, "refresh": "…", "refresh_expires_in": 600}` or `{"error": "…"}`.
+/// It posts the form `by=PASSWORD`, or `by=REFRESH_TOKEN` for a refresh, to `https://login.example/token`. It reads two
+/// kinds of response:
+///
+/// - a token: `{"token": "…", "expires_in": 60, "refresh": "…", "refresh_expires_in": 600}`, in which only `token` is
+///   required. Times are in seconds. The default lifetime is 1800 s.
+/// - a refusal: `{"error": "…"}`.
+///
+/// # Example
+/// ```
+/// use auth_core::{Login, TokenManager, TokenSource};
+/// use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// let body = r#"{"token":"first","expires_in":60,"refresh":"r1","refresh_expires_in":600}"#;
+/// let script = Script::new([ScriptedResponse::json(200, body)]);
+/// let login = Login::new(TestProvider::new("password"), script.clone()).with_clock(VirtualClock::new());
+/// let tokens = TokenManager::new(login);
+/// assert_eq!(tokens.token().await?.expose(), "first");
+/// assert_eq!(script.requests()[0].body(), b"by=password");
+/// # Ok::<(), auth_core::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct TestProvider {
     password: Secret,
 }
 
 impl TestProvider {
-    /// Starts with a password.
+    /// Creates a provider that logs in with this password.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_core::Provider;
+    /// use auth_testing::TestProvider;
+    ///
+    /// assert_eq!(TestProvider::new("one").login_request().body(), b"by=one");
+    /// ```
     #[must_use]
     pub fn new(password: &str) -> Self {
         Self { password: password.into() }
@@ -50,18 +78,20 @@ impl Provider for TestProvider {
         if let Some(code) = body.error {
             return Err(ErrorResponse::refused().with_code(code));
         }
-        let token = body.token.ok_or(ErrorResponse::malformed("the response holds no `token`"))?;
-        let grant =
-            TokenResponse::new(token, Expiry::from_expires_in(body.expires_in.as_ref(), Duration::from_secs(1800))?);
+        let token = body.token.ok_or(ErrorResponse::malformed("the response has no `token`"))?;
+        let expiry = Expiry::from_expires_in(body.expires_in.as_ref(), Duration::from_secs(1800))?;
+        let granted = TokenResponse::new(token, expiry);
         let refresh_expires_in = body.refresh_expires_in.map(Duration::from_secs);
         Ok(match body.refresh {
-            Some(refresh) => grant.with_refresh_token(refresh, refresh_expires_in),
-            None => grant,
+            Some(refresh) => granted.with_refresh_token(refresh, refresh_expires_in),
+            None => granted,
         })
     }
 }
 
-fn post(by: &str) -> Request {
+/// Returns the request that sends this password or refresh token.
+fn post(credential: &str) -> Request {
     let endpoint = ProviderInfo::new("test", "TEST").endpoint("https://login.example", "login_path", "/token");
-    Request::post(&endpoint.unwrap_or_else(|error| panic!("a good URL: {error}"))).with_form(&[("by", by)])
+    let endpoint = endpoint.unwrap_or_else(|error| panic!("the test provider's URL must be valid: {error}"));
+    Request::post(&endpoint).with_form(&[("by", credential)])
 }

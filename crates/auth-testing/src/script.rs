@@ -1,4 +1,4 @@
-//! A server that responds from a list.
+//! A transport that responds from a list.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,25 +11,35 @@ use tokio::time::Instant;
 
 use crate::{TestProvider, VirtualClock};
 
-/// Answers requests from a list, and remembers them. Clones share both.
+/// Responds to requests from a list and records them.
 ///
+/// Clones share the list and the recorded requests, so a test keeps one and passes another to a login.
+///
+/// # Example
 /// ```
-/// use auth_testing::{ScriptedResponse, Script};
+/// use auth_core::{TokenManager, TokenSource};
+/// use auth_testing::{Script, ScriptedResponse};
 ///
-/// let script = Script::new([ScriptedResponse::json(503, ""), ScriptedResponse::json(200, r#"{"token":"t"}"#)]);
-/// assert_eq!(script.requests().len(), 0);
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// let script = Script::new([ScriptedResponse::status(503), ScriptedResponse::token("t", 60)]);
+/// let tokens = TokenManager::new(script.login());
+/// assert_eq!(tokens.token().await?.expose(), "t"); // the second attempt of the same call
+/// assert_eq!(script.requests().len(), 2);
+/// # Ok::<(), auth_core::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Script(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    answers: VecDeque<ScriptedResponse>,
-    always: Option<ScriptedResponse>,
+    responses: VecDeque<ScriptedResponse>,
+    /// The response to every request after the list has ended.
+    fallback: Option<ScriptedResponse>,
     requests: Vec<(Instant, Request)>,
 }
 
-/// One answer of a [`Script`].
+/// Holds one response of a [`Script`], or one error of its transport.
 #[derive(Debug, Clone)]
 pub struct ScriptedResponse {
     result: Result<Response, Error>,
@@ -37,14 +47,22 @@ pub struct ScriptedResponse {
 }
 
 impl ScriptedResponse {
-    /// An answer with a JSON body.
+    /// Creates a response with this status and JSON body.
     ///
     /// # Panics
-    /// Where `status` is not between 100 and 999.
+    /// If `status` is not between 100 and 999.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::ScriptedResponse;
+    ///
+    /// let with_refresh = ScriptedResponse::json(200, r#"{"token":"t","expires_in":60,"refresh":"r"}"#);
+    /// let html = ScriptedResponse::json(502, "<html>Bad gateway</html>"); // the body is not checked
+    /// ```
     #[must_use]
     pub fn json(status: u16, body: &str) -> Self {
         let Ok(status) = StatusCode::from_u16(status) else {
-            panic!("{status} is no HTTP status");
+            panic!("{status} is not an HTTP status: use 100 to 999");
         };
         Self {
             result: Ok(Response::new(status, HeaderMap::new(), SecretBytes::from(body.as_bytes().to_vec()))),
@@ -52,38 +70,87 @@ impl ScriptedResponse {
         }
     }
 
-    /// A [`TestProvider`]'s token with a life in seconds.
+    /// Creates a response with a [`TestProvider`]'s token and its lifetime in seconds.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::ScriptedResponse;
+    ///
+    /// let for_an_hour = ScriptedResponse::token("t", 3600);
+    /// ```
     #[must_use]
-    pub fn token(token: &str, life: u64) -> Self {
-        Self::json(200, &format!(r#"{{"token":"{token}","expires_in":{life}}}"#))
+    pub fn token(token: &str, lifetime: u64) -> Self {
+        Self::json(200, &format!(r#"{{"token":"{token}","expires_in":{lifetime}}}"#))
     }
 
-    /// A [`TestProvider`]'s refusal.
+    /// Creates a response with which a [`TestProvider`]'s server refuses the credentials.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_core::{ErrorKind, TokenManager, TokenSource};
+    /// use auth_testing::{Script, ScriptedResponse};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// let tokens = TokenManager::new(Script::new([ScriptedResponse::refusal()]).login());
+    /// assert_eq!(tokens.token().await.err().map(|error| error.kind()), Some(ErrorKind::Refused));
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn refusal() -> Self {
         Self::json(401, r#"{"error":"refused"}"#)
     }
 
-    /// A status and nothing else.
+    /// Creates a response with this status and an empty body.
+    ///
+    /// # Panics
+    /// If `status` is not between 100 and 999.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::ScriptedResponse;
+    ///
+    /// let outage = ScriptedResponse::status(503);
+    /// ```
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self::json(status, "")
     }
 
-    /// No answer, but an error of the transport.
+    /// Creates an error of the transport, which then returns no response.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_core::Error;
+    /// use auth_testing::ScriptedResponse;
+    ///
+    /// let not_sent = ScriptedResponse::error(Error::unreachable("no route to the host"));
+    /// let response_lost = ScriptedResponse::error(Error::unavailable("connection reset"));
+    /// ```
     #[must_use]
     pub fn error(error: Error) -> Self {
         Self { result: Err(error), delay: Duration::ZERO }
     }
 
-    /// Adds a header.
+    /// Sets a header of the response.
     ///
     /// # Panics
-    /// Where the value is none that a header can hold, or there is no answer to add it to.
+    /// If a header cannot hold the value, or if this is an [`error`](Self::error) and so has no headers.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_core::http::header::RETRY_AFTER;
+    /// use auth_testing::ScriptedResponse;
+    ///
+    /// let throttled = ScriptedResponse::status(429).with_header(RETRY_AFTER, "60");
+    /// ```
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
-        let (Ok(response), Ok(value)) = (self.result, HeaderValue::from_str(value)) else {
-            panic!("no answer, or no header value: {value}");
+        let Ok(response) = self.result else {
+            panic!("an error of the transport has no headers");
+        };
+        let Ok(value) = HeaderValue::from_str(value) else {
+            panic!("a header cannot hold the value {value:?}");
         };
         let mut headers = response.headers().clone();
         headers.insert(name, value);
@@ -91,7 +158,16 @@ impl ScriptedResponse {
         self
     }
 
-    /// Lets the answer take so long, by tokio's clock.
+    /// Sets how long the response, or the error, takes to arrive, measured by tokio's clock.
+    ///
+    /// # Example
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use auth_testing::ScriptedResponse;
+    ///
+    /// let slow = ScriptedResponse::token("t", 60).after(Duration::from_secs(8));
+    /// ```
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
@@ -100,37 +176,89 @@ impl ScriptedResponse {
 }
 
 impl Script {
-    /// Answers in this order; a request too many is answered as if no server were there.
-    pub fn new(answers: impl IntoIterator<Item = ScriptedResponse>) -> Self {
-        let answers = answers.into_iter().collect();
-        Self(Arc::new(Mutex::new(State { answers, always: None, requests: Vec::new() })))
+    /// Creates a script that returns these responses in order.
+    ///
+    /// After the last one, each request fails with [`Error::unreachable`], unless
+    /// [`then_always`](Self::then_always) or [`push`](Self::push) adds a response.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::{Script, ScriptedResponse};
+    ///
+    /// let script = Script::new([ScriptedResponse::token("first", 60), ScriptedResponse::token("second", 60)]);
+    /// ```
+    pub fn new(responses: impl IntoIterator<Item = ScriptedResponse>) -> Self {
+        let responses = responses.into_iter().collect();
+        Self(Arc::new(Mutex::new(State { responses, fallback: None, requests: Vec::new() })))
     }
 
-    /// Answers so when the list has ended.
+    /// Sets the response to every request after the list has ended.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::{Script, ScriptedResponse};
+    ///
+    /// let script = Script::new([ScriptedResponse::token("t", 60)]).then_always(ScriptedResponse::status(503));
+    /// ```
     #[must_use]
-    pub fn then_always(self, answer: ScriptedResponse) -> Self {
-        self.state().always = Some(answer);
+    pub fn then_always(self, response: ScriptedResponse) -> Self {
+        self.state().fallback = Some(response);
         self
     }
 
-    /// Adds an answer to the list.
-    pub fn push(&self, answer: ScriptedResponse) {
-        self.state().answers.push_back(answer);
+    /// Adds a response to the end of the list, also while the script is in use.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::{Script, ScriptedResponse};
+    ///
+    /// let script = Script::default();
+    /// let login = script.login();
+    /// script.push(ScriptedResponse::token("t", 60)); // `login` will receive it
+    /// ```
+    pub fn push(&self, response: ScriptedResponse) {
+        self.state().responses.push_back(response);
     }
 
-    /// A login of a [`TestProvider`] that this script answers, by a [`VirtualClock`].
+    /// Returns a login of a [`TestProvider`] over this script, with a new [`VirtualClock`].
+    ///
+    /// Its password is `password`.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_core::TokenManager;
+    /// use auth_testing::{Script, ScriptedResponse};
+    ///
+    /// let tokens = TokenManager::new(Script::new([ScriptedResponse::token("t", 60)]).login());
+    /// ```
     #[must_use]
     pub fn login(&self) -> Login<TestProvider, Self> {
         Login::new(TestProvider::new("password"), self.clone()).with_clock(VirtualClock::new())
     }
 
-    /// The requests so far.
+    /// Returns all requests until now, the first one first.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::Script;
+    ///
+    /// assert!(Script::default().requests().is_empty());
+    /// ```
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.state().requests.iter().map(|(_, request)| request.clone()).collect()
     }
 
-    /// When each of the requests was made, by tokio's clock.
+    /// Returns the time of each request by tokio's clock, in the order of [`requests`](Self::requests).
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::Script;
+    ///
+    /// let times = Script::default().times();
+    /// let pauses: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    /// assert!(pauses.is_empty());
+    /// ```
     #[must_use]
     pub fn times(&self) -> Vec<Instant> {
         self.state().requests.iter().map(|(at, _)| *at).collect()
@@ -147,10 +275,10 @@ impl Transport for Script {
         let next = {
             let mut state = self.state();
             state.requests.push((Instant::now(), request));
-            state.answers.pop_front().or_else(|| state.always.clone())
+            state.responses.pop_front().or_else(|| state.fallback.clone())
         };
         let Some(ScriptedResponse { result, delay }) = next else {
-            return Err(Error::unreachable("the script has ended"));
+            return Err(Error::unreachable("the script has no more responses"));
         };
         tokio::time::sleep(delay).await;
         result

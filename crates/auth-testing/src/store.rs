@@ -9,23 +9,27 @@ use auth_core::store::{
 use auth_core::{Clock, Error, Secret};
 use tokio::time::Instant;
 
-use super::VirtualClock;
+use crate::VirtualClock;
 
-/// A store in this process's memory, by tokio's time, that fails as it is told. Clones share everything.
+/// Stores tokens in this process's memory and fails on request.
 ///
-/// Each clone given to a manager stands for a process of its own:
+/// Its entries and leases end by tokio's clock. Clones share everything. Each manager that gets the store stands for
+/// one process.
 ///
+/// # Example
 /// ```
-/// use auth_testing::{ScriptedResponse, MemoryStore, Script};
 /// use auth_core::{TokenManager, TokenSource};
+/// use auth_testing::{MemoryStore, Script, ScriptedResponse};
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
-/// let (store, script) = (MemoryStore::new(), Script::new([ScriptedResponse::token("one", 60)]));
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// let store = MemoryStore::new();
+/// let script = Script::new([ScriptedResponse::token("one", 60)]);
 /// let first = TokenManager::with_store(script.login(), store.shared());
 /// let second = TokenManager::with_store(script.login(), store.shared());
 /// assert_eq!(first.token().await?.expose(), second.token().await?.expose());
-/// assert_eq!(script.requests().len(), 1);
-/// # Ok::<(), auth_core::Error>(()) }).unwrap();
+/// assert_eq!(script.requests().len(), 1); // the second manager found the token in the store
+/// # Ok::<(), auth_core::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct MemoryStore {
@@ -48,78 +52,165 @@ struct Entry {
     lease: Option<(LeaseNumber, Instant)>,
 }
 
-/// What ails a [`MemoryStore`].
+/// Selects how a [`MemoryStore`] fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreFault {
-    /// Nothing.
+    /// It does not fail.
     #[default]
     None,
-    /// It answers each call with an error.
+    /// It returns an error to each call and does nothing.
     Down,
-    /// It acts on each call, and answers so much later.
+    /// It carries out each call at once and responds after this delay.
     Slow(Duration),
 }
 
 impl MemoryStore {
-    /// Starts empty, sealed with a key that everybody knows.
+    /// Creates an empty store that seals its entries with a fixed key, which is not secret.
     ///
-    /// # Panics
-    /// Never.
+    /// # Example
+    /// ```
+    /// use auth_core::TokenManager;
+    /// use auth_testing::{MemoryStore, Script};
+    ///
+    /// let store = MemoryStore::new();
+    /// let tokens = TokenManager::with_store(Script::default().login(), store.shared());
+    /// ```
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the key is a constant")]
     pub fn new() -> Self {
         let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let Ok(keys) = SealingKeys::parse(&key.into()) else { panic!("a key of 32 bytes") };
+        let Ok(keys) = SealingKeys::parse(&key.into()) else { panic!("the key must have 32 bytes") };
         Self::sealed(Sealing::with_keys(keys))
     }
 
-    /// Starts empty, sealed with keys of yours, or with none.
+    /// Creates an empty store with this sealing, which may also be none.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_core::store::Sealing;
+    /// use auth_testing::MemoryStore;
+    ///
+    /// let readable = MemoryStore::sealed(Sealing::plain()); // a test can read its entries
+    /// ```
     #[must_use]
     pub fn sealed(sealing: Sealing) -> Self {
         Self { sealing, clock: VirtualClock::new(), state: Arc::default() }
     }
 
-    /// The same store, read with other keys.
+    /// Returns a handle to the same entries with another sealing, for tests of key rotation.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_core::store::{Sealing, SealingKeys};
+    /// use auth_testing::MemoryStore;
+    ///
+    /// let keys = SealingKeys::parse(&"2:AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into())?;
+    /// let store = MemoryStore::new();
+    /// let rotated = store.with_sealing(Sealing::with_keys(keys));
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_sealing(&self, sealing: Sealing) -> Self {
         Self { sealing, ..self.clone() }
     }
 
-    /// The same store, as a manager takes it.
+    /// Returns a handle to the same store in the type that a manager takes.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_core::TokenManager;
+    /// use auth_testing::{MemoryStore, Script};
+    ///
+    /// let store = MemoryStore::new();
+    /// let tokens = TokenManager::with_store(Script::default().login(), store.shared());
+    /// ```
     #[must_use]
     pub fn shared(&self) -> Arc<dyn TokenStore> {
         Arc::new(self.clone())
     }
 
-    /// Lets it fail from now on.
+    /// Sets how every call fails from now on.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::{MemoryStore, StoreFault};
+    ///
+    /// let store = MemoryStore::new();
+    /// store.set_fault(StoreFault::Down);
+    /// store.set_fault(StoreFault::None); // works again
+    /// ```
     pub fn set_fault(&self, fault: StoreFault) {
         self.state().fault = fault;
     }
 
-    /// How often it was asked.
+    /// Returns the number of calls until now, including those that failed.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::MemoryStore;
+    ///
+    /// assert_eq!(MemoryStore::new().calls(), 0);
+    /// ```
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.state().calls
     }
 
-    /// Forgets everything.
+    /// Removes all entries and leases.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::MemoryStore;
+    ///
+    /// let store = MemoryStore::new();
+    /// store.clear();
+    /// assert!(store.entries().is_empty());
+    /// ```
     pub fn clear(&self) {
         self.state().entries.clear();
     }
 
-    /// Changes each entry by hand.
+    /// Changes the record of every entry directly, without a lease, as damage or an attacker would.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::MemoryStore;
+    ///
+    /// let store = MemoryStore::new();
+    /// store.tamper(|record| record.access = Some("garbage".into()));
+    /// ```
     pub fn tamper(&self, change: impl Fn(&mut Record)) {
         self.state().entries.values_mut().for_each(|entry| change(&mut entry.record));
     }
 
-    /// The names and the contents of all entries.
+    /// Returns the names and contents of all entries, in no particular order.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::MemoryStore;
+    ///
+    /// for (name, record) in MemoryStore::new().entries() {
+    ///     println!("{}: revision {:?}", name.as_str(), record.revision);
+    /// }
+    /// ```
     #[must_use]
     pub fn entries(&self) -> Vec<(EntryName, Record)> {
         let state = self.state();
         state.entries.iter().map(|(name, entry)| (name.clone(), entry.record.clone())).collect()
     }
 
-    /// Sets the store's clock forward, or back, by so many seconds.
+    /// Sets the store's wall clock forward by this number of seconds, or back if the number is negative.
+    ///
+    /// The times at which entries and leases end do not move.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::MemoryStore;
+    ///
+    /// let store = MemoryStore::new();
+    /// store.shift_clock(-3600); // tokens saved before this appear to come from the future
+    /// ```
     pub fn shift_clock(&self, seconds: i64) {
         self.clock.shift_wall(seconds);
     }
@@ -128,18 +219,22 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn with<R>(&self, name: &EntryName, act: impl FnOnce(&mut Entry, SystemTime) -> R) -> Result<R, Error> {
+    async fn call<R>(&self, name: &EntryName, action: impl FnOnce(&mut Entry, SystemTime) -> R) -> Result<R, Error> {
         let (result, fault) = {
             let mut state = self.state();
             state.calls += 1;
             if state.fault == StoreFault::Down {
-                return Err(Error::unavailable("the store is down on purpose"));
+                return Err(Error::unavailable("the store is down because the test has set `StoreFault::Down`"));
             }
             let now = Instant::now();
+            // An entry without contents stays while its lease is held.
             state.entries.retain(|_, entry| entry.until > now || entry.lease.is_some_and(|(_, until)| until > now));
-            let empty = || Entry { record: Record::default(), until: now, lease: None };
-            let entry = state.entries.entry(name.clone()).or_insert_with(empty);
-            (act(entry, self.clock.now().wall), state.fault)
+            let entry = state.entries.entry(name.clone()).or_insert_with(|| Entry {
+                record: Record::default(),
+                until: now,
+                lease: None,
+            });
+            (action(entry, self.clock.now().wall), state.fault)
         };
         if let StoreFault::Slow(delay) = fault {
             tokio::time::sleep(delay).await;
@@ -165,7 +260,7 @@ impl TokenStore for MemoryStore {
     }
 
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
-        self.with(name, |entry, now| entry.record.snapshot(now)).await
+        self.call(name, |entry, now| entry.record.snapshot(now)).await
     }
 
     async fn lease(
@@ -174,13 +269,14 @@ impl TokenStore for MemoryStore {
         known: LeaseNumber,
         ttl: Duration,
     ) -> Result<(LeaseOutcome, Snapshot), Error> {
-        self.with(name, |entry, now| {
+        self.call(name, |entry, now| {
             let held = entry.lease.and_then(|(_, until)| until.checked_duration_since(Instant::now()));
             let (lease, snapshot) = entry.record.lease(known, now, held.filter(|left| !left.is_zero()));
             if let LeaseOutcome::Granted(lease_number) = lease {
                 let until = Instant::now() + ttl;
                 entry.lease = Some((lease_number, until));
-                // Its number is remembered as long, or one that came before it could save after it.
+                // The entry stays this long even if the lease is released before. Otherwise the record would forget the
+                // number, and an earlier holder could still save.
                 entry.until = entry.until.max(until);
             }
             (lease, snapshot)
@@ -189,11 +285,11 @@ impl TokenStore for MemoryStore {
     }
 
     async fn claim_refresh(&self, name: &EntryName, lease: LeaseNumber) -> Result<Option<Secret>, Error> {
-        self.with(name, |entry, _| entry.record.claim_refresh(lease)).await
+        self.call(name, |entry, _| entry.record.claim_refresh(lease)).await
     }
 
     async fn save(&self, name: &EntryName, lease: LeaseNumber, change: EntryUpdate) -> Result<bool, Error> {
-        self.with(name, |entry, _| {
+        self.call(name, |entry, _| {
             let until = Instant::now() + change.ttl;
             let is_saved = entry.record.save(lease, change);
             if is_saved {
@@ -206,10 +302,10 @@ impl TokenStore for MemoryStore {
     }
 
     async fn release(&self, name: &EntryName, lease: LeaseNumber) -> Result<(), Error> {
-        self.with(name, |entry, _| entry.lease.take_if(|(held, _)| *held == lease)).await.map(drop)
+        self.call(name, |entry, _| entry.lease.take_if(|(held, _)| *held == lease)).await.map(drop)
     }
 
     async fn forget(&self, name: &EntryName, saved: LeaseNumber) -> Result<(), Error> {
-        self.with(name, |entry, _| entry.record.forget(saved)).await.map(drop)
+        self.call(name, |entry, _| entry.record.forget(saved)).await.map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! That the conformance suite finds what it looks for: providers, transports and stores that break one promise each.
+//! Checks that the conformance suites detect providers, transports and stores that break one promise each.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fmt;
@@ -15,19 +15,19 @@ use auth_core::{
 use auth_testing::conformance;
 use auth_testing::{MemoryStore, TestProvider};
 
-/// One fault of a provider.
+/// Selects how a provider breaks its promises, if at all.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     None,
-    /// None either: an identity without it.
+    /// No fault: the login request has a nonce, but the identity has none.
     Nonce,
-    /// None either: a time that is the same for two requests in a row.
+    /// No fault: the login request has a timestamp, which is the same for two requests in a row.
     Timestamp,
     ShowsSecret,
     PlainHeader,
     RandomIdentity,
     OneIdentity,
-    ShowsServersText,
+    ShowsServerText,
     PlainRefresh,
     Milliseconds,
 }
@@ -40,7 +40,7 @@ struct Flawed {
 
 impl fmt::Debug for Flawed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In capitals, so not as it stands.
+        // In capital letters, so that a search for the secret does not find it.
         let shown = if self.fault == Fault::ShowsSecret { self.secret.to_uppercase() } else { String::new() };
         write!(f, "Flawed({shown})")
     }
@@ -80,18 +80,17 @@ impl Provider for Flawed {
     }
 
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
-        let grant = || Ok(self.inner.read_response(response)?.with_refresh_token("fake-refresh".into(), None));
         match self.fault {
-            Fault::ShowsServersText => {
+            Fault::ShowsServerText => {
                 let text: &'static str = String::from_utf8_lossy(response.body()).into_owned().leak();
                 self.inner.read_response(response).map_err(|_| ErrorResponse::malformed(text))
             }
-            _ => grant(),
+            _ => Ok(self.inner.read_response(response)?.with_refresh_token("fake-refresh".into(), None)),
         }
     }
 }
 
-/// A counter that goes up after `steps` calls.
+/// Returns a counter that rises by one after each `steps` calls.
 fn count(steps: u64) -> HeaderValue {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     (COUNT.fetch_add(1, Ordering::Relaxed) / steps).into()
@@ -100,16 +99,16 @@ fn count(steps: u64) -> HeaderValue {
 fn provider(fault: Fault) {
     conformance::provider(
         |secret| Flawed { inner: TestProvider::new(secret), secret: secret.into(), fault },
-        move |token, life| {
+        move |token, lifetime| {
             let unit = if fault == Fault::Milliseconds { 1000 } else { 1 };
-            format!(r#"{{"token":"{token}","expires_in":{}}}"#, life.as_secs() * unit)
+            format!(r#"{{"token":"{token}","expires_in":{}}}"#, lifetime.as_secs() * unit)
         },
         (400, r#"{"error":"wrong_password"}"#),
     );
 }
 
 #[test]
-fn a_good_provider_passes() {
+fn a_provider_without_a_fault_passes() {
     provider(Fault::None);
     provider(Fault::Nonce);
     provider(Fault::Timestamp);
@@ -117,75 +116,77 @@ fn a_good_provider_passes() {
 
 #[test]
 #[should_panic(expected = "K1: `Debug`")]
-fn a_secret_in_debug_is_found() {
+fn a_secret_in_debug_output_is_detected() {
     provider(Fault::ShowsSecret);
 }
 
 #[test]
 #[should_panic(expected = "K3: the header `x-key`")]
-fn a_header_that_is_not_sensitive_is_found() {
+fn a_secret_in_a_header_that_is_not_sensitive_is_detected() {
     provider(Fault::PlainHeader);
 }
 
 #[test]
-#[should_panic(expected = "S10: one identity twice")]
-fn an_identity_with_a_random_part_is_found() {
+#[should_panic(expected = "S10: `identity` must return the same request for the same credentials")]
+fn an_identity_with_a_random_part_is_detected() {
     provider(Fault::RandomIdentity);
 }
 
 #[test]
-#[should_panic(expected = "S10: two secrets have one identity")]
-fn an_identity_without_the_secret_is_found() {
+#[should_panic(expected = "S10: `identity` must differ for two different secrets")]
+fn an_identity_without_the_secret_is_detected() {
     provider(Fault::OneIdentity);
 }
 
 #[test]
-#[should_panic(expected = "K1: the error to status 200")]
-fn a_servers_text_in_an_error_is_found() {
-    provider(Fault::ShowsServersText);
+#[should_panic(expected = "K1: the error for status 200 must not contain the secret")]
+fn an_error_that_repeats_the_secret_from_a_response_is_detected() {
+    provider(Fault::ShowsServerText);
 }
 
 #[test]
 #[should_panic(expected = "K3: the header `x-refresh`")]
-fn a_refresh_token_that_is_shown_is_found() {
+fn a_refresh_token_in_a_header_that_is_not_sensitive_is_detected() {
     provider(Fault::PlainRefresh);
 }
 
 #[test]
-#[should_panic(expected = "F7: 60s and 3600s are read as")]
-fn a_life_in_another_unit_is_found() {
+#[should_panic(expected = "F7: lifetimes of 60s and 3600s were read as")]
+fn a_lifetime_in_another_unit_is_detected() {
     provider(Fault::Milliseconds);
 }
 
-/// A transport with one fault, over a socket of its own.
+/// A transport with one fault.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Flaw {
-    /// It answers by itself.
-    Fakes,
-    /// It says of everything that it was not sent.
-    NeverSent,
+enum FlawedTransport {
+    /// It sends nothing and makes up a response.
+    MakesUpResponses,
+    /// It sends nothing and reports each request as not sent.
+    NeverSends,
 }
 
 #[async_trait]
-impl Transport for Flaw {
+impl Transport for FlawedTransport {
     async fn send(&self, _: Request) -> Result<Response, Error> {
         match self {
-            Self::Fakes => Ok(Response::new(StatusCode::OK, Default::default(), SecretBytes::from(b"{}".to_vec()))),
-            Self::NeverSent => Err(Error::unreachable("no connection")),
+            Self::MakesUpResponses => {
+                Ok(Response::new(StatusCode::OK, Default::default(), SecretBytes::from(b"{}".to_vec())))
+            }
+            Self::NeverSends => Err(Error::unreachable("no connection")),
         }
     }
 }
 
 #[test]
-#[should_panic(expected = "`Date` is kept")]
-fn a_transport_that_makes_answers_up_is_found() {
-    conformance::transport(|| Flaw::Fakes);
+#[should_panic(expected = "F5: the response must keep its `Date` header")]
+fn a_transport_that_makes_up_responses_is_detected() {
+    conformance::transport(|| FlawedTransport::MakesUpResponses);
 }
 
 #[test]
-#[should_panic(expected = "an answer is an error, or went through a proxy")]
-fn a_transport_that_fails_is_found() {
-    conformance::transport(|| Flaw::NeverSent);
+#[should_panic(expected = "R6: a response with status 200 must be returned")]
+fn a_transport_that_always_fails_is_detected() {
+    conformance::transport(|| FlawedTransport::NeverSends);
 }
 
 mod over_http {
@@ -195,28 +196,28 @@ mod over_http {
 
     use super::*;
 
-    /// A client as it comes.
+    /// A reqwest client with its default settings.
     #[derive(Debug)]
-    struct Bare(reqwest::Client);
+    struct DefaultClient(reqwest::Client);
 
     #[async_trait]
-    impl Transport for Bare {
+    impl Transport for DefaultClient {
         async fn send(&self, request: Request) -> Result<Response, Error> {
             let request = request.into_http().map(|body| body.into_bytes()).try_into().unwrap();
-            let answer = self.0.execute(request).await.map_err(|_| Error::malformed("no answer"))?;
-            let (status, headers) = (answer.status(), answer.headers().clone());
-            let body = answer.bytes().await.map_err(|_| Error::malformed("no body"))?;
+            let response = self.0.execute(request).await.map_err(|_| Error::malformed("no response"))?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = response.bytes().await.map_err(|_| Error::malformed("no body"))?;
             Ok(Response::new(status, headers, SecretBytes::from(body.to_vec())))
         }
     }
 
     #[test]
-    #[should_panic(expected = "T1: a redirect was followed")]
-    fn a_client_that_follows_redirects_is_found() {
-        conformance::transport(|| Bare(reqwest::Client::new()));
+    #[should_panic(expected = "T1: a redirect with status 301 was followed")]
+    fn a_client_that_follows_redirects_is_detected() {
+        conformance::transport(|| DefaultClient(reqwest::Client::new()));
     }
 
-    /// Waits with its thread.
+    /// A transport that blocks its thread while it waits.
     #[derive(Debug)]
     struct Blocking(ReqwestTransport);
 
@@ -229,38 +230,38 @@ mod over_http {
 
     #[test]
     #[should_panic(expected = "T3: a transport must not block its thread")]
-    fn a_transport_that_blocks_is_found() {
+    fn a_transport_that_blocks_its_thread_is_detected() {
         conformance::transport(|| Blocking(ReqwestTransport::new().unwrap()));
     }
 }
 
-/// A store with one fault.
+/// Selects how a store breaks its promises.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Leak {
-    /// Leases are given to everybody.
-    Leases,
-    /// Whoever comes late saves all the same.
+enum StoreFlaw {
+    /// It grants a lease that another process holds.
+    SharedLeases,
+    /// It reports a save with an old lease as done.
     LateSaves,
-    /// A refresh token can be taken twice.
-    Refreshes,
-    /// Entries stay for a thousand times as long.
-    Life,
-    /// No answer comes, and a thread waits for it.
-    Answers,
-    /// A rejected token stays.
-    Rejected,
+    /// It returns a refresh token to each claim.
+    RepeatedClaims,
+    /// It keeps entries a thousand times as long as asked.
+    LongLifetimes,
+    /// It never responds, and a thread waits for it.
+    Hangs,
+    /// It does not remove a rejected token.
+    KeepsRejected,
 }
 
 #[derive(Debug)]
-struct Leaky {
+struct FlawedStore {
     inner: MemoryStore,
-    leak: Leak,
+    flaw: StoreFlaw,
 }
 
 #[async_trait]
-impl TokenStore for Leaky {
+impl TokenStore for FlawedStore {
     fn name(&self) -> &'static str {
-        "leaky"
+        "flawed"
     }
 
     fn sealing(&self) -> &Sealing {
@@ -268,7 +269,7 @@ impl TokenStore for Leaky {
     }
 
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error> {
-        if self.leak == Leak::Answers {
+        if self.flaw == StoreFlaw::Hangs {
             tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(3600))).await.unwrap();
         }
         self.inner.load(name).await
@@ -281,16 +282,16 @@ impl TokenStore for Leaky {
         ttl: Duration,
     ) -> Result<(LeaseOutcome, Snapshot), Error> {
         let (lease, snapshot) = self.inner.lease(name, known, ttl).await?;
-        let granted = if let (LeaseOutcome::Held(_), Leak::Leases) = (lease, self.leak) {
+        let outcome = if let (LeaseOutcome::Held(_), StoreFlaw::SharedLeases) = (lease, self.flaw) {
             LeaseOutcome::Granted(LeaseNumber(1))
         } else {
             lease
         };
-        Ok((granted, snapshot))
+        Ok((outcome, snapshot))
     }
 
     async fn claim_refresh(&self, name: &EntryName, lease: LeaseNumber) -> Result<Option<Secret>, Error> {
-        if self.leak == Leak::Refreshes {
+        if self.flaw == StoreFlaw::RepeatedClaims {
             let entries = self.inner.entries();
             let entry = entries.into_iter().find(|(known, _)| known == name);
             return Ok(entry.and_then(|(_, record)| record.refresh));
@@ -298,12 +299,12 @@ impl TokenStore for Leaky {
         self.inner.claim_refresh(name, lease).await
     }
 
-    async fn save(&self, name: &EntryName, lease: LeaseNumber, mut change: EntryUpdate) -> Result<bool, Error> {
-        if self.leak == Leak::Life {
-            change.ttl *= 1000;
+    async fn save(&self, name: &EntryName, lease: LeaseNumber, mut update: EntryUpdate) -> Result<bool, Error> {
+        if self.flaw == StoreFlaw::LongLifetimes {
+            update.ttl *= 1000;
         }
-        let is_saved = self.inner.save(name, lease, change).await?;
-        Ok(is_saved || self.leak == Leak::LateSaves)
+        let is_saved = self.inner.save(name, lease, update).await?;
+        Ok(is_saved || self.flaw == StoreFlaw::LateSaves)
     }
 
     async fn release(&self, name: &EntryName, lease: LeaseNumber) -> Result<(), Error> {
@@ -311,47 +312,47 @@ impl TokenStore for Leaky {
     }
 
     async fn forget(&self, name: &EntryName, saved: LeaseNumber) -> Result<(), Error> {
-        if self.leak == Leak::Rejected { Ok(()) } else { self.inner.forget(name, saved).await }
+        if self.flaw == StoreFlaw::KeepsRejected { Ok(()) } else { self.inner.forget(name, saved).await }
     }
 }
 
-fn store(leak: Leak) {
-    let store: Arc<dyn TokenStore> = Arc::new(Leaky { inner: MemoryStore::new(), leak });
+fn store(flaw: StoreFlaw) {
+    let store: Arc<dyn TokenStore> = Arc::new(FlawedStore { inner: MemoryStore::new(), flaw });
     conformance::store(|| store.clone());
 }
 
 #[test]
-#[should_panic(expected = "lease at step")]
-fn a_lease_for_two_is_found() {
-    store(Leak::Leases);
+#[should_panic(expected = "P3: `lease` at step")]
+fn a_lease_granted_to_two_processes_is_detected() {
+    store(StoreFlaw::SharedLeases);
 }
 
 #[test]
-#[should_panic(expected = "P5: save at step")]
-fn a_late_save_is_found() {
-    store(Leak::LateSaves);
+#[should_panic(expected = "P5: `save` at step")]
+fn a_save_with_an_old_lease_is_detected() {
+    store(StoreFlaw::LateSaves);
 }
 
 #[test]
-#[should_panic(expected = "P5: claim at step")]
-fn a_refresh_token_for_two_is_found() {
-    store(Leak::Refreshes);
+#[should_panic(expected = "P5: `claim_refresh` at step")]
+fn a_refresh_token_claimed_twice_is_detected() {
+    store(StoreFlaw::RepeatedClaims);
 }
 
 #[test]
 #[should_panic(expected = "at step")]
-fn a_rejected_token_that_stays_is_found() {
-    store(Leak::Rejected);
+fn a_rejected_token_that_stays_is_detected() {
+    store(StoreFlaw::KeepsRejected);
 }
 
 #[test]
-#[should_panic(expected = "P6: an entry")]
-fn an_entry_that_stays_is_found() {
-    store(Leak::Life);
+#[should_panic(expected = "P6: an entry must end")]
+fn an_entry_that_does_not_end_is_detected() {
+    store(StoreFlaw::LongLifetimes);
 }
 
 #[test]
-#[should_panic(expected = "the store does not answer")]
-fn a_store_that_hangs_is_told() {
-    store(Leak::Answers);
+#[should_panic(expected = "P4: a call to the store must return within")]
+fn a_store_that_hangs_is_detected() {
+    store(StoreFlaw::Hangs);
 }

@@ -1,4 +1,4 @@
-//! The lease, and the refresh token that goes with it: who has them, and what is left when he is gone.
+//! Tests of the lease and of the refresh token that its holder uses, also if the holder fails.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use auth_core::{
 use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault, TestProvider, VirtualClock};
 use tokio::time::{Instant, advance, sleep};
 
-use crate::store::{all, process, seconds, slowly};
+use crate::store::{process, seconds, slow_token, token_of_each};
 
-/// Of a login's deadline of 30 s and this store's timeout of 50 ms.
+/// The lease for a login's deadline of 30 s and this store's timeout of 50 ms.
 const LEASE: Duration = Duration::from_millis(37_700);
 
 #[tokio::test(start_paused = true)]
-async fn p3_a_lease_outlives_the_flight_and_is_its_owners_alone() {
+async fn p3_only_its_owner_can_release_a_lease() {
     let store = MemoryStore::new();
     let name = store.sealing().entry_name("test", &TestProvider::new("password").identity().unwrap());
     let lease = || async { store.lease(&name, LeaseNumber(0), seconds(40)).await.unwrap().0 };
-    let LeaseOutcome::Granted(first) = lease().await else { panic!("free") };
+    let LeaseOutcome::Granted(first) = lease().await else { panic!("the lease is free") };
     assert!(matches!(lease().await, LeaseOutcome::Held(_)));
     store.release(&name, LeaseNumber(first.0 + 1)).await.unwrap();
-    assert_eq!(lease().await, LeaseOutcome::Held(seconds(40)), "another cannot release it");
+    assert_eq!(lease().await, LeaseOutcome::Held(seconds(40)), "a number that was not granted cannot release it");
     advance(seconds(40)).await;
-    let LeaseOutcome::Granted(second) = lease().await else { panic!("over") };
+    let LeaseOutcome::Granted(second) = lease().await else { panic!("the first lease has ended") };
     assert!(second > first);
     store.release(&name, first).await.unwrap();
-    assert!(matches!(lease().await, LeaseOutcome::Held(_)), "one who comes late cannot release it");
+    assert!(matches!(lease().await, LeaseOutcome::Held(_)), "the number of an old lease cannot release it");
 }
 
 #[tokio::test(start_paused = true)]
-async fn p3_a_dead_holder_delays_by_its_lease_and_not_at_all_beside_a_usable_token() {
+async fn p3_a_killed_holder_delays_others_by_its_lease_at_most_and_not_while_a_token_is_usable() {
     let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let survivor = process(&script, &store);
     survivor.token().await.unwrap();
@@ -53,10 +53,10 @@ async fn p3_a_dead_holder_delays_by_its_lease_and_not_at_all_beside_a_usable_tok
 }
 
 #[tokio::test(start_paused = true)]
-async fn p3_a_flight_that_panics_gives_its_lease_back() {
+async fn p3_a_flight_that_panics_releases_its_lease() {
     let (script, store) = (Script::new([ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     let broken = TokenManager::with_store(
-        Login::new(TestProvider::new("password"), Broken).with_clock(VirtualClock::new()),
+        Login::new(TestProvider::new("password"), PanickingTransport).with_clock(VirtualClock::new()),
         store.shared(),
     );
     assert_eq!(broken.token().await.unwrap_err().kind(), ErrorKind::Internal);
@@ -66,12 +66,12 @@ async fn p3_a_flight_that_panics_gives_its_lease_back() {
 }
 
 #[derive(Debug)]
-struct Broken;
+struct PanickingTransport;
 
 #[async_trait]
-impl Transport for Broken {
+impl Transport for PanickingTransport {
     async fn send(&self, _: Request) -> Result<Response, Error> {
-        panic!("on purpose")
+        panic!("this transport panics on purpose")
     }
 }
 
@@ -80,29 +80,31 @@ async fn p5_a_slow_writer_never_replaces_a_newer_token() {
     let (script, store) = (Script::new([ScriptedResponse::token("new", 1000)]), MemoryStore::new());
     let name = store.sealing().entry_name("test", &TestProvider::new("password").identity().unwrap());
     let LeaseOutcome::Granted(slow) = store.lease(&name, LeaseNumber(0), seconds(1)).await.unwrap().0 else {
-        panic!("free")
+        panic!("the lease is free")
     };
     advance(seconds(2)).await;
     process(&script, &store).token().await.unwrap();
     let before = store.load(&name).await.unwrap();
-    let mut change = EntryUpdate::new(seconds(60));
-    change.access = Some("old".into());
-    assert!(!store.save(&name, slow, change).await.unwrap());
+    let mut update = EntryUpdate::new(seconds(60));
+    update.access = Some("old".into());
+    assert!(!store.save(&name, slow, update).await.unwrap());
     assert_eq!(store.claim_refresh(&name, slow).await.unwrap().map(drop), None);
     assert_eq!(store.load(&name).await.unwrap().saved, before.saved);
 }
 
+/// A token that brings a refresh token with the same number.
+fn rotating_response(number: u32) -> ScriptedResponse {
+    let body =
+        format!(r#"{{"token":"t{number}","expires_in":1000,"refresh":"r{number}","refresh_expires_in":100000}}"#);
+    ScriptedResponse::json(200, &body).after(Duration::from_millis(100))
+}
+
 #[tokio::test(start_paused = true)]
-async fn p5_a_rotated_refresh_token_survives_restarts_and_is_used_by_one() {
-    let answer = |number: u32| {
-        let body =
-            format!(r#"{{"token":"t{number}","expires_in":1000,"refresh":"r{number}","refresh_expires_in":100000}}"#);
-        ScriptedResponse::json(200, &body).after(Duration::from_millis(100))
-    };
-    let (script, store) = (Script::new((0..10).map(answer)), MemoryStore::new());
+async fn p5_a_rotated_refresh_token_survives_restarts_and_is_used_once() {
+    let (script, store) = (Script::new((0..10).map(rotating_response)), MemoryStore::new());
     for _ in 0..5 {
         let processes: Vec<_> = (0..10).map(|_| process(&script, &store)).collect();
-        all(&processes).await;
+        token_of_each(&processes).await;
         advance(seconds(990)).await;
     }
     let sent: Vec<_> =
@@ -111,7 +113,7 @@ async fn p5_a_rotated_refresh_token_survives_restarts_and_is_used_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p5_a_refresh_token_that_was_not_sent_goes_back() {
+async fn p5_a_refresh_token_that_was_not_sent_is_saved_again() {
     let first = ScriptedResponse::json(200, r#"{"token":"t","expires_in":1000,"refresh":"r"}"#);
     let unsent = || ScriptedResponse::error(Error::unreachable("no route"));
     let script = Script::new([first, unsent(), unsent(), unsent(), ScriptedResponse::token("next", 1000)]);
@@ -125,8 +127,8 @@ async fn p5_a_refresh_token_that_was_not_sent_goes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p3_a_blip_at_the_save_leaves_no_lease_that_nobody_holds() {
-    let (script, store) = (Script::new([slowly("one", 1000), slowly("two", 1000)]), MemoryStore::new());
+async fn p3_a_short_store_outage_during_the_save_leaves_no_lease_behind() {
+    let (script, store) = (Script::new([slow_token("one", 1000), slow_token("two", 1000)]), MemoryStore::new());
     let first = process(&script, &store);
     let login = tokio::spawn(async move { first.token().await.unwrap() });
     sleep(Duration::from_millis(200)).await;
@@ -140,15 +142,15 @@ async fn p3_a_blip_at_the_save_leaves_no_lease_that_nobody_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p5_a_claim_that_comes_after_its_own_save_takes_nothing() {
+async fn p5_a_claim_after_the_save_of_the_same_lease_takes_nothing() {
     let store = MemoryStore::new();
     let name = auth_core::store::EntryName::parse(&"0".repeat(32)).unwrap();
     let LeaseOutcome::Granted(lease) = store.lease(&name, LeaseNumber(0), seconds(40)).await.unwrap().0 else {
-        panic!("free")
+        panic!("the lease is free")
     };
-    let mut change = EntryUpdate::new(seconds(60));
-    change.access = Some("a".into());
-    change.refresh = Some("next".into());
-    assert!(store.save(&name, lease, change).await.unwrap());
+    let mut update = EntryUpdate::new(seconds(60));
+    update.access = Some("a".into());
+    update.refresh = Some("next".into());
+    assert!(store.save(&name, lease, update).await.unwrap());
     assert!(store.claim_refresh(&name, lease).await.unwrap().is_none());
 }

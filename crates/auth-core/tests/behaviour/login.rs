@@ -1,4 +1,4 @@
-//! A login without a manager: attempts, refresh, lifetimes.
+//! Tests of a login without a manager: attempts, refresh, lifetimes.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,9 +23,9 @@ fn bodies(script: &Script) -> Vec<String> {
     requests.iter().map(|request| String::from_utf8(request.body().to_vec()).unwrap()).collect()
 }
 
-/// Logs in and renews once: what came out, which refresh token is left, and what was sent after the login.
-async fn renewal(answers: Vec<ScriptedResponse>) -> (Result<AccessToken, Error>, Option<RefreshToken>, Vec<String>) {
-    let script = Script::new([vec![ok(LOGIN)], answers].concat());
+/// Logs in and renews once. Returns the result, the remaining refresh token, and the bodies sent after the login.
+async fn renewal(responses: Vec<ScriptedResponse>) -> (Result<AccessToken, Error>, Option<RefreshToken>, Vec<String>) {
+    let script = Script::new([vec![ok(LOGIN)], responses].concat());
     let login = login(&script);
     let mut refresh = login.login().await.unwrap().refresh;
     let renewed = login.renew(&mut refresh).await;
@@ -41,14 +41,14 @@ async fn r8_a_refresh_uses_and_rotates_the_refresh_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_the_old_refresh_token_stays_where_none_came() {
+async fn r8_the_old_refresh_token_is_kept_if_the_response_has_none() {
     let (renewed, left, _) = renewal(vec![ok(r#"{"token":"second","expires_in":3000}"#)]).await;
     renewed.unwrap();
     assert_eq!(left.unwrap().expose(), "r1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_a_refused_refresh_means_one_login() {
+async fn r8_a_refused_refresh_leads_to_one_login() {
     let (renewed, _, sent) =
         renewal(vec![ScriptedResponse::json(400, r#"{"error":"invalid_grant"}"#), ok(LOGIN)]).await;
     assert_eq!(renewed.unwrap().expose(), "first");
@@ -62,7 +62,7 @@ async fn r8_a_refused_refresh_means_one_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_a_refresh_is_never_repeated_after_a_lost_answer() {
+async fn r8_a_refresh_is_never_repeated_after_a_lost_response() {
     for lost in [
         ScriptedResponse::error(Error::unavailable("lost")),
         ScriptedResponse::json(504, ""),
@@ -77,10 +77,10 @@ async fn r8_a_refresh_is_never_repeated_after_a_lost_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k1_a_login_that_echoes_the_refresh_token_before_it_is_not_quoted() {
+async fn k1_an_error_never_repeats_a_refresh_token_that_the_server_echoes() {
     let echo = || ScriptedResponse::json(401, r#"{"error":"secret-refresh-token"}"#);
-    let granted = r#"{"token":"first","expires_in":3000,"refresh":"secret-refresh-token"}"#;
-    let script = Script::new([ok(granted), echo(), echo()]);
+    let with_refresh = r#"{"token":"first","expires_in":3000,"refresh":"secret-refresh-token"}"#;
+    let script = Script::new([ok(with_refresh), echo(), echo()]);
     let login = login(&script);
     let mut refresh = login.login().await.unwrap().refresh;
     let error = login.renew(&mut refresh).await.unwrap_err();
@@ -89,14 +89,14 @@ async fn k1_a_login_that_echoes_the_refresh_token_before_it_is_not_quoted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_an_empty_refresh_token_is_none() {
+async fn r8_an_empty_refresh_token_counts_as_missing() {
     let (renewed, left, _) = renewal(vec![ok(r#"{"token":"second","expires_in":3000,"refresh":""}"#)]).await;
     renewed.unwrap();
     assert_eq!(left.unwrap().expose(), "r1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_a_refresh_that_outlives_the_deadline_is_not_repeated() {
+async fn r8_a_refresh_that_exceeds_the_deadline_is_not_repeated() {
     let (renewed, left, sent) = renewal(vec![ok(ROTATED).after(Duration::from_secs(31))]).await;
     assert_eq!(renewed.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(left.is_none());
@@ -117,7 +117,7 @@ async fn r8_a_refresh_that_was_not_processed_may_be_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_an_ending_session_means_a_login() {
+async fn r8_a_lifetime_below_60_s_after_a_refresh_leads_to_a_login() {
     let short = r#"{"token":"second","expires_in":59,"refresh":"r2"}"#;
     let (renewed, _, sent) = renewal(vec![ok(short), ok(LOGIN)]).await;
     assert_eq!(renewed.unwrap().expose(), "first");
@@ -125,7 +125,7 @@ async fn r8_an_ending_session_means_a_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_which_life_means_an_ending_session_is_a_setting() {
+async fn r8_the_lifetime_below_which_a_login_follows_is_a_setting() {
     let script = Script::new([ok(LOGIN), ok(r#"{"token":"second","expires_in":59,"refresh":"r2"}"#)]);
     let login = login(&script).with_policy(Policy::default().with_ending_session(Duration::from_secs(59)));
     let mut refresh = login.login().await.unwrap().refresh;
@@ -133,7 +133,7 @@ async fn r8_which_life_means_an_ending_session_is_a_setting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_short_tokens_are_refreshed_where_the_login_gave_no_more() {
+async fn r8_short_tokens_are_refreshed_if_the_login_gave_no_longer_ones() {
     let short = r#"{"token":"t","expires_in":10,"refresh":"r1"}"#;
     let script = Script::new([ok(short), ok(short)]);
     let login = login(&script);
@@ -143,7 +143,7 @@ async fn r8_short_tokens_are_refreshed_where_the_login_gave_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_a_refresh_token_past_its_end_is_not_tried() {
+async fn r8_an_expired_refresh_token_is_not_used() {
     let script = Script::new([ok(r#"{"token":"t","refresh":"r1","refresh_expires_in":7200}"#), ok(LOGIN)]);
     let login = login(&script);
     let mut refresh = login.login().await.unwrap().refresh;
@@ -153,7 +153,7 @@ async fn r8_a_refresh_token_past_its_end_is_not_tried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f4_the_life_counts_from_before_the_request() {
+async fn f4_the_lifetime_counts_from_before_the_request() {
     let script = Script::new([ok(r#"{"token":"t","expires_in":60}"#).after(Duration::from_secs(8))]);
     let tokens = TokenManager::new(login(&script));
     tokens.token().await.unwrap();
@@ -164,7 +164,7 @@ async fn f4_the_life_counts_from_before_the_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r7_at_most_three_attempts_inside_one_deadline() {
+async fn r7_a_login_makes_at_most_three_attempts_within_its_deadline() {
     let script = Script::new(vec![ScriptedResponse::json(503, ""); 9]);
     let error = login(&script).login().await.unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Unavailable, Some(StatusCode::SERVICE_UNAVAILABLE)));
@@ -189,9 +189,9 @@ async fn r7_the_attempts_and_the_deadline_are_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r5_a_wait_beyond_the_deadline_is_the_callers() {
-    let answer = ScriptedResponse::json(429, "").with_header(RETRY_AFTER, "60");
-    let script = Script::new([answer, ok(LOGIN)]);
+async fn r5_a_retry_after_beyond_the_deadline_is_an_error_at_once() {
+    let throttled = ScriptedResponse::json(429, "").with_header(RETRY_AFTER, "60");
+    let script = Script::new([throttled, ok(LOGIN)]);
     let error = login(&script).login().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
@@ -205,7 +205,7 @@ async fn r5_a_wait_beyond_the_deadline_is_the_callers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r6_an_unreadable_answer_is_asked_for_once_more() {
+async fn r6_an_unreadable_response_leads_to_one_more_attempt() {
     let script = Script::new([ok("<html>"), ok(""), ok(LOGIN)]);
     assert_eq!(login(&script).login().await.unwrap_err().kind(), ErrorKind::Malformed);
     assert_eq!(script.requests().len(), 2);
@@ -226,7 +226,7 @@ async fn f8_an_unusable_token_is_one_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t8_a_token_that_no_header_may_hold_is_malformed() {
+async fn t8_a_token_that_no_header_can_hold_is_malformed() {
     for token in ["a\\r\\nX-Evil: 1", "a\\u0000", "tökén", "two words", " padded"] {
         let script = Script::new([ok(&format!(r#"{{"token":"{token}"}}"#))]);
         let error = login(&script).login().await.unwrap_err();
@@ -235,12 +235,12 @@ async fn t8_a_token_that_no_header_may_hold_is_malformed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f5_a_date_two_hours_off_changes_nothing() {
+async fn f5_a_wrong_date_header_does_not_change_the_lifetime_of_a_jwt() {
     let jwt = "e30.eyJpYXQiOjE3NDU1NjQyMjQsImV4cCI6MTc0NTU2NjAyNH0.c2ln";
-    for off in [0, 2 * 3600, 22 * 3600] {
-        let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(1_745_564_224 + off));
-        let answer = ok(&format!(r#"{{"token":"{jwt}"}}"#)).with_header(DATE, &date);
-        let token = login(&Script::new([answer])).login().await.unwrap();
+    for offset in [0, 2 * 3600, 22 * 3600] {
+        let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(1_745_564_224 + offset));
+        let response = ok(&format!(r#"{{"token":"{jwt}"}}"#)).with_header(DATE, &date);
+        let token = login(&Script::new([response])).login().await.unwrap();
         assert_eq!(token.access.lifetime(), Duration::from_secs(1800));
     }
 }

@@ -1,4 +1,4 @@
-//! The promises of a login, a manager and a pool, on a virtual clock and a scripted server.
+//! Tests the promises of a login, a manager and a pool with a virtual clock and scripted responses.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod lease;

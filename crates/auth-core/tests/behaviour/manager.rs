@@ -1,20 +1,19 @@
-//! One manager: freshness, single flight, cooldowns, rejection.
-
-use std::time::Duration;
+//! Tests of one manager: freshness, single flight, cooldowns, rejection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use tokio::time::{Instant, advance, sleep, timeout};
+use std::time::Duration;
 
 use auth_core::{
     AccessToken, Error, ErrorKind, ErrorResponse, Freshness, Login, Policy, Provider, Request, Response, TokenManager,
     TokenResponse, TokenSource,
 };
 use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
+use tokio::runtime::Runtime;
+use tokio::time::{Instant, advance, sleep, timeout};
 
 type Manager = TokenManager<TestProvider, Script>;
 
-const LIVES: [u64; 6] = [5, 10, 60, 300, 1800, 86400];
+const LIFETIMES: [u64; 6] = [5, 10, 60, 300, 1800, 86400];
 
 fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
@@ -24,12 +23,12 @@ fn manager(script: &Script) -> Manager {
     TokenManager::new(script.login())
 }
 
-/// A token whose answer takes two seconds.
-fn slow(token: &str, life: u64) -> ScriptedResponse {
-    ScriptedResponse::token(token, life).after(seconds(2.0))
+/// Returns a token after two seconds.
+fn slow(token: &str, lifetime: u64) -> ScriptedResponse {
+    ScriptedResponse::token(token, lifetime).after(seconds(2.0))
 }
 
-/// Calls from so many tasks at once, and gives what each got.
+/// Calls `token` from this number of tasks at the same time and returns their results.
 async fn stampede(tokens: &Manager, callers: usize) -> Vec<Result<AccessToken, Error>> {
     let calls: Vec<_> = (0..callers)
         .map(|_| {
@@ -45,15 +44,15 @@ async fn stampede(tokens: &Manager, callers: usize) -> Vec<Result<AccessToken, E
 }
 
 #[tokio::test(start_paused = true)]
-async fn f1_a_token_is_fresh_for_the_better_part_of_its_life() {
-    for life in LIVES {
-        let script = Script::new([ScriptedResponse::token("t", life)]);
+async fn f1_a_hundred_calls_over_half_a_lifetime_make_one_login() {
+    for lifetime in LIFETIMES {
+        let script = Script::new([ScriptedResponse::token("t", lifetime)]);
         let tokens = manager(&script);
         for _ in 0..100 {
             tokens.token().await.unwrap();
-            advance(seconds(life as f64 * 0.005)).await;
+            advance(seconds(lifetime as f64 * 0.005)).await;
         }
-        assert_eq!(script.requests().len(), 1, "{life}");
+        assert_eq!(script.requests().len(), 1, "{lifetime}");
     }
 }
 
@@ -71,7 +70,7 @@ async fn f2_reading_does_not_move_the_refresh_point() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f6_the_first_clock_to_say_expired_wins() {
+async fn f6_a_token_expires_by_the_clock_that_reaches_its_expiry_first() {
     for (shift, logins) in [(0, 1), (-3600, 1), (3600, 2), (7200, 2)] {
         let clock = VirtualClock::new();
         let script = Script::default().then_always(ScriptedResponse::token("t", 1800));
@@ -81,18 +80,18 @@ async fn f6_the_first_clock_to_say_expired_wins() {
         tokens.token().await.unwrap();
         assert_eq!(script.requests().len(), logins, "wall clock moved by {shift} s");
 
-        // However the wall clock stands, the monotonic one ends the token.
+        // The token expires by the monotonic clock, whatever the wall clock says.
         advance(seconds(1790.0)).await;
         assert!(tokens.cached().is_none());
         tokens.token().await.unwrap();
         assert_eq!(script.requests().len(), logins + 1);
         clock.shift_wall(-shift);
-        assert!(tokens.token().await.is_ok(), "none is lost for good");
+        assert!(tokens.token().await.is_ok(), "no usable token is lost for good");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn f8_a_token_that_is_dead_on_arrival_is_one_error() {
+async fn f8_a_token_that_has_expired_when_it_arrives_is_one_error() {
     let script = Script::default().then_always(ScriptedResponse::token("t", 5).after(seconds(20.0)));
     let error = manager(&script).token().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
@@ -100,7 +99,7 @@ async fn f8_a_token_that_is_dead_on_arrival_is_one_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f9_a_caller_may_ask_for_more_validity() {
+async fn f9_a_caller_can_require_more_validity() {
     let script = Script::new(["a", "b", "c"].map(|name| ScriptedResponse::token(name, 1000)));
     let tokens = manager(&script);
     assert_eq!(tokens.token_valid_for(seconds(900.0)).await.unwrap().expose(), "a");
@@ -110,11 +109,11 @@ async fn f9_a_caller_may_ask_for_more_validity() {
     assert_eq!(tokens.token_valid_for(seconds(950.0)).await.unwrap().expose(), "b");
     let error = tokens.token_valid_for(seconds(1001.0)).await.unwrap_err();
     assert_eq!((error.kind(), error.setting()), (ErrorKind::Misuse, None));
-    assert_eq!(script.requests().len(), 2, "at once");
+    assert_eq!(script.requests().len(), 2, "the error needs no request");
 }
 
 #[tokio::test(start_paused = true)]
-async fn f10_nothing_runs_while_nobody_asks() {
+async fn f10_no_task_runs_while_no_caller_asks_for_a_token() {
     let script = Script::default().then_always(ScriptedResponse::token("t", 10));
     let tokens = manager(&script);
     tokens.token().await.unwrap();
@@ -133,7 +132,7 @@ async fn f10_keep_warm_is_opt_in_and_ends_with_the_last_handle() {
         assert!(tokens.cached().is_some());
     }
     let requests = script.requests().len();
-    assert!((12..=16).contains(&requests), "{requests} in 1000 s of tokens renewed at 70 to 80 s");
+    assert!((12..=16).contains(&requests), "{requests} requests in 1000 s, with a renewal every 70 to 80 s");
 
     drop(tokens);
     sleep(seconds(1.0)).await;
@@ -141,17 +140,17 @@ async fn f10_keep_warm_is_opt_in_and_ends_with_the_last_handle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f10_keep_warm_does_not_hammer_a_server_that_is_down() {
+async fn f10_keep_warm_backs_off_while_the_server_is_down() {
     let script = Script::default().then_always(ScriptedResponse::status(503));
     let tokens = manager(&script);
     tokens.keep_warm().unwrap();
     sleep(seconds(600.0)).await;
     let requests = script.requests().len();
-    assert!((20..=150).contains(&requests), "{requests} requests in 600 s of a back-off of up to 30 s");
+    assert!((20..=150).contains(&requests), "{requests} requests in 600 s with a backoff of up to 30 s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn s1_a_cold_stampede_makes_one_request() {
+async fn s1_many_callers_with_an_empty_cache_make_one_request() {
     for callers in [1000, 10_000] {
         let script = Script::new([slow("one", 1000)]);
         let results = stampede(&manager(&script), callers).await;
@@ -162,7 +161,7 @@ async fn s1_a_cold_stampede_makes_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s2_a_stale_stampede_waits_for_nothing() {
+async fn s2_many_callers_with_a_stale_token_make_one_request_and_do_not_wait() {
     let script = Script::new([ScriptedResponse::token("old", 1000), slow("new", 1000)]);
     let tokens = manager(&script);
     tokens.token().await.unwrap();
@@ -178,7 +177,7 @@ async fn s2_a_stale_stampede_waits_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_past_the_margin_nobody_waits_longer_than_the_login() {
+async fn s3_in_the_margin_no_caller_waits_longer_than_the_login() {
     for login in [2.0, 29.0] {
         let script = Script::new([
             ScriptedResponse::token("old", 1000),
@@ -200,7 +199,7 @@ async fn s3_past_the_margin_nobody_waits_longer_than_the_login() {
 async fn s4_leader_dropped() {
     let script = Script::new([slow("one", 1000)]);
     let tokens = manager(&script);
-    // The first caller begins the flight and goes; so do all the others.
+    // The first caller starts the flight and is dropped. All the others are dropped too.
     for _ in 0..10 {
         assert!(timeout(seconds(0.1), tokens.token()).await.is_err());
     }
@@ -210,7 +209,7 @@ async fn s4_leader_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s5_a_callers_own_timeout_ends_its_wait_alone() {
+async fn s5_a_callers_own_timeout_ends_only_its_own_wait() {
     let script = Script::new([slow("one", 1000)]);
     let tokens = manager(&script);
     let (short, long) = tokio::join!(timeout(seconds(1.0), tokens.token()), timeout(seconds(3.0), tokens.token()));
@@ -220,7 +219,7 @@ async fn s5_a_callers_own_timeout_ends_its_wait_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s6_a_failure_is_shared_by_all_who_wait() {
+async fn s6_a_failure_is_shared_by_all_waiting_callers() {
     let script = Script::default().then_always(ScriptedResponse::refusal().after(seconds(1.0)));
     let tokens = manager(&script);
     for result in stampede(&tokens, 20).await {
@@ -234,17 +233,17 @@ async fn s6_a_failure_is_shared_by_all_who_wait() {
     assert_eq!(start.elapsed().as_secs(), 30);
 }
 
-/// Panics the first time.
+/// A provider that panics at its first login request.
 #[derive(Debug, Default)]
-struct Clumsy(AtomicUsize);
+struct PanicsOnce(AtomicUsize);
 
-impl Provider for Clumsy {
+impl Provider for PanicsOnce {
     fn name(&self) -> &'static str {
-        "clumsy"
+        "panics-once"
     }
 
     fn login_request(&self) -> Request {
-        assert!(self.0.fetch_add(1, Ordering::Relaxed) > 0, "clumsy on purpose");
+        assert!(self.0.fetch_add(1, Ordering::Relaxed) > 0, "this provider panics on purpose");
         TestProvider::new("p").login_request()
     }
 
@@ -254,9 +253,9 @@ impl Provider for Clumsy {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_a_panic_is_an_error_and_nothing_is_poisoned() {
+async fn s7_a_panic_is_an_error_and_the_next_call_logs_in() {
     let script = Script::new([ScriptedResponse::token("one", 1000)]);
-    let tokens = TokenManager::new(Login::new(Clumsy::default(), script.clone()));
+    let tokens = TokenManager::new(Login::new(PanicsOnce::default(), script.clone()));
     let (first, second) = tokio::join!(tokens.token(), tokens.token());
     assert_eq!(first.unwrap_err().kind(), ErrorKind::Internal);
     assert_eq!(second.unwrap_err().kind(), ErrorKind::Internal);
@@ -264,14 +263,21 @@ async fn s7_a_panic_is_an_error_and_nothing_is_poisoned() {
     assert!(tokens.status().last_error.is_none());
 }
 
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn runtime_with_one_worker() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
 #[test]
-fn s8_a_runtime_that_is_gone_takes_nothing_with_it() {
+fn s8_after_the_runtime_of_a_flight_is_dropped_another_runtime_can_log_in() {
     let script = Script::new([
         ScriptedResponse::token("lost", 1000).after(seconds(3600.0)),
         ScriptedResponse::token("one", 1000),
     ]);
-    let tokens = manager(&script); // no runtime here
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tokens = manager(&script); // outside of a runtime
     let first = runtime();
     first.block_on(async { assert!(timeout(seconds(0.05), tokens.token()).await.is_err()) });
     assert!(tokens.status().is_renewing);
@@ -281,13 +287,13 @@ fn s8_a_runtime_that_is_gone_takes_nothing_with_it() {
 }
 
 #[test]
-fn s8_a_waiter_outlives_the_runtime_of_the_flight() {
+fn s8_a_waiting_caller_gets_a_token_although_the_runtime_of_the_flight_ends() {
     let script = Script::new([
         ScriptedResponse::token("lost", 1000).after(seconds(3600.0)),
         ScriptedResponse::token("one", 1000),
     ]);
     let tokens = manager(&script);
-    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let first = runtime_with_one_worker();
     first.spawn({
         let tokens = tokens.clone();
         async move { tokens.token().await }
@@ -295,7 +301,7 @@ fn s8_a_waiter_outlives_the_runtime_of_the_flight() {
     while script.requests().is_empty() {
         std::thread::yield_now();
     }
-    let second = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let second = runtime_with_one_worker();
     let waiter = second.spawn({
         let tokens = tokens.clone();
         async move { tokens.token().await }
@@ -306,67 +312,66 @@ fn s8_a_waiter_outlives_the_runtime_of_the_flight() {
 }
 
 #[test]
-fn s8_a_runtime_that_is_going_down_neither_blocks_nor_spins() {
+fn s8_a_runtime_that_has_ended_is_an_error_at_once() {
     let tokens = manager(&Script::default().then_always(ScriptedResponse::token("one", 1000)));
-    let gone = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let handle = gone.handle().clone();
-    drop(gone);
+    let dropped = runtime();
+    let handle = dropped.handle().clone();
+    drop(dropped);
     {
-        let _inside = handle.enter();
-        assert_eq!(futures_executor(tokens.token()).unwrap_err().kind(), ErrorKind::Unavailable);
+        let _entered = handle.enter();
+        assert_eq!(poll_once(tokens.token()).unwrap_err().kind(), ErrorKind::Unavailable);
     }
-    let next = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    assert_eq!(next.block_on(tokens.token()).unwrap().expose(), "one");
+    assert_eq!(runtime().block_on(tokens.token()).unwrap().expose(), "one");
 }
 
 #[test]
 fn s8_without_a_runtime_the_error_says_so() {
     let tokens = manager(&Script::default());
     let future = tokens.token();
-    let error = futures_executor(future).unwrap_err();
+    let error = poll_once(future).unwrap_err();
     assert_eq!((error.kind(), error.setting()), (ErrorKind::Misuse, None));
 }
 
-/// Polls once: nothing in it may wait.
-fn futures_executor<F: Future>(future: F) -> F::Output {
+/// Polls the future once. It must be ready.
+fn poll_once<F: Future>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match future.as_mut().poll(&mut context) {
         std::task::Poll::Ready(output) => output,
-        std::task::Poll::Pending => panic!("it waits"),
+        std::task::Poll::Pending => panic!("the future must not wait"),
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_a_hung_login_delays_no_other() {
+async fn s9_a_login_that_hangs_delays_no_other_account() {
     let hung = manager(&Script::default().then_always(ScriptedResponse::token("late", 1000).after(seconds(3600.0))));
     let other = manager(&Script::new([ScriptedResponse::token("one", 1000)]));
     let start = Instant::now();
     tokio::select! {
-        _ = hung.token() => panic!("it hangs"),
+        _ = hung.token() => panic!("this login must hang"),
         token = other.token() => assert_eq!(token.unwrap().expose(), "one"),
     }
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn s10_other_credentials_share_neither_token_nor_flight() {
+async fn s10_new_credentials_share_neither_token_nor_flight_with_the_old_ones() {
     let script = Script::new([slow("old", 1000), slow("new", 1000)]);
     let tokens = manager(&script);
-    let early = tokio::spawn({
+    let waiting = tokio::spawn({
         let tokens = tokens.clone();
         async move { tokens.token().await }
     });
     sleep(seconds(1.0)).await;
     tokens.replace_credentials(TestProvider::new("rotated"));
     assert_eq!(tokens.token().await.unwrap().expose(), "new");
-    assert_eq!(early.await.unwrap().unwrap().expose(), "new", "a login with the old ones is repeated with the new");
+    assert_eq!(waiting.await.unwrap().unwrap().expose(), "new", "the login is repeated with the new credentials");
     let bodies: Vec<_> = script.requests().iter().map(|request| request.body().to_vec()).collect();
     assert_eq!(bodies, [b"by=password".to_vec(), b"by=rotated".to_vec()]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn r1_a_stale_token_outlives_an_outage_until_the_margin() {
+async fn r1_a_stale_token_is_used_during_an_outage_until_the_margin() {
     let script = Script::new([ScriptedResponse::token("old", 1000)]).then_always(ScriptedResponse::status(503));
     let tokens = manager(&script);
     tokens.token().await.unwrap();
@@ -376,7 +381,7 @@ async fn r1_a_stale_token_outlives_an_outage_until_the_margin() {
         sleep(seconds(1.0)).await;
     }
     let attempts = script.requests().len() - 1;
-    assert!((6..=60).contains(&attempts), "{attempts} in 169 s of a back-off of up to 30 s");
+    assert!((6..=60).contains(&attempts), "{attempts} attempts in 169 s with a backoff of up to 30 s");
     sleep(seconds(1.0)).await;
     assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(tokens.cached().is_none());
@@ -400,29 +405,29 @@ async fn r2_an_error_never_displaces_a_usable_token() {
         }
         assert!(tokens.status().last_error.is_some());
         advance(seconds(20.0)).await;
-        assert!(tokens.token().await.is_err(), "past its end the old one is never handed out");
+        assert!(tokens.token().await.is_err(), "the old token is never handed out after its expiry");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn r3_an_outage_is_not_hammered() {
+async fn r3_calls_during_an_outage_make_one_attempt_per_backoff_step() {
     let script = Script::default().then_always(ScriptedResponse::status(503));
     let tokens = manager(&script);
     let start = Instant::now();
-    let mut waits = Vec::new();
+    let mut failed_at_once = 0;
     while start.elapsed() < seconds(60.0) {
         let call = Instant::now();
         let error = tokens.token().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         if call.elapsed().is_zero() {
             assert!(error.retry_after().unwrap() <= seconds(30.0));
-            waits.push(call);
+            failed_at_once += 1;
         }
         sleep(seconds(0.001)).await;
     }
     let attempts = script.requests().len();
     assert!((4..=30).contains(&attempts), "{attempts} attempts in 60 s");
-    assert!(waits.len() > 1000, "the other calls fail at once: {}", waits.len());
+    assert!(failed_at_once > 1000, "the other calls must fail at once, but only {failed_at_once} did");
 }
 
 #[tokio::test(start_paused = true)]
@@ -441,7 +446,7 @@ async fn r4_refused_credentials_are_tried_four_times_in_ten_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r3_r4_the_first_error_tells_the_next_attempt_too() {
+async fn r3_r4_the_first_error_also_states_the_next_attempt() {
     for failure in [
         ScriptedResponse::refusal(),
         ScriptedResponse::status(404),
@@ -456,7 +461,7 @@ async fn r3_r4_the_first_error_tells_the_next_attempt_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r4_a_policy_stays_with_new_credentials() {
+async fn r4_the_policy_also_applies_to_new_credentials() {
     let policy = Policy::default().with_refusal_backoff(seconds(600.0), seconds(600.0));
     let script = Script::default().then_always(ScriptedResponse::refusal());
     let tokens = TokenManager::new(script.login().with_policy(policy));
@@ -479,7 +484,7 @@ async fn r4_new_credentials_are_tried_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r4_new_credentials_leave_no_gap() {
+async fn r4_the_old_token_is_used_until_the_login_with_new_credentials_completes() {
     let script = Script::new([ScriptedResponse::token("old", 1000), slow("new", 1000)]);
     let tokens = manager(&script);
     tokens.token().await.unwrap();
@@ -491,7 +496,7 @@ async fn r4_new_credentials_leave_no_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r5_a_servers_wish_is_shared_by_all_callers() {
+async fn r5_a_retry_after_is_shared_by_all_callers() {
     let throttled = ScriptedResponse::status(429).with_header(http::header::RETRY_AFTER, "600");
     let script = Script::new([throttled, ScriptedResponse::token("one", 1000)]);
     let tokens = manager(&script);
@@ -506,12 +511,18 @@ async fn r5_a_servers_wish_is_shared_by_all_callers() {
     assert_eq!(tokens.token().await.unwrap().expose(), "one");
 }
 
+fn with_refresh_token(name: &str) -> ScriptedResponse {
+    ScriptedResponse::json(200, &format!(r#"{{"token":"{name}","expires_in":1000,"refresh":"r-{name}"}}"#))
+}
+
 #[tokio::test(start_paused = true)]
-async fn r8_the_refresh_token_is_used_and_the_rotated_one_kept() {
-    let grant = |name: &str| {
-        ScriptedResponse::json(200, &format!(r#"{{"token":"{name}","expires_in":1000,"refresh":"r-{name}"}}"#))
-    };
-    let script = Script::new([grant("a"), grant("b"), ScriptedResponse::refusal(), grant("c")]);
+async fn r8_the_refresh_token_is_used_and_replaced_by_the_rotated_one() {
+    let script = Script::new([
+        with_refresh_token("a"),
+        with_refresh_token("b"),
+        ScriptedResponse::refusal(),
+        with_refresh_token("c"),
+    ]);
     let tokens = manager(&script);
     for expected in ["a", "b", "c"] {
         assert_eq!(tokens.token().await.unwrap().expose(), expected);
@@ -522,7 +533,7 @@ async fn r8_the_refresh_token_is_used_and_the_rotated_one_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r10_rejections_make_no_storm() {
+async fn r10_after_two_rejections_in_a_row_forced_logins_stop_for_60_s() {
     let script = Script::default().then_always(ScriptedResponse::token("t", 1000));
     let tokens = manager(&script);
     for _ in 0..2 {
@@ -542,12 +553,12 @@ async fn r10_rejections_make_no_storm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a2_a_flight_does_not_bring_the_rejected_token_back() {
+async fn a2_a_running_login_does_not_bring_a_rejected_token_back() {
     let script = Script::new([ScriptedResponse::token("old", 1000), slow("old", 1000), slow("new", 1000)]);
     let tokens = manager(&script);
     let old = tokens.token().await.unwrap();
     advance(seconds(810.0)).await;
-    tokens.token().await.unwrap(); // begins the flight
+    tokens.token().await.unwrap(); // starts the flight
     sleep(seconds(1.0)).await;
     tokens.reject(&old);
     assert_eq!(tokens.token().await.unwrap().expose(), "new");
@@ -572,12 +583,12 @@ async fn a2_five_hundred_rejections_of_one_token_make_one_login() {
         assert_eq!(caller.await.unwrap().unwrap().expose(), "new");
     }
     tokens.reject(&old);
-    assert_eq!(tokens.cached().unwrap().expose(), "new", "a late reject leaves the newer token");
+    assert_eq!(tokens.cached().unwrap().expose(), "new", "a late reject must not remove the newer token");
     assert_eq!(script.requests().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn o3_the_status_tells_how_things_stand() {
+async fn o3_the_status_shows_freshness_generation_times_and_the_last_error() {
     let script = Script::new([ScriptedResponse::token("SENTINEL", 1000), ScriptedResponse::refusal()]);
     let tokens = manager(&script);
     let status = tokens.status();
@@ -600,7 +611,7 @@ async fn o3_the_status_tells_how_things_stand() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn o4_every_change_of_token_is_told() {
+async fn o4_a_subscriber_receives_every_change_of_the_token() {
     let script = Script::new([ScriptedResponse::token("a", 1000), ScriptedResponse::token("b", 1000)]);
     let tokens = manager(&script);
     let mut changes = tokens.subscribe();

@@ -1,4 +1,4 @@
-//! Any policy against any responses.
+//! Tests random policies with random responses.
 
 use std::time::Duration;
 
@@ -19,21 +19,21 @@ fn any_time() -> impl Strategy<Value = Duration> {
 
 prop_compose! {
     fn any_policy()(times in [(); 9].map(|()| any_time()), attempts: u32, first: u8, last: u8) -> Policy {
-        let [deadline, margin, wait, longest_wait, retry_after, pause, longest_pause, rejection, session] = times;
+        let [deadline, margin, backoff, max_backoff, retry_after, refusal, max_refusal, rejection, session] = times;
         Policy::default()
             .with_deadline(deadline)
             .with_attempts(attempts)
             .with_refresh_window(first..=last)
             .with_margin(margin)
-            .with_backoff(wait, longest_wait)
+            .with_backoff(backoff, max_backoff)
             .with_longest_retry_after(retry_after)
-            .with_refusal_backoff(pause, longest_pause)
+            .with_refusal_backoff(refusal, max_refusal)
             .with_rejection_cooldown(rejection)
             .with_ending_session(session)
     }
 }
 
-fn any_answer() -> impl Strategy<Value = ScriptedResponse> {
+fn any_response() -> impl Strategy<Value = ScriptedResponse> {
     proptest::sample::select(vec![
         ScriptedResponse::refusal(),
         ScriptedResponse::status(503),
@@ -45,17 +45,17 @@ fn any_answer() -> impl Strategy<Value = ScriptedResponse> {
 
 proptest! {
     #[test]
-    fn f6_no_policy_hands_out_a_dead_token(
+    fn f6_no_policy_hands_out_an_expired_token(
         policy in any_policy(),
-        answers in prop::collection::vec(any_answer(), 1..20),
+        responses in prop::collection::vec(any_response(), 1..20),
     ) {
         let clock = VirtualClock::new();
-        let login = Login::new(TestProvider::new("password"), Script::new(answers)).with_clock(clock.clone());
+        let login = Login::new(TestProvider::new("password"), Script::new(responses)).with_clock(clock.clone());
         let tokens = TokenManager::new(login.with_policy(policy));
         let calls = async {
             for step in 0..60 {
                 if let Ok(token) = tokens.token().await {
-                                        assert!(!token.remaining_at(&clock.now()).is_zero());
+                    assert!(!token.remaining_at(&clock.now()).is_zero());
                     if step % 7 == 0 {
                         tokens.reject(&token);
                     }

@@ -1,4 +1,4 @@
-//! A pool of accounts.
+//! Tests of a pool of accounts.
 
 use std::time::Duration;
 
@@ -6,15 +6,19 @@ use auth_core::{Error, Policy, TokenPool, TokenSource};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider, VirtualClock};
 
 fn pool(script: &Script) -> TokenPool<u32, TestProvider, Script> {
-    let credentials = |key: &u32| match key {
-        0 => Err(Error::misconfigured("tenant", "is not known")),
-        key => Ok(TestProvider::new(&format!("password-{key}"))),
-    };
     TokenPool::new(script.clone(), credentials).with_clock(VirtualClock::new())
 }
 
+/// Returns the credentials of an account. The account 0 is unknown.
+fn credentials(key: &u32) -> Result<TestProvider, Error> {
+    match key {
+        0 => Err(Error::misconfigured("tenant", "is not known")),
+        key => Ok(TestProvider::new(&format!("password-{key}"))),
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn s10_each_account_has_a_token_of_its_own() {
+async fn s10_each_account_has_its_own_token() {
     let script = Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]);
     let pool = pool(&script);
     for (key, token) in [(1, "one"), (2, "two"), (1, "one"), (2, "two")] {
@@ -28,7 +32,7 @@ async fn s10_each_account_has_a_token_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_a_miss_on_one_key_never_delays_another() {
+async fn s9_a_login_that_hangs_for_one_account_never_delays_another() {
     let hung = ScriptedResponse::token("late", 1000).after(Duration::from_secs(3600));
     let script = Script::new([hung, ScriptedResponse::token("two", 1000)]);
     let pool = pool(&script);
@@ -36,14 +40,14 @@ async fn s9_a_miss_on_one_key_never_delays_another() {
     let (one, two) = (pool.get(&1).unwrap(), pool.get(&2).unwrap());
     tokio::select! {
         biased;
-        _ = one.token() => panic!("it hangs"),
+        _ = one.token() => panic!("the login of the first account must hang"),
         token = two.token() => assert_eq!(token.unwrap().expose(), "two"),
     }
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_bounds_itself_and_forgets_the_longest_unused() {
+async fn a_full_pool_removes_the_account_that_was_unused_for_the_longest_time() {
     let script = Script::default().then_always(ScriptedResponse::token("t", 86_400));
     let pool = pool(&script).with_capacity(100);
     for key in 1..=1000 {
@@ -52,13 +56,13 @@ async fn it_bounds_itself_and_forgets_the_longest_unused() {
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(pool.len() <= 100);
     }
-    assert!(pool.cached(&1).is_some(), "an account in use stays");
+    assert!(pool.cached(&1).is_some(), "an account in use is kept");
     assert!(pool.cached(&1001).is_some());
     assert!(pool.cached(&2).is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn r4_a_refused_account_is_not_forgotten_before_the_others() {
+async fn r4_an_account_that_was_refused_is_not_removed_before_the_others() {
     let script = Script::new([ScriptedResponse::refusal()]);
     let pool = pool(&script).with_capacity(10);
     pool.get(&1).unwrap().token().await.unwrap_err();
@@ -67,11 +71,11 @@ async fn r4_a_refused_account_is_not_forgotten_before_the_others() {
         pool.get(&key).unwrap();
     }
     pool.get(&1).unwrap().token().await.unwrap_err();
-    assert_eq!(script.requests().len(), 1, "its refusal is remembered");
+    assert_eq!(script.requests().len(), 1, "the refusal is still remembered");
 }
 
 #[tokio::test(start_paused = true)]
-async fn s6_its_policy_is_that_of_all_accounts() {
+async fn s6_the_policy_of_a_pool_applies_to_each_account() {
     let script = Script::default().then_always(ScriptedResponse::token("late", 1000).after(Duration::from_secs(20)));
     let pool = pool(&script).with_policy(Policy::default().with_deadline(Duration::from_secs(5)));
     for key in [1, 2] {
@@ -82,7 +86,7 @@ async fn s6_its_policy_is_that_of_all_accounts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_idle_go_first() {
+async fn accounts_are_removed_after_the_idle_timeout() {
     let pool = pool(&Script::default()).with_capacity(50).with_idle_timeout(Duration::from_secs(60));
     for key in 1..=50 {
         pool.get(&key).unwrap();
@@ -94,7 +98,7 @@ async fn the_idle_go_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_s10_pools_share_each_accounts_token_and_no_other() {
+async fn p1_s10_pools_share_tokens_through_the_store_by_account() {
     let script = Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]);
     let store = MemoryStore::new();
     let pools = [(); 3].map(|()| pool(&script).with_store(store.shared()));

@@ -1,13 +1,12 @@
-//! Managers that share a store, each for a process of its own.
+//! Tests of managers that share a store. Each manager stands for one process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, advance, sleep};
-
 use auth_core::store::{Sealing, SealingKeys};
 use auth_core::{Error, ErrorKind, Login, Policy, Secret, TokenManager, TokenSource};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault, TestProvider, VirtualClock};
+use tokio::time::{Instant, advance, sleep};
 
 pub(crate) type Manager = TokenManager<TestProvider, Script>;
 
@@ -19,11 +18,13 @@ pub(crate) fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-pub(crate) fn slowly(token: &str, life: u64) -> ScriptedResponse {
-    ScriptedResponse::token(token, life).after(Duration::from_millis(300))
+/// Returns a token after 300 ms.
+pub(crate) fn slow_token(token: &str, lifetime: u64) -> ScriptedResponse {
+    ScriptedResponse::token(token, lifetime).after(Duration::from_millis(300))
 }
 
-pub(crate) async fn all(processes: &[Manager]) -> Vec<String> {
+/// Calls `token` in all processes at the same time and returns the tokens.
+pub(crate) async fn token_of_each(processes: &[Manager]) -> Vec<String> {
     let tokens = processes.iter().map(|process| {
         let process = process.clone();
         tokio::spawn(async move { process.token().await.unwrap().expose().to_owned() })
@@ -37,33 +38,32 @@ pub(crate) async fn all(processes: &[Manager]) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_the_fleet_logs_in_once() {
-    let (script, store) = (Script::new([slowly("one", 1000), slowly("two", 1000)]), MemoryStore::new());
+async fn p1_two_hundred_processes_make_one_login() {
+    let (script, store) = (Script::new([slow_token("one", 1000), slow_token("two", 1000)]), MemoryStore::new());
     let processes: Vec<_> = (0..200).map(|_| process(&script, &store)).collect();
-    assert_eq!(all(&processes).await, vec!["one"; 200]);
+    assert_eq!(token_of_each(&processes).await, vec!["one"; 200]);
     assert_eq!(script.requests().len(), 1);
 
     advance(seconds(850)).await;
-    assert_eq!(all(&processes).await, vec!["one"; 200], "stale: nobody waits");
+    assert_eq!(token_of_each(&processes).await, vec!["one"; 200], "a stale token is returned without waiting");
     sleep(seconds(2)).await;
-    assert_eq!(all(&processes).await, vec!["two"; 200]);
+    assert_eq!(token_of_each(&processes).await, vec!["two"; 200]);
     assert_eq!(script.requests().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_a_token_of_another_process_is_taken_for_all_that_it_is() {
+async fn p1_a_token_from_the_store_keeps_its_lifetime_and_issue_time() {
     let script = Script::new([ScriptedResponse::token("one", 1000)]);
     let store = MemoryStore::new();
     let first = process(&script, &store).token().await.unwrap();
     advance(seconds(100)).await;
     let second = process(&script, &store).token().await.unwrap();
-    let close = |a: Duration, b: Duration| a.abs_diff(b) < Duration::from_millis(1);
     assert_eq!((first.lifetime(), first.scope()), (second.lifetime(), second.scope()));
-    assert!(close(second.issued().since(&first.issued()), Duration::ZERO));
+    assert!(second.issued().since(&first.issued()) < Duration::from_millis(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn o3_what_the_store_knows_is_told_without_a_login() {
+async fn o3_recall_loads_the_token_and_the_last_error_without_a_login() {
     let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let other = process(&script, &store);
     other.recall().await.unwrap();
@@ -74,17 +74,17 @@ async fn o3_what_the_store_knows_is_told_without_a_login() {
     let token = other.cached().unwrap();
     assert_eq!((token.expose(), other.status().generation), ("one", 1));
     other.recall().await.unwrap();
-    assert!(other.cached().unwrap().ptr_eq(&token), "one that is usable stays");
+    assert!(other.cached().unwrap().ptr_eq(&token), "a usable token is kept");
 
     other.reject(&token);
     other.recall().await.unwrap();
-    assert!(other.cached().is_none(), "one that was rejected stays away");
+    assert!(other.cached().is_none(), "a rejected token is not loaded again");
     assert_eq!(script.requests().len(), 1);
 
     advance(seconds(975)).await;
     let late = process(&script, &store);
     late.recall().await.unwrap();
-    assert!(late.cached().is_none(), "past its margin");
+    assert!(late.cached().is_none(), "a token in its margin is not loaded");
 
     script.push(ScriptedResponse::refusal());
     late.token().await.unwrap_err();
@@ -101,19 +101,19 @@ async fn o3_what_the_store_knows_is_told_without_a_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r2_a_wish_for_a_new_token_leaves_the_old_one_where_it_fails() {
+async fn r2_a_renewal_that_fails_keeps_the_old_token() {
     let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let (first, second) = (process(&script, &store), process(&script, &store));
     first.token().await.unwrap();
     advance(seconds(5)).await;
-    assert_eq!(first.renew().await.unwrap().expose(), "one", "it is new");
+    assert_eq!(first.renew().await.unwrap().expose(), "one", "a token this new is not renewed");
     advance(seconds(1)).await;
     script.push(ScriptedResponse::token("two", 1000));
     assert_eq!(first.renew().await.unwrap().expose(), "two");
-    assert_eq!(second.token().await.unwrap().expose(), "two", "for all");
+    assert_eq!(second.token().await.unwrap().expose(), "two", "the new token is shared");
 
     advance(seconds(6)).await;
-    script.push(slowly("three", 1000));
+    script.push(slow_token("three", 1000));
     let both = tokio::join!(first.renew(), second.renew());
     assert_eq!((both.0.unwrap().expose(), both.1.unwrap().expose()), ("three", "three"), "one login for both");
     assert_eq!(script.requests().len(), 3);
@@ -122,13 +122,17 @@ async fn r2_a_wish_for_a_new_token_leaves_the_old_one_where_it_fails() {
     script.push(ScriptedResponse::refusal());
     assert_eq!(first.renew().await.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(first.token().await.unwrap().expose(), "three");
-    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "three", "nor is it lost to others");
+    assert_eq!(
+        process(&script, &store).token().await.unwrap().expose(),
+        "three",
+        "the old token is also kept in the store"
+    );
     first.renew().await.unwrap_err();
     assert_eq!(script.requests().len(), 4, "a refusal is remembered");
 }
 
 #[tokio::test(start_paused = true)]
-async fn f3_a_token_past_its_margin_is_not_taken_whatever_the_need() {
+async fn f3_a_token_in_its_margin_is_not_loaded_even_for_zero_validity() {
     let (script, store) =
         (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
@@ -138,7 +142,7 @@ async fn f3_a_token_past_its_margin_is_not_taken_whatever_the_need() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p2_a_hit_makes_no_call() {
+async fn p2_a_hit_makes_no_call_to_the_store() {
     let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
     tokens.token().await.unwrap();
@@ -147,36 +151,36 @@ async fn p2_a_hit_makes_no_call() {
         tokens.token().await.unwrap();
         tokens.cached().unwrap();
     }
-    assert_eq!((calls, store.calls()), (2, 2), "a lease and a save for a life");
+    assert_eq!((calls, store.calls()), (2, 2), "one lease and one save for each token");
 }
 
 #[tokio::test(start_paused = true)]
-async fn p4_a_store_that_is_out_is_felt_by_nobody() {
+async fn p4_a_store_outage_delays_callers_by_50_ms_and_is_no_error() {
     for fault in [StoreFault::Down, StoreFault::Slow(seconds(5)), StoreFault::Slow(seconds(100_000))] {
         let script = Script::default().then_always(ScriptedResponse::token("own", 1000));
         let store = MemoryStore::new();
         store.set_fault(fault);
         let processes: Vec<_> = (0..5).map(|_| process(&script, &store)).collect();
         let start = Instant::now();
-        all(&processes).await;
+        token_of_each(&processes).await;
         assert!(start.elapsed() <= Duration::from_millis(51), "{fault:?}: {:?}", start.elapsed());
-        assert_eq!(script.requests().len(), 5, "one login for each");
-        all(&processes).await;
+        assert_eq!(script.requests().len(), 5, "one login for each process");
+        token_of_each(&processes).await;
         assert_eq!(script.requests().len(), 5);
 
         store.set_fault(StoreFault::None);
         sleep(seconds(850)).await;
-        all(&processes).await;
+        token_of_each(&processes).await;
         sleep(seconds(45)).await;
-        assert_eq!(script.requests().len(), 6, "{fault:?}: it is used again, without a restart");
+        assert_eq!(script.requests().len(), 6, "{fault:?}: the store must be used again without a restart");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn p4_a_store_that_falls_out_during_a_flight_costs_its_patience_once() {
+async fn p4_a_store_outage_during_a_flight_costs_one_timeout() {
     let store = MemoryStore::new();
-    let answer = ScriptedResponse::json(200, r#"{"token":"one","expires_in":1000,"refresh":"r1"}"#);
-    let script = Script::new([answer.clone(), answer.clone(), answer]);
+    let response = ScriptedResponse::json(200, r#"{"token":"one","expires_in":1000,"refresh":"r1"}"#);
+    let script = Script::new([response.clone(), response.clone(), response]);
     process(&script, &store).token().await.unwrap();
     store.set_fault(StoreFault::Slow(Duration::from_millis(20)));
     advance(seconds(990)).await;
@@ -185,7 +189,7 @@ async fn p4_a_store_that_falls_out_during_a_flight_costs_its_patience_once() {
         let tokens = tokens.clone();
         async move { tokens.token().await }
     });
-    // The lease is there, the claim is on its way.
+    // At this time the lease is granted and the claim of the refresh token is under way.
     sleep(Duration::from_millis(39)).await;
     store.set_fault(StoreFault::Slow(seconds(5)));
     let start = Instant::now();
@@ -193,35 +197,36 @@ async fn p4_a_store_that_falls_out_during_a_flight_costs_its_patience_once() {
     assert!(start.elapsed() <= Duration::from_millis(60), "{:?}", start.elapsed());
 }
 
+/// Replaces one character near the end of a sealed value.
+fn change_character(text: &Secret) -> Secret {
+    let mut bytes = text.expose().as_bytes().to_vec();
+    let position = bytes.len() - 3;
+    bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+    Secret::from(String::from_utf8(bytes).unwrap())
+}
+
 #[tokio::test(start_paused = true)]
-async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
-    let flip = |text: &Secret| {
-        let mut bytes = text.expose().as_bytes().to_vec();
-        let last = bytes.len() - 3;
-        bytes[last] = if bytes[last] == b'A' { b'B' } else { b'A' };
-        Secret::from(String::from_utf8(bytes).unwrap())
-    };
-    let later = |text: &Secret| format!("3{}", &text.expose()[1..]).into();
-    type Tampering = Box<dyn Fn(&Secret) -> Secret>;
-    let changes: Vec<(&str, Tampering)> = vec![
-        ("a flipped bit", Box::new(flip)),
-        ("an unknown version", Box::new(later)),
-        ("unsealed", Box::new(|_| r#"0:{"token":"evil"}"#.into())),
-        ("garbage", Box::new(|_| "garbage".into())),
-        ("nothing", Box::new(|_| "".into())),
-        ("an unknown key", Box::new(|text| text.expose().replacen("2:1:", "2:9:", 1).into())),
+async fn p6_a_value_that_was_changed_moved_or_sealed_differently_is_a_miss() {
+    type Change = fn(&Secret) -> Secret;
+    let changes: [(&str, Change); 6] = [
+        ("another character", change_character),
+        ("an unknown version", |text| format!("3{}", &text.expose()[1..]).into()),
+        ("unsealed", |_| r#"0:{"token":"evil"}"#.into()),
+        ("garbage", |_| "garbage".into()),
+        ("empty", |_| "".into()),
+        ("an unknown key", |text| text.expose().replacen("2:1:", "2:9:", 1).into()),
     ];
-    for (what, change) in changes {
+    for (name, change) in changes {
         let (script, store) = (
             Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]),
             MemoryStore::new(),
         );
         process(&script, &store).token().await.unwrap();
-        store.tamper(|record| record.access = record.access.as_ref().map(&change));
-        assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "{what}");
+        store.tamper(|record| record.access = record.access.as_ref().map(change));
+        assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "{name}");
     }
 
-    // Another identity's value under this name.
+    // The value of another identity, stored under the name of this one.
     let (script, store) =
         (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
@@ -236,26 +241,28 @@ async fn p6_what_was_changed_moved_or_sealed_otherwise_is_a_miss() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p6_keys_change_without_a_miss() {
+async fn p6_keys_can_be_rotated_without_a_miss() {
     let (one, two) =
         ("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "2:AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
-    let keys = |list: &str| Sealing::with_keys(SealingKeys::parse(&list.into()).unwrap());
     let store = MemoryStore::new();
     let rounds = [one.to_owned(), format!("{one},{two}"), format!("{two}\n{one}\n"), two.to_owned()];
     let logins = Script::default().then_always(ScriptedResponse::token("one", 1_000_000));
-    let token = |list: String| process(&logins, &store.with_sealing(keys(&list)));
+    let process_with_keys = |list: &str| {
+        let keys = SealingKeys::parse(&list.into()).unwrap();
+        process(&logins, &store.with_sealing(Sealing::with_keys(keys)))
+    };
     for pair in rounds[..3].windows(2) {
         for list in [&pair[0], &pair[1], &pair[0]] {
-            token(list.clone()).token().await.unwrap();
+            process_with_keys(list).token().await.unwrap();
         }
     }
     assert_eq!(logins.requests().len(), 1);
-    token(rounds[3].clone()).token().await.unwrap();
-    assert_eq!(logins.requests().len(), 2, "the old key named the entry");
+    process_with_keys(&rounds[3]).token().await.unwrap();
+    assert_eq!(logins.requests().len(), 2, "the entry's name depended on the old key");
 }
 
 #[tokio::test(start_paused = true)]
-async fn p6_an_entry_ends_and_tells_nothing() {
+async fn p6_an_entry_ends_and_contains_no_secret() {
     let (script, store) = (Script::new([ScriptedResponse::token("sentinel-token", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
     let (name, record) = store.entries().remove(0);
@@ -271,13 +278,13 @@ async fn p6_an_entry_ends_and_tells_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p7_r4_the_fleet_remembers_refusals() {
+async fn p7_r4_all_processes_share_the_cooldown_of_a_refusal() {
     let script = Script::default().then_always(ScriptedResponse::refusal());
     let store = MemoryStore::new();
-    let mut tried = Vec::new();
+    let mut attempts = Vec::new();
     let start = Instant::now();
     for _ in 0..600 {
-        // A program that starts anew each second, as from cron.
+        // A new process each second, as if started by cron.
         let process = process(&script, &store);
         let before = script.requests().len();
         let error = process.token().await.unwrap_err();
@@ -285,24 +292,24 @@ async fn p7_r4_the_fleet_remembers_refusals() {
         assert_eq!(error.provider(), Some("test"));
         assert_eq!(error.status().map(|status| status.as_u16()), Some(401));
         if script.requests().len() > before {
-            tried.push(start.elapsed().as_secs());
+            attempts.push(start.elapsed().as_secs());
         } else {
             assert!(error.retry_after().is_some());
         }
         advance(seconds(1)).await;
     }
-    assert_eq!(tried, [0, 60, 180, 420]);
+    assert_eq!(attempts, [0, 60, 180, 420]);
 
-    let right = TokenManager::with_store(
+    let with_other_password = TokenManager::with_store(
         Login::new(TestProvider::new("right"), Script::new([ScriptedResponse::token("one", 1000)]))
             .with_clock(VirtualClock::new()),
         store.shared(),
     );
-    right.token().await.unwrap();
+    with_other_password.token().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn p7_s6_the_failure_of_one_is_told_to_all_who_wait() {
+async fn p7_s6_a_failure_in_one_process_is_shared_with_all_waiting_processes() {
     let script = Script::default().then_always(ScriptedResponse::status(500).after(Duration::from_millis(100)));
     let store = MemoryStore::new();
     let processes: Vec<_> = (0..50).map(|_| process(&script, &store)).collect();
@@ -317,24 +324,24 @@ async fn p7_s6_the_failure_of_one_is_told_to_all_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p8_a_rejection_reaches_the_fleet_and_a_late_one_harms_nobody() {
+async fn p8_a_reject_reaches_all_processes_and_a_late_one_removes_no_newer_token() {
     let (script, store) =
         (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     let (first, second) = (process(&script, &store), process(&script, &store));
     let (old, same) = (first.token().await.unwrap(), second.token().await.unwrap());
     first.reject(&old);
     sleep(Duration::from_millis(1)).await;
-    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "the rejected one is gone");
+    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "the rejected token is removed");
     assert_eq!(first.token().await.unwrap().expose(), "two");
     second.reject(&same);
-    assert_eq!(second.token().await.unwrap().expose(), "two", "no login of its own");
+    assert_eq!(second.token().await.unwrap().expose(), "two", "the second process makes no login");
     sleep(Duration::from_millis(1)).await;
-    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "the late one removed nothing");
+    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "two", "the late reject removed nothing");
     assert_eq!(script.requests().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p8_a_rejected_token_that_is_still_in_the_store_is_not_taken_again() {
+async fn p8_a_rejected_token_that_is_still_in_the_store_is_not_used_again() {
     let (script, store) =
         (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
@@ -343,13 +350,13 @@ async fn p8_a_rejected_token_that_is_still_in_the_store_is_not_taken_again() {
     tokens.reject(&token);
     sleep(Duration::from_millis(1)).await;
     store.set_fault(StoreFault::None);
-    // Even where the entry was changed since.
+    // This also holds if another process has changed the entry since.
     store.tamper(|record| record.revision.0 += 1);
     assert_eq!(tokens.token().await.unwrap().expose(), "two");
 }
 
 #[tokio::test(start_paused = true)]
-async fn clocks_may_differ_and_the_store_may_lose_all() {
+async fn clocks_can_differ_and_the_store_can_lose_its_data() {
     let (script, store) =
         (Script::new([ScriptedResponse::token("one", 100), ScriptedResponse::token("two", 100)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
@@ -364,7 +371,7 @@ async fn clocks_may_differ_and_the_store_may_lose_all() {
     assert_eq!(
         process(&script, &store).token().await.unwrap().expose(),
         "two",
-        "a token of the future is not believed"
+        "a token that was saved in the future is not used"
     );
     store.clear();
     script.push(ScriptedResponse::token("three", 100));
@@ -372,7 +379,7 @@ async fn clocks_may_differ_and_the_store_may_lose_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f9_more_validity_than_the_store_has_is_a_login() {
+async fn f9_more_validity_than_the_stored_token_has_leads_to_a_login() {
     let (script, store) =
         (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
@@ -383,7 +390,7 @@ async fn f9_more_validity_than_the_store_has_is_a_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unsealed_store_works_too() {
+async fn a_store_without_sealing_works_too() {
     let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::sealed(Sealing::plain()));
     process(&script, &store).token().await.unwrap();
     assert_eq!(process(&script, &store).token().await.unwrap().expose(), "one");
@@ -391,7 +398,7 @@ async fn an_unsealed_store_works_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_credentials_have_an_entry_of_their_own() {
+async fn new_credentials_have_their_own_entry() {
     let (script, store) =
         (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
@@ -406,7 +413,7 @@ async fn new_credentials_have_an_entry_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f9_a_flight_for_a_lesser_need_is_not_taken_for_the_greater() {
+async fn f9_a_flight_for_less_validity_does_not_satisfy_a_caller_that_needs_more() {
     let (script, store) =
         (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
@@ -417,7 +424,7 @@ async fn f9_a_flight_for_a_lesser_need_is_not_taken_for_the_greater() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r2_a_token_that_was_not_enough_before_is_found_again() {
+async fn r2_a_stored_token_that_was_too_short_for_one_call_serves_a_later_one() {
     let script = Script::new([ScriptedResponse::token("one", 1000)]).then_always(ScriptedResponse::status(503));
     let store = MemoryStore::new();
     process(&script, &store).token().await.unwrap();
@@ -429,14 +436,14 @@ async fn r2_a_token_that_was_not_enough_before_is_found_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p8_a_failed_flight_without_the_store_does_not_part_a_token_from_its_number() {
+async fn p8_a_token_can_be_removed_after_a_flight_failed_during_a_store_outage() {
     let (script, store) = (Script::new([ScriptedResponse::token("one", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
     let one = tokens.token().await.unwrap();
     advance(seconds(850)).await;
     store.set_fault(StoreFault::Down);
     tokens.token().await.unwrap();
-    // The login behind fails: the script has ended.
+    // The renewal in the background fails, because the script has no more responses.
     sleep(seconds(20)).await;
     store.set_fault(StoreFault::None);
     tokens.reject(&one);
@@ -445,8 +452,8 @@ async fn p8_a_failed_flight_without_the_store_does_not_part_a_token_from_its_num
 }
 
 #[tokio::test(start_paused = true)]
-async fn p8_a_token_whose_save_was_answered_late_can_be_rejected() {
-    let (script, store) = (Script::new([slowly("one", 1000)]), MemoryStore::new());
+async fn p8_a_token_can_be_rejected_although_the_response_to_its_save_was_late() {
+    let (script, store) = (Script::new([slow_token("one", 1000)]), MemoryStore::new());
     let tokens = process(&script, &store);
     let login = tokio::spawn({
         let tokens = tokens.clone();
@@ -457,7 +464,7 @@ async fn p8_a_token_whose_save_was_answered_late_can_be_rejected() {
     let one = login.await.unwrap();
     sleep(seconds(1)).await;
     store.set_fault(StoreFault::None);
-    assert!(store.entries()[0].1.access.is_some(), "it was saved");
+    assert!(store.entries()[0].1.access.is_some(), "the token was saved");
     tokens.reject(&one);
     sleep(Duration::from_millis(10)).await;
     assert!(store.entries()[0].1.access.is_none());
@@ -474,13 +481,13 @@ async fn p8_a_rejected_token_does_not_come_back_after_a_failed_login() {
     store.set_fault(StoreFault::None);
     tokens.token().await.unwrap_err();
     sleep(seconds(40)).await;
-    // Another process fails as well.
+    // Another process has failed too and has changed the entry.
     store.tamper(|record| record.revision.0 += 1);
     tokens.token().await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
-async fn p7_r4_a_pause_of_weeks_is_remembered_and_so_is_the_one_before() {
+async fn p7_r4_a_cooldown_of_weeks_is_remembered_and_still_doubles() {
     let week = seconds(7 * 24 * 3600);
     let policy = Policy::default().with_refusal_backoff(week, 4 * week);
     let (script, store) = (Script::default().then_always(ScriptedResponse::refusal()), MemoryStore::new());
@@ -497,8 +504,8 @@ async fn p7_r4_a_pause_of_weeks_is_remembered_and_so_is_the_one_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s6_a_hung_login_server_costs_each_caller_one_deadline() {
-    let hung = ScriptedResponse::error(Error::unavailable("hung")).after(seconds(60));
+async fn s6_a_login_server_that_hangs_costs_each_caller_one_deadline() {
+    let hung = ScriptedResponse::error(Error::unavailable("the server did not respond")).after(seconds(60));
     let (script, store) = (Script::default().then_always(hung), MemoryStore::new());
     let start = Instant::now();
     let waits = (0..50).map(|_| process(&script, &store)).map(|process| {
@@ -514,7 +521,7 @@ async fn s6_a_hung_login_server_costs_each_caller_one_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_may_have_no_deadline() {
+async fn a_login_can_have_no_deadline() {
     let (script, store) = (Script::default().then_always(ScriptedResponse::token("one", 1000)), MemoryStore::new());
     let login = script.login().with_policy(Policy::default().with_deadline(Duration::MAX));
     TokenManager::with_store(login, store.shared()).token().await.unwrap();

@@ -1,4 +1,4 @@
-//! What every provider promises.
+//! The promises of every provider.
 
 use std::thread;
 use std::time::Duration;
@@ -7,32 +7,46 @@ use auth_core::{Error, ErrorKind, Login, Provider, RefreshToken, Request, TokenS
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
+use serde_json::Value;
 use tokio::runtime::Builder;
 
 use super::run;
 use crate::{Script, ScriptedResponse};
 
 const SECRET: &str = "conformance-Secret-of-32-letters";
-/// As long, and different in the last letter, the first, or the case of one.
-const OTHERS: [&str; 3] =
+/// Secrets of the same length that differ in the last letter, in the first letter, and in the case of one letter.
+const OTHER_SECRETS: [&str; 3] =
     ["conformance-Secret-of-32-letterz", "xonformance-Secret-of-32-letters", "conformance-secret-of-32-letters"];
-/// What a token may be made of (RFC 6750 2.1).
-const LETTERS: &str = "aZ09-._~+/";
+/// All kinds of characters that a bearer token may contain (RFC 6750 section 2.1).
+const TOKEN_CHARACTERS: &str = "aZ09-._~+/";
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-/// An instant is written in seconds, and the machine may be busy.
-const SLACK: Duration = Duration::from_secs(5);
+/// The accepted error of a lifetime: an absolute expiry is written in whole seconds, and the machine may be busy.
+const LIFETIME_TOLERANCE: Duration = Duration::from_secs(5);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Holds a provider to its promises: S10, R6, R8, F7, T8, K1, K3 and K4.
+/// Tests a provider against its promises: S10, R6, R8, F7, T8, K1, K3 and K4.
 ///
-/// `build` makes one with this text of 32 letters as its secret, or with a key that hangs on it; where there are
-/// several secrets, in the place of one that the login sends. `grant` writes the answer that grants this token (which
-/// comes escaped as JSON wants it) for so long from now, as seconds or as an instant; it leaves the time out where the
-/// API states none. `refusal` is the status and the body of an answer that refuses the credentials.
+/// - `build` creates the provider with the given text of 32 characters as its secret, or with a key derived from that
+///   text. If the provider has several secrets, use the text for one that the login sends.
+/// - `grant` returns the body of a response that grants this token for this lifetime, which starts now. Write the
+///   lifetime as seconds or as an instant, as the API does, and leave it out if the API states none. The token is
+///   already escaped for a JSON string.
+/// - `refusal` is the status and the body of a response that refuses the credentials.
 ///
 /// # Panics
-/// With the number of the first promise that is broken.
+/// At the first broken promise. The message starts with its number.
+///
+/// # Example
+/// ```
+/// use auth_testing::{TestProvider, conformance};
+///
+/// conformance::provider(
+///     |secret| TestProvider::new(secret),
+///     |token, lifetime| format!(r#"{{"token":"{token}","expires_in":{}}}"#, lifetime.as_secs()),
+///     (401, r#"{"error":"wrong_password"}"#),
+/// );
+/// ```
 pub fn provider<P: Provider>(
     build: impl Fn(&str) -> P,
     grant: impl Fn(&str, Duration) -> String,
@@ -43,70 +57,103 @@ pub fn provider<P: Provider>(
     k1_k3_secrets(&build);
     run(Builder::new_current_thread().start_paused(true), async {
         subject.f7_t8_tokens().await;
-        subject.f7_lives().await;
+        subject.f7_lifetimes().await;
         subject.r6_statuses().await;
         subject.r8_refresh().await;
         subject.k1_k4_texts().await;
-        subject.garbage().await;
+        subject.f7_damaged_responses().await;
     });
 }
 
-/// The same credentials are one identity, at any time; other credentials are another.
+/// Checks that the same credentials always have the same identity, and that other credentials have another.
 fn s10_identity<P: Provider>(build: &impl Fn(&str) -> P) {
-    let identity = |secret: &str| build(secret).identity().as_ref().map(parts);
-    let first = identity(SECRET);
-    // A time in it may be in seconds.
+    let first = identity(build, SECRET);
+    // A timestamp in the identity may count whole seconds, so it shows only in the next second.
     thread::sleep(Duration::from_millis(1100));
-    assert!(first == identity(SECRET), "S10: one identity twice is not the same bytes: override `identity`");
-    for other in OTHERS {
-        let is_other = first.is_none() || first != identity(other);
-        assert!(is_other, "S10: two secrets have one identity; is it the one that the login sends?");
+    assert!(
+        first == identity(build, SECRET),
+        "S10: `identity` must return the same request for the same credentials, but two calls differ; override it and \
+         leave out nonces and timestamps"
+    );
+    for other in OTHER_SECRETS {
+        assert!(
+            first.is_none() || first != identity(build, other),
+            "S10: `identity` must differ for two different secrets, but is the same; it must contain every secret that \
+             the login sends, and `build` must set such a secret"
+        );
     }
 }
 
-fn parts(request: &Request) -> impl PartialEq + use<> {
-    let headers = request.headers().iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
-    (request.uri().to_string(), headers.collect::<Vec<_>>(), request.body().to_vec())
+fn identity<P: Provider>(build: &impl Fn(&str) -> P, secret: &str) -> Option<Parts> {
+    build(secret).identity().as_ref().map(parts)
 }
 
-/// Nothing that is shown depends on the secret, and every header that does is marked sensitive.
+/// The URI, the headers and the body of a request, in a form that can be compared.
+type Parts = (String, Vec<(String, Vec<u8>)>, Vec<u8>);
+
+fn parts(request: &Request) -> Parts {
+    let headers = request.headers().iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+    (request.uri().to_string(), headers.collect(), request.body().to_vec())
+}
+
+/// Checks that `Debug` output does not depend on the secret, and that each header that does is marked sensitive.
 fn k1_k3_secrets<P: Provider>(build: &impl Fn(&str) -> P) {
-    let shown = |secret: &str| {
-        let provider = build(secret);
-        let text = format!("{provider:?} {provider:#?} {:?}", provider.login_request());
-        // How long a body is may hang on the secret.
-        let parts = text.split('[').map(|part| part.split_once(" bytes, redacted]").map_or(part, |(_, rest)| rest));
-        parts.collect::<String>()
-    };
-    for other in OTHERS {
-        // The other secret in the middle: a time or a counter that is the same before and after it cannot differ in between.
-        let [first, others, again] = [SECRET, other, SECRET].map(shown);
-        assert!(first != again || first == others, "K1: `Debug` of the provider or its login shows the secret");
-        let [login, others, again] = [SECRET, other, SECRET].map(|secret| build(secret).login_request());
-        for (name, value) in login.headers().iter().filter(|(_, value)| !value.is_sensitive()) {
-            let depends = again.headers().get(name) == Some(value) && others.headers().get(name) != Some(value);
-            assert!(!depends, "K3: the header `{name}` depends on the secret and is not marked sensitive");
+    for other in OTHER_SECRETS {
+        // A timestamp or a counter also changes the output. The other secret is used between two uses of the same one:
+        // only if both of these agree can a difference in between come from the secret.
+        let [first, different, again] = [SECRET, other, SECRET].map(|secret| debug_output(build, secret));
+        assert!(
+            first != again || first == different,
+            "K1: `Debug` output of the provider or of its login request must not depend on the secret, but does"
+        );
+        let [first, different, again] = [SECRET, other, SECRET].map(|secret| build(secret).login_request());
+        for (name, value) in first.headers().iter().filter(|(_, value)| !value.is_sensitive()) {
+            let depends = again.headers().get(name) == Some(value) && different.headers().get(name) != Some(value);
+            assert!(!depends, "K3: the header `{name}` depends on the secret and must be marked sensitive");
         }
     }
-    assert!(!shown(SECRET).contains(SECRET), "K1: `Debug` of the provider or its login shows the secret");
+    assert!(
+        !debug_output(build, SECRET).contains(SECRET),
+        "K1: `Debug` output of the provider or of its login request must not contain the secret, but does"
+    );
     k1_k3_request(&build(SECRET).login_request(), SECRET);
 }
 
+/// Returns the `Debug` output of a provider and its login request, without the lengths of bodies.
+fn debug_output<P: Provider>(build: &impl Fn(&str) -> P, secret: &str) -> String {
+    let provider = build(secret);
+    let text = format!("{provider:?} {provider:#?} {:?}", provider.login_request());
+    // The length of a body may depend on the secret, for example if a character of it is escaped.
+    text.split('[').map(|part| part.split_once(" bytes, redacted]").map_or(part, |(_, rest)| rest)).collect()
+}
+
 fn k1_k3_request(request: &Request, secret: &str) {
-    assert!(!request.uri().to_string().contains(secret), "K1: the secret is in the request's URI, which logs show");
+    assert!(
+        !request.uri().to_string().contains(secret),
+        "K1: the request's URI must not contain a secret, because URIs are logged"
+    );
     for (name, value) in request.headers().iter().filter(|(_, value)| !value.is_sensitive()) {
-        let is_in = value.as_bytes().windows(secret.len()).any(|part| part == secret.as_bytes());
-        assert!(!is_in, "K3: the header `{name}` carries a secret and is not marked sensitive");
+        let has_secret = contains(value.as_bytes(), secret);
+        assert!(!has_secret, "K3: the header `{name}` contains a secret and must be marked sensitive");
     }
 }
 
-/// Whether a server that gets the request can read the secret in it: as it is, or in HTTP Basic (RFC 7617).
-fn carries(request: &Request, secret: &str) -> bool {
-    let contains = |bytes: &[u8]| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
-    let basic = |value: &HeaderValue| STANDARD.decode(value.as_bytes().strip_prefix(b"Basic ")?).ok();
+fn contains(bytes: &[u8], secret: &str) -> bool {
+    bytes.windows(secret.len()).any(|part| part == secret.as_bytes())
+}
+
+/// Returns `true` if the server can read the secret in the request: in plain text or in HTTP Basic (RFC 7617).
+fn reveals(request: &Request, secret: &str) -> bool {
     let mut headers = request.headers().values();
-    contains(request.body())
-        || headers.any(|value| contains(value.as_bytes()) || basic(value).is_some_and(|text| contains(&text)))
+    contains(request.body(), secret)
+        || headers.any(|value| {
+            contains(value.as_bytes(), secret) || basic_credentials(value).is_some_and(|text| contains(&text, secret))
+        })
+}
+
+/// Returns the decoded credentials of an HTTP Basic header.
+fn basic_credentials(value: &HeaderValue) -> Option<Vec<u8>> {
+    STANDARD.decode(value.as_bytes().strip_prefix(b"Basic ")?).ok()
 }
 
 struct Subject<'a, B, G> {
@@ -116,8 +163,8 @@ struct Subject<'a, B, G> {
 }
 
 impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, G> {
-    /// Logs in where a server answers so, however often; tells how many requests were made.
-    async fn answered(&self, status: u16, body: &str) -> (Result<TokenSet, Error>, usize) {
+    /// Logs in at a server that always responds like this. Returns the result and the number of requests.
+    async fn login(&self, status: u16, body: &str) -> (Result<TokenSet, Error>, usize) {
         let script = Script::default().then_always(ScriptedResponse::json(status, body));
         let result = Login::new((self.provider)(), script.clone()).login().await;
         (result, script.requests().len())
@@ -127,92 +174,106 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         (self.grant)(token, HOUR)
     }
 
-    /// What an answer states of a life is read in its unit. Where the API states none, all have the one that is
-    /// documented.
-    async fn f7_lives(&self) {
-        let mut lives = Vec::new();
+    /// Checks that a stated lifetime is read in the right unit.
+    ///
+    /// If the API states none, every token has the same documented lifetime.
+    async fn f7_lifetimes(&self) {
+        let mut lifetimes = Vec::new();
         for stated in [MINUTE, HOUR] {
-            let result = self.answered(200, &(self.grant)("fake-token", stated)).await.0;
-            lives.push(result.map_or(Duration::ZERO, |token| token.access.lifetime()));
+            let (result, _) = self.login(200, &(self.grant)("fake-token", stated)).await;
+            lifetimes.push(result.map_or(Duration::ZERO, |token| token.access.lifetime()));
         }
-        let is_read = lives[0].abs_diff(MINUTE) < SLACK && lives[1].abs_diff(HOUR) < SLACK;
-        assert!(is_read || lives[0] == lives[1], "F7: {MINUTE:?} and {HOUR:?} are read as {lives:?}");
+        let is_read =
+            lifetimes[0].abs_diff(MINUTE) < LIFETIME_TOLERANCE && lifetimes[1].abs_diff(HOUR) < LIFETIME_TOLERANCE;
+        assert!(
+            is_read || lifetimes[0] == lifetimes[1],
+            "F7: lifetimes of {MINUTE:?} and {HOUR:?} were read as {lifetimes:?}; expected the same values, or one \
+             documented lifetime for both if the API states none"
+        );
     }
 
     async fn r6_statuses(&self) {
         let token = self.granting("fake-token");
         let (status, refusal) = self.refusal;
-        let told = |result: Result<TokenSet, Error>| result.err().map(|error| error.kind());
-        let (result, requests) = self.answered(status, refusal).await;
+        let (result, requests) = self.login(status, refusal).await;
         assert_eq!(
-            (told(result), requests),
+            (error_kind(&result), requests),
             (Some(ErrorKind::Refused), 1),
-            "R6: the refusal, with its status {status}"
+            "R6: status {status} with the refusal's body must be `Refused` after 1 request, but the login returned \
+             {result:?} after {requests}"
         );
 
         for status in 100..1000 {
             for body in [&token, refusal, "<html>An error page</html>", "", "{}"] {
-                let (result, requests) = self.answered(status, body).await;
-                let text = format!("{result:?}");
-                let outcome = (told(result), requests);
-                let (kind, most) = by_status(status);
+                let (result, requests) = self.login(status, body).await;
+                let outcome = (error_kind(&result), requests);
+                let (kind, max_requests) = expected_for(status);
                 let is_right = match status {
-                    // Its body is not looked at.
-                    408 | 425 | 429 | 500..=599 => outcome == (Some(kind), most),
+                    // The body of a transient status is never read.
+                    408 | 425 | 429 | 500..=599 => outcome == (Some(kind), max_requests),
                     200..=299 if body == token => outcome == (None, 1),
                     200..=299 if body == refusal => outcome == (Some(ErrorKind::Refused), 1) || outcome.0 == Some(kind),
-                    200..=299 => outcome.0 == Some(kind) && outcome.1 <= most,
-                    // The provider's own word may count for more than the status, and is final.
+                    200..=299 => outcome.0 == Some(kind) && outcome.1 <= max_requests,
+                    // The provider may give its own refusal precedence over the status. Both are final.
                     _ if body == refusal => outcome == (Some(ErrorKind::Refused), 1) || outcome == (Some(kind), 1),
                     _ => outcome == (Some(kind), 1),
                 };
                 assert!(
                     is_right,
-                    "R6: status {status} with the body {body:?} gave {text} after {requests} requests; a body that holds \
-                     neither a token nor a refusal is {kind:?} after {most} at most"
+                    "R6: status {status} with the body {body:?} returned {result:?} after {requests} requests; with a \
+                     body that has neither a token nor a refusal it must be {kind:?} after at most {max_requests}"
                 );
             }
         }
     }
 
     async fn f7_t8_tokens(&self) {
-        let (result, _) = self.answered(200, &self.granting("fake-token")).await;
-        let token = result.unwrap_or_else(|error| panic!("R6: a grant is no token: {error:?}"));
+        let (result, _) = self.login(200, &self.granting("fake-token")).await;
+        let token = result.unwrap_or_else(|error| {
+            panic!("R6: status 200 with the body of `grant` must be a token, but is the error {error:?}")
+        });
         let access = &token.access;
-        assert_eq!(access.expose(), "fake-token", "R6: the token is another than was granted");
+        assert_eq!(access.expose(), "fake-token", "R6: the token must be the one in the response");
         assert!(
             access.lifetime() > Duration::ZERO && access.lifetime() <= YEAR,
-            "F7: a life of {:?}",
+            "F7: a lifetime must be more than zero and at most a year, but is {:?}",
             access.lifetime()
         );
-        assert!(!format!("{token:?}").contains("fake-token"), "K1: a token is shown");
-        let long = LETTERS.repeat(400);
+        assert!(!format!("{token:?}").contains("fake-token"), "K1: `Debug` output of a token must not contain it");
+        let long = TOKEN_CHARACTERS.repeat(400);
         let script = Script::default().then_always(ScriptedResponse::json(200, &self.granting(&long)));
         let login = Login::new((self.provider)(), script);
-        for _ in 0..2 {
+        for attempt in 1..=2 {
             let token = login.login().await.ok().filter(|token| token.access.expose() == long);
-            assert!(token.is_some(), "R6: a token of {} letters is another, or a second login fails", long.len());
+            assert!(
+                token.is_some(),
+                "R6: a token of {} characters must be read unchanged, but login {attempt} of 2 failed or changed it",
+                long.len()
+            );
         }
         for hostile in [r"a\r\nX-Evil: 1", r"a\u0000b", "tök\u{e9}n", "a b", ""] {
-            let (result, _) = self.answered(200, &self.granting(hostile)).await;
-            let kind = result.map(|_| ()).map_err(|error| error.kind());
-            assert_eq!(kind, Err(ErrorKind::Malformed), "T8: the token {hostile:?}");
+            let (result, _) = self.login(200, &self.granting(hostile)).await;
+            assert_eq!(
+                error_kind(&result),
+                Some(ErrorKind::Malformed),
+                "T8: the token {hostile:?} is empty or has characters that a token cannot have, so it must be malformed \
+                 (left: the kind of the error, or `None` for a token)"
+            );
         }
     }
 
-    /// Where a grant brings a refresh token, its request is as safe as the login, and its refusal means one login.
+    /// Checks that a refresh request is as safe as the login request, and that a refused refresh leads to one login.
+    ///
+    /// Does nothing if the grant has no refresh token or the provider does not use it.
     async fn r8_refresh(&self) {
         let grant = self.granting("fake-token");
         let (status, refusal) = self.refusal;
-        let granted = self.answered(200, &grant).await.0.ok().and_then(|token| token.refresh);
-        let Some((refresh, request)) =
-            granted.and_then(|refresh| Some((refresh.clone(), (self.provider)().refresh_request(&refresh)?)))
-        else {
-            return;
-        };
+        let Some(refresh) = self.login(200, &grant).await.0.ok().and_then(|token| token.refresh) else { return };
+        let Some(request) = (self.provider)().refresh_request(&refresh) else { return };
         k1_k3_request(&request, refresh.expose());
         k1_k3_request(&request, SECRET);
-        // It comes from a server, so it may hold anything: no request, or one that holds it encoded, but no panic.
+        // A refresh token comes from a server and may contain anything. The provider may encode it or return no
+        // request, but must not panic.
         let hostile = RefreshToken::new("a\r\nX-Evil: 1 \u{e9}".into());
         let _ = (self.provider)().refresh_request(&hostile);
 
@@ -222,65 +283,66 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         let requests = script.requests().len();
         assert!(
             result.is_ok() && requests == 2,
-            "R8: a refused refresh means one login: {requests} requests, {result:?}"
+            "R8: a refused refresh must lead to one login, which is 2 requests and a token; it made {requests} \
+             requests and returned {result:?}"
         );
     }
 
-    /// A server that repeats the request, or writes what no terminal should see.
+    /// Checks the errors for a server that echoes the request, or that sends control characters and long texts.
     async fn k1_k4_texts(&self) {
         let login = (self.provider)().login_request();
         let request = String::from_utf8_lossy(login.body()).into_owned();
         let long = format!("\u{1b}[31m\r\n{}", "x".repeat(5000));
-        let mut bodies = vec![request, self.refusal_saying(&long), long];
-        // Of a secret that only signs, a server knows nothing that it could repeat.
-        if carries(&login, SECRET) {
-            bodies.extend([SECRET.to_owned(), self.refusal_saying(SECRET)]);
+        let mut bodies = vec![request, self.refusal_with_text(&long), long];
+        // If the secret only signs the request, the server does not know it and cannot echo it.
+        if reveals(&login, SECRET) {
+            bodies.extend([SECRET.to_owned(), self.refusal_with_text(SECRET)]);
         }
         for body in &bodies {
             for status in [200, 302, 400, 401, 403, 404, 418, 503] {
-                let (result, _) = self.answered(status, body).await;
+                let (result, _) = self.login(status, body).await;
                 let Err(error) = result else { continue };
                 let text = format!("{error} {error:?} {:?}", error.code());
-                assert!(!text.contains(SECRET), "K1: the error to status {status} shows the secret: {text}");
+                assert!(
+                    !text.contains(SECRET),
+                    "K1: the error for status {status} must not contain the secret, but is: {text}"
+                );
                 assert!(
                     text.len() < 2000 && !text.contains(char::is_control),
-                    "K4: the error to status {status}: {text}"
+                    "K4: the error for status {status} must be short and have no control characters, but is: {text}"
                 );
             }
         }
     }
 
-    /// The refusal with this in the place of each text; the text alone where it is not JSON.
-    fn refusal_saying(&self, text: &str) -> String {
-        fn put(value: &mut serde_json::Value, text: &str) {
-            match value {
-                serde_json::Value::String(old) => text.clone_into(old),
-                serde_json::Value::Array(values) => values.iter_mut().for_each(|value| put(value, text)),
-                serde_json::Value::Object(members) => members.values_mut().for_each(|value| put(value, text)),
-                _ => {}
-            }
-        }
-        match serde_json::from_str::<serde_json::Value>(self.refusal.1) {
+    /// Returns the refusal with each of its texts replaced, or only the text if the refusal is not JSON.
+    fn refusal_with_text(&self, text: &str) -> String {
+        match serde_json::from_str::<Value>(self.refusal.1) {
             Ok(mut value) => {
-                put(&mut value, text);
+                replace_texts(&mut value, text);
                 value.to_string()
             }
             Err(_) => text.to_owned(),
         }
     }
 
-    /// Whatever comes, it is a token or an error.
-    async fn garbage(&self) {
+    /// Checks that a truncated or changed grant is an error, or a token with an acceptable lifetime. It never panics.
+    async fn f7_damaged_responses(&self) {
         let grant = self.granting("fake-token");
         let step = grant.len() / 200 + 1;
         for end in (0..grant.len()).step_by(step).filter(|end| grant.is_char_boundary(*end)) {
-            for odd in ["", "\0", "\"", "9", "-", "{", "[]", "null"] {
-                let body = format!("{}{odd}{}", &grant[..end], grant[end..].chars().skip(1).collect::<String>());
-                for body in [&grant[..end], &body] {
+            for inserted in ["", "\0", "\"", "9", "-", "{", "[]", "null"] {
+                let rest: String = grant[end..].chars().skip(1).collect();
+                let changed = format!("{}{inserted}{rest}", &grant[..end]);
+                for body in [&grant[..end], &changed] {
                     for status in [200, 401] {
-                        let (result, _) = self.answered(status, body).await;
-                        let life = result.map_or(YEAR, |token| token.access.lifetime());
-                        assert!(life <= YEAR && !life.is_zero(), "F7: {body:?} gave a life of {life:?}");
+                        let (result, _) = self.login(status, body).await;
+                        let lifetime = result.map_or(YEAR, |token| token.access.lifetime());
+                        assert!(
+                            lifetime <= YEAR && !lifetime.is_zero(),
+                            "F7: a lifetime must be more than zero and at most a year, but the response {body:?} led \
+                             to {lifetime:?}"
+                        );
                     }
                 }
             }
@@ -288,8 +350,21 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
     }
 }
 
-/// What a status means where the body says nothing, and after how many requests that is told.
-fn by_status(status: u16) -> (ErrorKind, usize) {
+fn error_kind(result: &Result<TokenSet, Error>) -> Option<ErrorKind> {
+    result.as_ref().err().map(Error::kind)
+}
+
+fn replace_texts(value: &mut Value, text: &str) {
+    match value {
+        Value::String(old) => text.clone_into(old),
+        Value::Array(values) => values.iter_mut().for_each(|value| replace_texts(value, text)),
+        Value::Object(members) => members.values_mut().for_each(|value| replace_texts(value, text)),
+        _ => {}
+    }
+}
+
+/// Returns the error for a status whose body says nothing, and the maximum number of requests before it is returned.
+fn expected_for(status: u16) -> (ErrorKind, usize) {
     match status {
         429 => (ErrorKind::Throttled, 3),
         408 | 425 | 500..=599 => (ErrorKind::Unavailable, 3),

@@ -1,4 +1,4 @@
-//! What every store promises.
+//! The promises of every store.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,233 +12,296 @@ use super::run;
 use crate::{Script, ScriptedResponse, TestProvider, VirtualClock};
 
 const TTL: Duration = Duration::from_secs(60);
-/// Long enough for the calls between, on a busy machine.
-const LEASE: Duration = Duration::from_secs(3);
-const SHORT: Duration = Duration::from_millis(800);
-/// For each call, and for what is done in the background.
-const SOON: Duration = Duration::from_secs(10);
-/// A store may count in seconds.
+/// A lease that lasts for a few calls, even on a busy machine.
+const LEASE_TTL: Duration = Duration::from_secs(3);
+const SHORT_TTL: Duration = Duration::from_millis(800);
+/// The limit for each call, and for work in the background.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The accepted error of a time to live: a store may count whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
 type Store = Arc<dyn TokenStore>;
 
-/// Holds a store to its promises: P1, P3, P5, P7 and P8, that its entries end (P6), and that each call does what
-/// [`Record`] does.
+/// Tests a store against its promises: P1, P3, P5, P7, P8 and S10, and P6 for the end of its entries.
 ///
-/// `open` opens it as another process would, over the same data each time, without waiting for anything. Names of
-/// entries are random, and what is left behind ends by itself within a minute. Takes some seconds of real time, and one
-/// for each millisecond that a call takes.
+/// A thousand random calls must also have the same results as the methods of [`Record`].
+///
+/// `open` opens the store as another process would, over the same data each time and without blocking. The entries have
+/// random names, so the data may be in use by others, and what remains ends within a minute. The suite takes a few
+/// seconds of real time, and one more second for each millisecond that a call takes.
 ///
 /// # Panics
-/// With the number of the first promise that is broken, or what a call did that it should not.
+/// At the first broken promise. The message starts with its number.
+///
+/// # Example
+/// ```
+/// use auth_testing::{MemoryStore, conformance};
+///
+/// let store = MemoryStore::new();
+/// conformance::store(|| store.shared());
+/// ```
 pub fn store(open: impl Fn() -> Store) {
-    // So many may run at the same instant.
+    // Calls must be able to run at the same instant, so one thread is not enough.
     run(Builder::new_multi_thread().worker_threads(8), async {
-        p1_one_data_for_all(open(), open()).await;
-        each_call_does_what_a_record_does([open(), open()]).await;
-        p3_a_lease(open(), open()).await;
-        p6_an_entry_ends(open()).await;
-        p1_one_of_many(&open).await;
-        p5_at_once(&open).await;
+        p1_processes_share_entries(open(), open()).await;
+        calls_match_record([open(), open()]).await;
+        p3_leases(open(), open()).await;
+        p6_entries_end(open()).await;
+        p1_simultaneous_leases(&open).await;
+        p5_simultaneous_calls(&open).await;
         p1_p7_p8_managers(&open).await;
     });
 }
 
-fn any_name() -> EntryName {
+fn random_name() -> EntryName {
     named(&(0..32).map(|_| fastrand::digit(16)).collect::<String>())
 }
 
 fn named(digits: &str) -> EntryName {
-    EntryName::parse(digits).unwrap_or_else(|| panic!("32 digits are a name"))
+    EntryName::parse(digits).unwrap_or_else(|| panic!("an entry's name must be 32 hexadecimal digits: {digits}"))
 }
 
-/// A lease of an entry that nobody else has, and of which so much is known.
-async fn leased(store: &Store, name: &EntryName, known: LeaseNumber, ttl: Duration) -> LeaseNumber {
-    match answered(store.lease(name, known, ttl)).await.0 {
+/// Takes the lease of an entry that is free. `known` is the revision that the caller has seen.
+async fn take_lease(store: &Store, name: &EntryName, known: LeaseNumber, ttl: Duration) -> LeaseNumber {
+    match completed(store.lease(name, known, ttl)).await.0 {
         LeaseOutcome::Granted(lease) => lease,
-        held => panic!("P3: a lease that is free is given to who asks: {held:?}"),
+        outcome => panic!("P3: `lease` must grant a lease that is free, but returned {outcome:?}"),
     }
 }
 
-/// What is saved under a lease.
-async fn saves(store: &Store, name: &EntryName, lease: LeaseNumber, text: &str, ttl: Duration) -> bool {
-    let mut change = EntryUpdate::new(ttl);
-    change.access = Some(text.into());
-    change.refresh = Some("refresh".into());
-    answered(store.save(name, lease, change)).await
+/// Saves an access token and a refresh token under a lease. Returns what `save` returned.
+async fn save(store: &Store, name: &EntryName, lease: LeaseNumber, access: &str, ttl: Duration) -> bool {
+    let mut update = EntryUpdate::new(ttl);
+    update.access = Some(access.into());
+    update.refresh = Some("refresh".into());
+    completed(store.save(name, lease, update)).await
 }
 
-async fn found(store: &Store, name: &EntryName) -> Option<String> {
-    answered(store.load(name)).await.access.map(|access| access.expose().to_owned())
+/// Saves under the current lease, which must succeed.
+async fn save_as_holder(store: &Store, name: &EntryName, lease: LeaseNumber, access: &str, ttl: Duration) {
+    let is_saved = save(store, name, lease, access, ttl).await;
+    assert!(is_saved, "P5: `save` with the current lease must return true, but returned false");
 }
 
-/// What one process saves, in full, another finds, under this name and no other.
-async fn p1_one_data_for_all(first: Store, second: Store) {
-    // As what is sealed: the letters of base64.
+async fn stored_access(store: &Store, name: &EntryName) -> Option<String> {
+    completed(store.load(name)).await.access.map(|access| access.expose().to_owned())
+}
+
+/// Checks that another process finds what one saved, complete, under this name only.
+async fn p1_processes_share_entries(first: Store, second: Store) {
+    // Sealed values are long and consist of the characters of base64.
     let long = "Aa-Zz_09".repeat(2 << 10);
     let digits: String = (0..31).map(|_| fastrand::digit(16)).collect();
+    // Names that differ only in the last digit, and only in the first digit.
     for (name, neighbour) in
         [(format!("{digits}0"), format!("{digits}1")), (format!("2{digits}"), format!("3{digits}"))]
     {
         let (name, neighbour) = (named(&name), named(&neighbour));
-        let lease = leased(&first, &name, LeaseNumber(0), TTL).await;
-        assert!(saves(&first, &name, lease, &long, TTL).await, "P5: who holds the lease saves");
-        let text = found(&second, &name).await;
-        assert!(text.as_ref() == Some(&long), "P1: what one has saved, {} bytes, another process finds", long.len());
-        assert_eq!(found(&second, &neighbour).await, None, "S10: two names, one entry");
+        let lease = take_lease(&first, &name, LeaseNumber(0), TTL).await;
+        save_as_holder(&first, &name, lease, &long, TTL).await;
+        let access = stored_access(&second, &name).await;
+        assert!(
+            access.as_ref() == Some(&long),
+            "P1: another process must find the {} bytes that one has saved, but found {:?} bytes or other text",
+            long.len(),
+            access.map(|text| text.len())
+        );
+        assert_eq!(
+            stored_access(&second, &neighbour).await,
+            None,
+            "S10: two names must not share an entry, but a token saved as {} was found as {}",
+            name.as_str(),
+            neighbour.as_str()
+        );
     }
 }
 
-/// Many calls in any order, by two processes, some of which come late.
-async fn each_call_does_what_a_record_does(stores: [Store; 2]) {
+/// Makes many random calls from two processes, some with old lease numbers, and compares each with [`Record`].
+async fn calls_match_record(stores: [Store; 2]) {
     let mut random = fastrand::Rng::new();
-    let (name, mut record) = (any_name(), Record::default());
-    // The lease and the process that has it.
-    let (mut held, mut given) = (None::<(LeaseNumber, usize)>, vec![LeaseNumber(0)]);
+    let (name, mut record) = (random_name(), Record::default());
+    // The current lease, and the index of the store that holds it.
+    let mut held: Option<(LeaseNumber, usize)> = None;
+    let mut granted = vec![LeaseNumber(0)];
     for step in 0..1000 {
-        let at = format!("at step {step}");
-        let any = random.usize(..2);
-        let late = given[given.len() - 1 - random.usize(..given.len().min(4))];
-        let lease_number = if random.bool() { late } else { record.revision };
-        let holder = held.filter(|(lease, _)| *lease == lease_number).map(|(_, holder)| holder);
-        // Whether a lease that has ended, and that none has followed, still counts is the store's affair.
-        let is_settled = holder.is_some() || lease_number < record.lease_number;
-        let store = &stores[holder.unwrap_or(any)];
+        let caller = random.usize(..2);
+        let recent = granted[granted.len() - 1 - random.usize(..granted.len().min(4))];
+        let number = if random.bool() { recent } else { record.revision };
+        let holder = held.filter(|(lease, _)| *lease == number).map(|(_, holder)| holder);
+        // A store may still accept a lease that has ended if no newer one was granted, or it may refuse it. Only calls
+        // for which all stores must do the same are made.
+        let is_defined = holder.is_some() || number < record.lease_number;
+        let store = &stores[holder.unwrap_or(caller)];
         match random.u8(..8) {
             0 => {
-                let snapshot = answered(store.load(&name)).await;
-                assert_eq!(shown(&snapshot), shown(&record.snapshot(SystemTime::now())), "load {at}");
+                let snapshot = completed(store.load(&name)).await;
+                let expected = describe(&record.snapshot(SystemTime::now()));
+                assert_eq!(describe(&snapshot), expected, "P1: `load` at step {step} (left) must return (right)");
             }
             1 | 2 => {
-                let (lease, snapshot) = answered(stores[any].lease(&name, lease_number, TTL)).await;
+                let (outcome, snapshot) = completed(stores[caller].lease(&name, number, TTL)).await;
                 let mut model = record.clone();
-                let (expected, looked) = model.lease(lease_number, snapshot.now, held.map(|_| TTL));
-                match (lease, expected) {
-                    (LeaseOutcome::Granted(number), LeaseOutcome::Granted(_)) => {
-                        assert!(number > record.lease_number, "P5: numbers rise, {at}");
-                        record.lease_number = number;
-                        held = Some((number, any));
-                        given.push(number);
+                let (expected, expected_snapshot) = model.lease(number, snapshot.now, held.map(|_| TTL));
+                match (outcome, expected) {
+                    (LeaseOutcome::Granted(new), LeaseOutcome::Granted(_)) => {
+                        assert!(
+                            new > record.lease_number,
+                            "P5: lease numbers must rise, but {new:?} follows {:?} at step {step}",
+                            record.lease_number
+                        );
+                        record.lease_number = new;
+                        held = Some((new, caller));
+                        granted.push(new);
                     }
-                    (LeaseOutcome::Held(left), LeaseOutcome::Held(_)) => {
-                        assert!(left <= TTL + ROUNDING, "P3: held for {left:?} {at}")
+                    (LeaseOutcome::Held(left), LeaseOutcome::Held(_)) => assert!(
+                        left <= TTL + ROUNDING,
+                        "P3: a lease of {TTL:?} must not be held for longer, but {left:?} are left at step {step}"
+                    ),
+                    (outcome, expected) => {
+                        assert_eq!(outcome, expected, "P3: `lease` at step {step} (left) must return (right)")
                     }
-                    (lease, expected) => assert_eq!(lease, expected, "lease {at}"),
                 }
-                assert_eq!(shown(&snapshot), shown(&looked), "lease {at}");
+                assert_eq!(
+                    describe(&snapshot),
+                    describe(&expected_snapshot),
+                    "P1: the snapshot of `lease` at step {step} (left) must be (right)"
+                );
             }
-            3 if is_settled => {
-                let refresh = answered(store.claim_refresh(&name, lease_number)).await;
-                assert_eq!(exposed(&refresh), exposed(&record.claim_refresh(lease_number)), "P5: claim {at}");
+            3 if is_defined => {
+                let refresh = completed(store.claim_refresh(&name, number)).await;
+                let expected = record.claim_refresh(number);
+                assert_eq!(
+                    exposed(&refresh),
+                    exposed(&expected),
+                    "P5: `claim_refresh` at step {step} (left) must return (right)"
+                );
             }
-            4 | 5 if is_settled => {
-                let mut text = |what: &str| random.bool().then(|| Secret::from(format!("{what}{step}")));
-                let mut change = EntryUpdate::new(TTL);
-                change.access = text("access");
-                change.refresh = text("refresh");
-                change.cooldown = text("cooldown");
-                let is_saved = answered(store.save(&name, lease_number, change.clone())).await;
-                assert_eq!(is_saved, record.save(lease_number, change), "P5: save {at}");
-                held.take_if(|(lease, _)| *lease == lease_number);
+            4 | 5 if is_defined => {
+                let mut update = EntryUpdate::new(TTL);
+                update.access = random_text(&mut random, "access", step);
+                update.refresh = random_text(&mut random, "refresh", step);
+                update.cooldown = random_text(&mut random, "cooldown", step);
+                let is_saved = completed(store.save(&name, number, update.clone())).await;
+                let expected = record.save(number, update);
+                assert_eq!(is_saved, expected, "P5: `save` at step {step} (left) must return (right)");
+                held.take_if(|(lease, _)| *lease == number);
             }
             6 => {
-                answered(store.forget(&name, lease_number)).await;
-                record.forget(lease_number);
+                completed(store.forget(&name, number)).await;
+                record.forget(number);
             }
             7 => {
-                answered(store.release(&name, lease_number)).await;
-                held.take_if(|(lease, _)| *lease == lease_number);
+                completed(store.release(&name, number)).await;
+                held.take_if(|(lease, _)| *lease == number);
             }
             _ => {}
         }
     }
-    assert!(given.len() > 10, "{} leases in all", given.len());
+    let count = granted.len() - 1;
+    assert!(count >= 10, "P3: `lease` must grant a free lease, but of 1000 random calls only {count} were granted one");
 }
 
-/// A lease is its owner's, lasts as long as was asked, and ends by itself.
-async fn p3_a_lease(first: Store, second: Store) {
-    let name = any_name();
-    let lease = leased(&first, &name, LeaseNumber(0), SHORT).await;
-    answered(second.release(&name, LeaseNumber(lease.0 + 1))).await;
-    let (LeaseOutcome::Held(left), _) = answered(second.lease(&name, LeaseNumber(0), SHORT)).await else {
-        panic!("P3: a lease is one process's")
+/// Returns a text that is unique to this step, or none, at random.
+fn random_text(random: &mut fastrand::Rng, kind: &str, step: usize) -> Option<Secret> {
+    random.bool().then(|| Secret::from(format!("{kind}{step}")))
+}
+
+/// Checks that only its owner can release a lease, and that it lasts for its time and then ends without a call.
+async fn p3_leases(first: Store, second: Store) {
+    let name = random_name();
+    let lease = take_lease(&first, &name, LeaseNumber(0), SHORT_TTL).await;
+    completed(second.release(&name, LeaseNumber(lease.0 + 1))).await;
+    let (outcome, _) = completed(second.lease(&name, LeaseNumber(0), SHORT_TTL)).await;
+    let LeaseOutcome::Held(left) = outcome else {
+        panic!("P3: a lease must be held until its owner releases it, but another process got {outcome:?}")
     };
-    assert!(left <= SHORT + ROUNDING, "P3: it lasts {left:?}");
+    assert!(left <= SHORT_TTL + ROUNDING, "P3: a lease of {SHORT_TTL:?} must not last longer, but {left:?} are left");
+
     tokio::time::sleep(left + Duration::from_millis(50)).await;
-    let next = leased(&second, &name, LeaseNumber(0), TTL).await;
-    assert!(next > lease, "P5: numbers rise");
-    assert!(!saves(&first, &name, lease, "late", TTL).await, "P5: who comes late saves nothing");
-    answered(first.release(&name, lease)).await;
-    let (LeaseOutcome::Held(left), _) = answered(first.lease(&name, LeaseNumber(0), TTL)).await else {
-        panic!("P3: who comes late ends no other's lease")
+    let next = take_lease(&second, &name, LeaseNumber(0), TTL).await;
+    assert!(next > lease, "P5: lease numbers must rise, but {next:?} follows {lease:?}");
+    let is_saved = save(&first, &name, lease, "late", TTL).await;
+    assert!(!is_saved, "P5: `save` with a lease that was granted to another since must return false");
+    completed(first.release(&name, lease)).await;
+    let (outcome, _) = completed(first.lease(&name, LeaseNumber(0), TTL)).await;
+    let LeaseOutcome::Held(left) = outcome else {
+        panic!("P3: `release` with an old lease must not end a newer one, but the next call got {outcome:?}")
     };
-    assert!(left + SOON > TTL, "P3: of a lease of {TTL:?}, only {left:?} are left");
-    answered(second.release(&name, next)).await;
+    assert!(left + TIMEOUT > TTL, "P3: a lease of {TTL:?} must last as long, but only {left:?} are left");
+    completed(second.release(&name, next)).await;
 }
 
-/// An entry stays for its time, whatever happens to it meanwhile, and then it ends.
-async fn p6_an_entry_ends(store: Store) {
-    let (lasting, ending) = (any_name(), any_name());
-    let saved = leased(&store, &lasting, LeaseNumber(0), LEASE).await;
-    assert!(saves(&store, &lasting, saved, "text", TTL).await, "P5: who holds the lease saves");
-    let lease = leased(&store, &ending, LeaseNumber(0), LEASE).await;
-    assert!(saves(&store, &ending, lease, "text", SHORT).await, "P5: who holds the lease saves");
-    let lease = leased(&store, &lasting, saved, SHORT).await;
-    answered(store.release(&lasting, lease)).await;
-    let (start, began) = (Instant::now(), answered(store.load(&ending)).await.now);
-    while found(&store, &ending).await.is_some() {
-        assert!(start.elapsed() < SOON, "P6: an entry with {SHORT:?} to live does not end");
-        tokio::time::sleep(SHORT / 4).await;
+/// Checks that an entry stays for its time to live, even if a shorter lease follows, and then ends.
+async fn p6_entries_end(store: Store) {
+    let (lasting, ending) = (random_name(), random_name());
+    let saved = take_lease(&store, &lasting, LeaseNumber(0), LEASE_TTL).await;
+    save_as_holder(&store, &lasting, saved, "text", TTL).await;
+    let lease = take_lease(&store, &ending, LeaseNumber(0), LEASE_TTL).await;
+    save_as_holder(&store, &ending, lease, "text", SHORT_TTL).await;
+    let lease = take_lease(&store, &lasting, saved, SHORT_TTL).await;
+    completed(store.release(&lasting, lease)).await;
+
+    let start = Instant::now();
+    let store_start = completed(store.load(&ending)).await.now;
+    while stored_access(&store, &ending).await.is_some() {
+        assert!(
+            start.elapsed() < TIMEOUT,
+            "P6: an entry must end after its time to live of {SHORT_TTL:?}, but is still there after {TIMEOUT:?}"
+        );
+        tokio::time::sleep(SHORT_TTL / 4).await;
     }
-    while answered(store.load(&lasting)).await.now <= began {
-        assert!(start.elapsed() < SOON, "P6: the store's clock stands still");
-        tokio::time::sleep(SHORT / 4).await;
+    while completed(store.load(&lasting)).await.now <= store_start {
+        assert!(
+            start.elapsed() < TIMEOUT,
+            "P6: the time in snapshots must move on, but has not changed within {TIMEOUT:?}"
+        );
+        tokio::time::sleep(SHORT_TTL / 4).await;
     }
     assert!(
-        found(&store, &lasting).await.is_some(),
-        "P6: an entry with {TTL:?} to live is gone after {:?}",
+        stored_access(&store, &lasting).await.is_some(),
+        "P6: an entry must stay for its time to live of {TTL:?}, but is gone after {:?}",
         start.elapsed()
     );
 }
 
-/// Calls at the same instant are as good as one after the other.
-async fn p5_at_once(open: &impl Fn() -> Store) {
+/// Checks that calls at the same instant have the same results as calls one after the other.
+async fn p5_simultaneous_calls(open: &impl Fn() -> Store) {
     let stores: [Store; 4] = std::array::from_fn(|_| open());
     for _ in 0..20 {
-        let name = any_name();
-        let old = leased(&stores[0], &name, LeaseNumber(0), TTL).await;
-        assert!(saves(&stores[0], &name, old, "old", TTL).await, "P5: who holds the lease saves");
-        let lease = leased(&stores[0], &name, old, TTL).await;
+        let name = random_name();
+        let old = take_lease(&stores[0], &name, LeaseNumber(0), TTL).await;
+        save_as_holder(&stores[0], &name, old, "old", TTL).await;
+        let lease = take_lease(&stores[0], &name, old, TTL).await;
 
-        let claims = all(&stores, |store| {
+        let claims = in_parallel(&stores, |store| {
             let name = name.clone();
-            async move { answered(store.claim_refresh(&name, lease)).await.is_some() }
+            async move { completed(store.claim_refresh(&name, lease)).await.is_some() }
         });
         let claimed = claims.await.into_iter().filter(|is_claimed| *is_claimed).count();
-        assert_eq!(claimed, 1, "P5: so many have one refresh token");
+        assert_eq!(claimed, 1, "P5: exactly one of 4 simultaneous calls of `claim_refresh` must get the refresh token");
 
-        let changes = all(&stores, |store| {
+        let changes = in_parallel(&stores, |store| {
             let name = name.clone();
             let is_holder = Arc::ptr_eq(&store, &stores[0]);
             async move {
                 if is_holder {
-                    assert!(saves(&store, &name, lease, "new", TTL).await, "P5: who holds the lease saves");
+                    save_as_holder(&store, &name, lease, "new", TTL).await;
                 } else {
-                    answered(store.forget(&name, old)).await;
+                    completed(store.forget(&name, old)).await;
                 }
             }
         });
         changes.await;
         assert_eq!(
-            found(&stores[1], &name).await.as_deref(),
+            stored_access(&stores[1], &name).await.as_deref(),
             Some("new"),
-            "P8: what comes late forgets no newer token"
+            "P8: `forget` with the number of an old token must not remove a newer token"
         );
     }
 }
 
-/// One task for each.
-async fn all<R, F>(stores: &[Store], act: impl Fn(Store) -> F) -> Vec<R>
+/// Calls the function with each store at the same time and returns the results.
+async fn in_parallel<R, F>(stores: &[Store], act: impl Fn(Store) -> F) -> Vec<R>
 where
     R: Send + 'static,
     F: Future<Output = R> + Send + 'static,
@@ -246,31 +309,31 @@ where
     let tasks: Vec<_> = stores.iter().map(|store| tokio::spawn(act(store.clone()))).collect();
     let mut results = Vec::new();
     for task in tasks {
-        results.push(task.await.unwrap_or_else(|error| panic!("a call panicked: {error}")));
+        results.push(task.await.unwrap_or_else(|error| panic!("a call to the store panicked: {error}")));
     }
     results
 }
 
-/// Of many who ask at once, one has the lease.
-async fn p1_one_of_many(open: &impl Fn() -> Store) {
-    // A lease may end with the process that has it.
+/// Checks that of many processes which ask for a lease at the same time, exactly one gets it.
+async fn p1_simultaneous_leases(open: &impl Fn() -> Store) {
+    // The stores must outlive the loop: in some stores a lease ends when the process that holds it ends.
     let stores: Vec<_> = (0..50).map(|_| open()).collect();
     for _ in 0..10 {
-        let name = any_name();
-        let leases = all(&stores, |store| {
+        let name = random_name();
+        let outcomes = in_parallel(&stores, |store| {
             let name = name.clone();
-            async move { answered(store.lease(&name, LeaseNumber(0), TTL)).await.0 }
+            async move { completed(store.lease(&name, LeaseNumber(0), TTL)).await.0 }
         });
-        let leases = leases.await;
-        let granted = leases.iter().filter(|lease| matches!(lease, LeaseOutcome::Granted(_)));
-        assert_eq!(granted.count(), 1, "P1: of fifty who ask at once, one has the lease");
+        let outcomes = outcomes.await;
+        let granted = outcomes.iter().filter(|outcome| matches!(outcome, LeaseOutcome::Granted(_))).count();
+        assert_eq!(granted, 1, "P1: exactly one of 50 simultaneous calls of `lease` must be granted the lease");
     }
 }
 
-/// What managers make of it, each for a process of its own.
+/// Checks managers that share the store, each of which stands for one process.
 async fn p1_p7_p8_managers(open: &impl Fn() -> Store) {
-    // Others may use the same store.
-    let password = any_name();
+    // A random password, because other tests may use the same store.
+    let password = random_name();
     let script = Script::new([ScriptedResponse::token("one", 600), ScriptedResponse::token("two", 600)])
         .then_always(ScriptedResponse::refusal());
     let process = || {
@@ -278,51 +341,65 @@ async fn p1_p7_p8_managers(open: &impl Fn() -> Store) {
         TokenManager::with_store(login, open())
     };
     let (first, second) = (process(), process());
-    let taken =
-        |token: Result<AccessToken, Error>| token.map(|token| token.expose().to_owned()).map_err(|error| error.kind());
-    assert_eq!(taken(first.token().await), Ok("one".into()));
-    assert_eq!(taken(second.token().await), Ok("one".into()), "P1: a token of another process is taken");
+    assert_eq!(outcome(first.token().await), Ok("one".into()), "P1: the first process must log in");
+    assert_eq!(outcome(second.token().await), Ok("one".into()), "P1: a second process must use the first one's token");
 
     first.reject(&current(&first));
-    assert_eq!(taken(first.token().await), Ok("two".into()), "P8: a rejected token does not come back");
+    assert_eq!(outcome(first.token().await), Ok("two".into()), "P8: a rejected token must not be used again");
     second.reject(&current(&second));
-    assert_eq!(taken(second.token().await), Ok("two".into()), "P8: nor does it displace a newer one");
-    assert_eq!(script.requests().len(), 2, "P1: one login for each token");
+    assert_eq!(outcome(second.token().await), Ok("two".into()), "P8: a late reject must not remove a newer token");
+    assert_eq!(script.requests().len(), 2, "P1: there must be one login for each token");
 
     let third = process();
-    assert_eq!(taken(third.token().await), Ok("two".into()));
+    assert_eq!(outcome(third.token().await), Ok("two".into()), "P1: a third process must use the shared token");
     third.reject(&current(&third));
-    // It is told to the store in the background.
+    // The manager reports the rejection to the store in the background.
     let start = Instant::now();
-    while has_token(process()).await {
-        assert!(start.elapsed() < SOON, "P8: a rejected token stays in the store");
+    while finds_token(process()).await {
+        assert!(
+            start.elapsed() < TIMEOUT,
+            "P8: a rejected token must be removed from the store, but is still there after {TIMEOUT:?}"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(taken(third.token().await), Err(ErrorKind::Refused));
-    assert_eq!(taken(process().token().await), Err(ErrorKind::Refused), "P7: a refusal is remembered for all");
-    assert_eq!(script.requests().len(), 3, "P7: and is tried once");
+    assert_eq!(outcome(third.token().await), Err(ErrorKind::Refused), "P7: a refused login must be an error");
+    assert_eq!(
+        outcome(process().token().await),
+        Err(ErrorKind::Refused),
+        "P7: a new process must get the refusal that another one has saved"
+    );
+    assert_eq!(script.requests().len(), 3, "P7: a new process must not repeat a login that was just refused");
 }
 
-/// Whether a process that has just started would find a token.
-async fn has_token(tokens: TokenManager<TestProvider, Script>) -> bool {
-    answered(tokens.recall()).await;
+/// Returns the token's text or the kind of the error.
+fn outcome(result: Result<AccessToken, Error>) -> Result<String, ErrorKind> {
+    result.map(|token| token.expose().to_owned()).map_err(|error| error.kind())
+}
+
+/// Returns `true` if a process that has just started finds a token in the store.
+async fn finds_token(tokens: TokenManager<TestProvider, Script>) -> bool {
+    completed(tokens.recall()).await;
     tokens.cached().is_some()
 }
 
 fn current(tokens: &impl TokenSource) -> AccessToken {
-    tokens.cached().unwrap_or_else(|| panic!("a manager keeps the token that it gave"))
+    tokens.cached().unwrap_or_else(|| panic!("P1: a manager must keep the token that it has just returned"))
 }
 
-async fn answered<R>(call: impl Future<Output = Result<R, Error>>) -> R {
-    let result = timeout(SOON, call).await.unwrap_or_else(|_| panic!("the store does not answer within {SOON:?}"));
-    result.unwrap_or_else(|error| panic!("the store fails: {error:?}"))
+/// Waits for a call to the store, which must succeed in time.
+async fn completed<R>(call: impl Future<Output = Result<R, Error>>) -> R {
+    let result = timeout(TIMEOUT, call).await;
+    let result =
+        result.unwrap_or_else(|_| panic!("P4: a call to the store must return within {TIMEOUT:?}, but has not"));
+    result.unwrap_or_else(|error| panic!("P1: a call to the store must succeed, but returned the error {error:?}"))
 }
 
 fn exposed(secret: &Option<Secret>) -> Option<&str> {
     secret.as_ref().map(Secret::expose)
 }
 
-fn shown(snapshot: &Snapshot) -> String {
+/// Returns everything in a snapshot but the time, in a form that can be compared and shown.
+fn describe(snapshot: &Snapshot) -> String {
     let Snapshot { revision, saved, access, cooldown, has_refresh, .. } = snapshot;
     format!("{revision:?} {saved:?} {:?} {:?} {has_refresh}", exposed(access), exposed(cooldown))
 }
