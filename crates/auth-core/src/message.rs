@@ -61,9 +61,9 @@ impl Request {
     /// # let acme = auth_core::ProviderInfo::new("acme", "ACME");
     /// # let endpoint = acme.endpoint("https://api.example.com", "login_path", "/login")?;
     /// let key = acme.header("api_key", &"not-a-real-key".into())?;
-    /// let name = http::HeaderName::from_static("x-api-key");
+    /// let name = http::HeaderName::from_static("x-acme-key");
     /// let request = auth_core::Request::post(&endpoint).with_header(name, key);
-    /// assert!(request.headers()["x-api-key"].is_sensitive());
+    /// assert!(request.headers()["x-acme-key"].is_sensitive());
     /// # Ok::<(), auth_core::Error>(())
     /// ```
     #[must_use]
