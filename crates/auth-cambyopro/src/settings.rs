@@ -14,7 +14,7 @@ const CLIENT_SECRET_FIELD: &str = "clientSecret";
 pub const SETTINGS: &[Setting] = &[
     Setting::plain("client_id", "the client id"),
     Setting::secret("client_secret", "the client secret"),
-    Setting::plain("base_url", "the URL of the login: scheme, host and an optional path prefix"),
+    Setting::plain("base_url", "the base URL: scheme, host and an optional path prefix"),
     Setting::plain("login_path", "the path of the login"),
     Setting::plain("client_id_field", "the name of the request field for the client id"),
     Setting::plain("client_secret_field", "the name of the request field for the client secret"),
@@ -34,7 +34,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Reads the settings from the environment, like [`Cambyopro::from_env`], so that some of them can be changed.
+    /// Reads the settings from the environment, as [`Cambyopro::from_env`] does.
+    ///
+    /// The setters of the returned builder can change the settings.
     ///
     /// ```no_run
     /// use auth_cambyopro::Builder;
@@ -96,7 +98,7 @@ impl Builder {
         self
     }
 
-    /// Sets scheme, host and an optional path prefix. The default is `https://cloudbreak.cambyopro.com`.
+    /// Sets the base URL: scheme, host and an optional path prefix. The default is `https://cloudbreak.cambyopro.com`.
     ///
     /// ```
     /// # use auth_cambyopro::{Cambyopro, core::Provider};

@@ -15,12 +15,12 @@ const LONG_HELP: &str = "\
 Exit codes:
     0  success; also if sandbox or proxy is interrupted
     1  other error: a redirect, an untrusted certificate, a response without a token, a closed pipe
-    2  usage, or a setting that is missing or wrong
-    4  the provider refuses the credentials; every further refusal makes the wait before the next attempt longer
-   75  temporary: no response, an unreadable response, too many logins; the message says when the next attempt is
+    2  wrong usage, or a setting that is missing or wrong
+    4  the provider refuses the credentials; each further refusal makes the time until the next attempt longer
+   75  temporary error: no response, an unreadable response, too many logins; the message says when the next attempt is
   130  interrupted
 
-Settings come from flags first, then from the environment (VOIPEX_USERNAME, ...), then from a profile in
+A setting comes from a flag, otherwise from the environment (VOIPEX_USERNAME, ...), otherwise from a profile in
 ~/.config/auth/config.toml:
 
     [profile.support-desk]
@@ -28,7 +28,7 @@ Settings come from flags first, then from the environment (VOIPEX_USERNAME, ...)
     username = \"support@example.com\"
     password = { command = [\"pass\", \"show\", \"voipex\"] }
 
-A secret is { command = [...] }, { env = \"NAME\" }, { file = \"PATH\" } or { keyring = \"SERVICE/USER\" }.
+A secret can be { command = [...] }, { env = \"NAME\" }, { file = \"PATH\" } or { keyring = \"SERVICE/USER\" }.
 
 Environment:
     ZOQQ_*, ROECNY_*, CAMBYOPRO_*, VOIPEX_*  settings; `auth check PROVIDER` lists the ones that it finds
@@ -46,7 +46,7 @@ Environment:
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Logs each login, its attempts and its result to stderr; never a secret
+    /// Logs each login, its attempts and its result to stderr, without secrets
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
 }
@@ -100,7 +100,7 @@ pub(crate) struct TokenArgs {
     /// Sets the output format
     #[arg(long, value_enum, default_value_t = Format::Token)]
     pub(crate) format: Format,
-    /// Gets a new token although the cached one is valid; if that fails, the cached one is kept
+    /// Gets a new token even if the cached one is valid; if that fails, the cached one is kept
     #[arg(long)]
     pub(crate) refresh: bool,
     #[command(flatten)]
@@ -149,7 +149,7 @@ pub(crate) enum Format {
 For each PROVIDER, the command gets two variables: SUPPORT_DESK_ACCESS_TOKEN for support-desk, with the token, and
 SUPPORT_DESK_ACCESS_TOKEN_EXPIRES_AT. Variables with passwords, keys and other login secrets are removed, except those
 that the API requires in addition to the token (ZOQQ_API_KEY). AUTH_EXEC contains the PROVIDERs; if it is set,
-`auth exec` refuses to run.
+a nested `auth exec` refuses to run.
 
 The exit code is that of the command, 126 if the command cannot be run, or 127 if it does not exist. A token can expire
 during a long command; `auth proxy` avoids that.")]
@@ -223,9 +223,9 @@ A fault applies to every login response of the API:
     503                  this status (200 to 999)
     retry-after:SECONDS  status 429 with this Retry-After header
     latency:DURATION     a delay before the response
-    drip:DURATION        a delay between every two bytes
-    truncated            a response that ends too early
-    oversized            a response that is too long
+    drip:DURATION        a delay before each byte of the body
+    truncated            a connection that closes in the middle of the body
+    oversized            a body of 64 MiB
     redirect:URL         a redirect to this URL
     body:TEXT            status 200 with this body
 

@@ -13,7 +13,7 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// Returns the settings that were given, by name.
+    /// Returns the name and the value of each setting that was given.
     pub(crate) fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.given.iter().map(|(name, value)| (*name, value.as_str()))
     }
@@ -53,7 +53,7 @@ impl FromArgMatches for Flags {
     }
 }
 
-/// Returns the name of every setting, once.
+/// Returns the names of all settings, each once.
 fn names() -> Vec<&'static str> {
     let mut names = Vec::new();
     for (_, setting) in all_settings() {
@@ -78,7 +78,7 @@ fn flag(name: &'static str) -> Arg {
     arg.long(long).help(format!("Sets {help}")).value_name(value).value_hint(hint)
 }
 
-/// Returns the help text of a setting, and the providers that have it if those are not all.
+/// Returns the help text of a setting. If not all providers have the setting, the text ends with those that do.
 fn help(name: &str) -> String {
     let known: Vec<_> = all_settings().filter(|(_, setting)| setting.name == name).collect();
     let help = known.first().map_or(name, |(_, setting)| setting.help);

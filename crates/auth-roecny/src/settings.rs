@@ -10,19 +10,19 @@ const LOGIN_PATH: &str = "/api/v1/authentication/login";
 
 /// Lists the settings of a [`Builder`], in the order of the [table](crate#settings).
 pub const SETTINGS: &[Setting] = &[
-    Setting::plain("base_url", "the URL of the login: scheme, host and an optional path prefix"),
+    Setting::plain("base_url", "the base URL: scheme, host and an optional path prefix"),
     Setting::plain("client_id", "the client id"),
     Setting::secret("api_key", "the API key"),
-    Setting::plain("scope", "the scope to ask for, separated by spaces"),
-    Setting::plain("revision", "the revision of the login that the server speaks"),
+    Setting::plain("scope", "the scopes to request, separated by spaces"),
+    Setting::plain("revision", "the revision of the login that the server uses"),
     Setting::secret("client_secret", "the client secret"),
     Setting::plain("email", "the e-mail address"),
     Setting::plain("login_path", "the path of the login"),
 ];
 
-/// Lists the forms of the login that can be sent. Roecny documents [`Headers`](Self::Headers) only.
+/// Lists the revisions of the login that can be sent. Roecny documents [`Headers`](Self::Headers) only.
 ///
-/// In a config file and in the environment a revision has the name of its variant in kebab case, such as
+/// In a config file and in the environment, a revision has the name of its variant in kebab case, such as
 /// `headers-and-scope`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -69,7 +69,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Reads the settings from the environment, like [`Roecny::from_env`], so that some of them can be changed.
+    /// Reads the settings from the environment, as [`Roecny::from_env`] does.
+    ///
+    /// The setters of the returned builder can change the settings.
     ///
     /// ```no_run
     /// use auth_roecny::Builder;
@@ -102,7 +104,7 @@ impl Builder {
         INFO.read_settings(lookup)
     }
 
-    /// Sets the address that Roecny shared with you: scheme, host and an optional path prefix. Required.
+    /// Sets the base URL that Roecny gave you: scheme, host and an optional path prefix. Required.
     ///
     /// ```
     /// # use auth_roecny::{Roecny, core::Provider};
@@ -144,7 +146,7 @@ impl Builder {
         self
     }
 
-    /// Sets the permissions to ask for, separated by spaces. They are sent unchanged.
+    /// Sets the scopes to request, separated by spaces. They are sent unchanged.
     ///
     /// [`Revision::Headers`] accepts a scope, [`Revision::HeadersAndScope`] requires one, and the revisions with a body
     /// reject one.
@@ -162,7 +164,7 @@ impl Builder {
         self
     }
 
-    /// Sets the revision of the login that your server speaks. The default is [`Revision::Headers`].
+    /// Sets the revision of the login that your server uses. The default is [`Revision::Headers`].
     ///
     /// ```
     /// # use auth_roecny::{Revision, Roecny};
@@ -269,7 +271,7 @@ impl Builder {
         Ok(Roecny { login: request::login(&endpoint, revision, &credentials)? })
     }
 
-    /// Rejects a setting that the revision does not send: it is a sign that the revision is set wrongly.
+    /// Rejects a setting that the revision does not send, because the revision is then probably the wrong one.
     fn check_unused(&self, revision: Revision) -> Result<(), Error> {
         let unused = [
             ("scope", self.scope.is_some() && revision.has_body()),
@@ -278,7 +280,7 @@ impl Builder {
         ];
         let Some((field, _)) = unused.iter().find(|(_, is_unused)| *is_unused) else { return Ok(()) };
         let name = revision.name();
-        let problem = format!("is not used by revision `{name}`; set `revision` to the one that the server speaks");
+        let problem = format!("is not used by revision `{name}`; set `revision` to the one that the server uses");
         Err(INFO.invalid_setting(field, &problem))
     }
 }

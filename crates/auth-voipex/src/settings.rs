@@ -13,9 +13,9 @@ const CLIENT_ID: &str = "api";
 pub const SETTINGS: &[Setting] = &[
     Setting::plain("username", "the user name, an e-mail address"),
     Setting::secret("password", "the password"),
-    Setting::plain("scope", "the scope to ask for, separated by spaces"),
+    Setting::plain("scope", "the scopes to request, separated by spaces"),
     Setting::plain("client_id", "the client id"),
-    Setting::plain("base_url", "the URL of the login: scheme, host and an optional path prefix"),
+    Setting::plain("base_url", "the base URL: scheme, host and an optional path prefix"),
     Setting::plain("login_path", "the path of the login"),
 ];
 
@@ -33,7 +33,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Reads the settings from the environment, like [`Voipex::from_env`], so that some of them can be changed.
+    /// Reads the settings from the environment, as [`Voipex::from_env`] does.
+    ///
+    /// The setters of the returned builder can change the settings.
     ///
     /// ```no_run
     /// use auth_voipex::Builder;
@@ -78,7 +80,7 @@ impl Builder {
         self
     }
 
-    /// Sets the password. It may have any characters. Required.
+    /// Sets the password. It may contain any characters. Required.
     ///
     /// ```
     /// # let builder = auth_voipex::Voipex::builder().with_username("me@example.com");
@@ -90,7 +92,7 @@ impl Builder {
         self
     }
 
-    /// Sets the scope to ask for (RFC 6749 3.3), separated by spaces. Without it, no scope is sent.
+    /// Sets the scopes to request (RFC 6749 section 3.3), separated by spaces. Without it, no scope is sent.
     ///
     /// ```
     /// # use auth_voipex::{Voipex, core::Provider};
@@ -118,7 +120,7 @@ impl Builder {
         self
     }
 
-    /// Sets scheme, host and an optional path prefix. The default is `https://auth.voipex.io`.
+    /// Sets the base URL: scheme, host and an optional path prefix. The default is `https://auth.voipex.io`.
     ///
     /// ```
     /// # use auth_voipex::{Voipex, core::Provider};

@@ -10,11 +10,11 @@ const LOGIN_PATH: &str = "/api/v1/authentication/login";
 
 /// Lists the settings of a [`Builder`], in the order of the [table](crate#settings).
 pub const SETTINGS: &[Setting] = &[
-    Setting::plain("base_url", "the URL of the login: scheme, host and an optional path prefix"),
+    Setting::plain("base_url", "the base URL: scheme, host and an optional path prefix"),
     Setting::plain("client_id", "the client id"),
     Setting::secret("api_key", "the API key"),
-    Setting::plain("scope", "the scope to ask for, separated by spaces"),
-    Setting::plain("revision", "the revision of the login that the server speaks"),
+    Setting::plain("scope", "the scopes to request, separated by spaces"),
+    Setting::plain("revision", "the revision of the login that the server uses"),
     Setting::secret("client_secret", "the client secret"),
     Setting::plain("email", "the e-mail address"),
     Setting::plain("login_path", "the path of the login"),
@@ -22,7 +22,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Lists the known revisions of the login. They share one URL, so the server's revision has to be set.
 ///
-/// In a config file and in the environment a revision has the name of its variant in kebab case, such as
+/// In a config file and in the environment, a revision has the name of its variant in kebab case, such as
 /// `headers-and-scope`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,7 +70,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Reads the settings from the environment, like [`Zoqq::from_env`], so that some of them can be changed.
+    /// Reads the settings from the environment, as [`Zoqq::from_env`] does.
+    ///
+    /// The setters of the returned builder can change the settings.
     ///
     /// ```no_run
     /// use auth_zoqq::Builder;
@@ -103,7 +105,7 @@ impl Builder {
         INFO.read_settings(lookup)
     }
 
-    /// Sets the address that Zoqq shared with you: scheme, host and an optional path prefix. Required.
+    /// Sets the base URL that Zoqq gave you: scheme, host and an optional path prefix. Required.
     ///
     /// ```
     /// # use auth_zoqq::{Revision, Zoqq, core::Provider};
@@ -145,7 +147,7 @@ impl Builder {
         self
     }
 
-    /// Sets the permissions to ask for, separated by spaces. They are sent unchanged.
+    /// Sets the scopes to request, separated by spaces. They are sent unchanged.
     ///
     /// [`Revision::HeadersAndScope`] requires a scope, [`Revision::Headers`] accepts one, and the revisions with a body
     /// reject one.
@@ -163,7 +165,7 @@ impl Builder {
         self
     }
 
-    /// Sets the revision of the login that your server speaks. The default is [`Revision::HeadersAndScope`].
+    /// Sets the revision of the login that your server uses. The default is [`Revision::HeadersAndScope`].
     ///
     /// ```
     /// # use auth_zoqq::{Revision, Zoqq};
@@ -269,7 +271,7 @@ impl Builder {
         Ok(Zoqq { login: request::login(&endpoint, revision, &credentials)? })
     }
 
-    /// Rejects a setting that the revision does not send: it is a sign that the revision is set wrongly.
+    /// Rejects a setting that the revision does not send, because the revision is then probably the wrong one.
     fn check_unused(&self, revision: Revision) -> Result<(), Error> {
         let unused = [
             ("scope", self.scope.is_some() && revision.has_body()),
@@ -278,7 +280,7 @@ impl Builder {
         ];
         let Some((field, _)) = unused.iter().find(|(_, is_unused)| *is_unused) else { return Ok(()) };
         let name = revision.name();
-        let problem = format!("is not used by revision `{name}`; set `revision` to the one that the server speaks");
+        let problem = format!("is not used by revision `{name}`; set `revision` to the one that the server uses");
         Err(INFO.invalid_setting(field, &problem))
     }
 }
