@@ -146,7 +146,7 @@ fn p6_a_corrupt_entry_is_a_miss_with_a_warning() {
     }
     let result = home.run(&["token", "zoqq"]);
     assert_eq!((result.code, result.stdout.lines().count()), (0, 1));
-    assert!(result.stderr.contains("counts as absent"), "{}", result.stderr);
+    assert!(result.stderr.contains("is not a valid entry"), "{}", result.stderr);
     home.run(&["token", "zoqq"]).stdout_line();
     assert_eq!(home.sandbox.counters(Api::Zoqq).logins, 2);
 }
