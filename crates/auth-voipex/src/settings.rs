@@ -78,7 +78,7 @@ impl Builder {
         self
     }
 
-    /// Sets the password. It may have any characters. Required.
+    /// Sets the password, which may contain any characters. Required.
     ///
     /// ```
     /// # let builder = auth_voipex::Voipex::builder().with_username("me@example.com");
@@ -118,7 +118,7 @@ impl Builder {
         self
     }
 
-    /// Sets scheme, host and an optional path prefix. The default is `https://auth.voipex.io`.
+    /// Sets the base URL: scheme, host and an optional path prefix. The default is `https://auth.voipex.io`.
     ///
     /// ```
     /// # use auth_voipex::{Voipex, core::Provider};

@@ -20,7 +20,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::plain("login_path", "the path of the login"),
 ];
 
-/// Lists the known revisions of the login. They share one URL, so the server's revision has to be set.
+/// Lists the known revisions of the login. All revisions use the same URL, so set the revision that the server speaks.
 ///
 /// In a config file and in the environment a revision has the name of its variant in kebab case, such as
 /// `headers-and-scope`.
@@ -145,7 +145,7 @@ impl Builder {
         self
     }
 
-    /// Sets the permissions to ask for, separated by spaces. They are sent unchanged.
+    /// Sets the scope: the permissions to ask for, separated by spaces. It is sent unchanged.
     ///
     /// [`Revision::HeadersAndScope`] requires a scope, [`Revision::Headers`] accepts one, and the revisions with a body
     /// reject one.
@@ -269,7 +269,7 @@ impl Builder {
         Ok(Zoqq { login: request::login(&endpoint, revision, &credentials)? })
     }
 
-    /// Rejects a setting that the revision does not send: it is a sign that the revision is set wrongly.
+    /// Rejects a setting that the revision does not send, because the revision is probably wrong.
     fn check_unused(&self, revision: Revision) -> Result<(), Error> {
         let unused = [
             ("scope", self.scope.is_some() && revision.has_body()),
