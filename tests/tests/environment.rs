@@ -103,7 +103,7 @@ fn https_uses_the_proxy_from_the_environment() {
         ("VOIPEX_USERNAME", "me".into()),
         ("VOIPEX_PASSWORD", "fake".into()),
     ];
-    assert!(login("voipex", &as_os(&variables)).starts_with("Unavailable voipex: no connection"));
+    assert!(login("voipex", &as_os(&variables)).starts_with("Unavailable voipex: could not connect"));
     // Lets the thread end if the login never connected to the proxy.
     drop(TcpStream::connect(address));
     assert!(first_request.join().unwrap().starts_with("CONNECT login.example:443 "));

@@ -9,7 +9,7 @@ use crate::{ENTRIES, ProviderConfig};
 /// Returns the value of a setting, by the setting's name.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&'static str) -> Result<Option<Secret>, Error>;
 
-/// One provider, as [`ProviderConfig`] finds it by name.
+/// One provider. [`ProviderConfig`] finds it by its name.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) settings: &'static [Setting],
@@ -27,10 +27,10 @@ macro_rules! providers {
             pub use $krate as $module;
         )+
 
-        /// Holds the settings of one provider, which is chosen by name. This is the form for a config file.
+        /// Holds the settings of one provider, which is chosen by name, for example in a config file.
         ///
-        /// The key `provider` has the provider's name. The other keys are the settings of that provider, and an
-        /// unknown key is an error.
+        /// The key `provider` has the provider's name. The other keys are the settings of that provider. An unknown key
+        /// is an error.
         ///
         /// A parser's error may quote the file with its secrets. Print only its message, not the whole error.
         ///
@@ -110,8 +110,8 @@ macro_rules! providers {
 impl ProviderConfig {
     /// Returns the settings of a provider, or `None` if the name is not in [`PROVIDERS`](Self::PROVIDERS).
     ///
-    /// A setting's name is its key in a config. In upper case after the provider's name it is the environment
-    /// variable, such as `CAMBYOPRO_CLIENT_SECRET`.
+    /// The name of a setting is its key in a config file. Its environment variable is the name of the provider and the
+    /// name of the setting in upper case, such as `CAMBYOPRO_CLIENT_SECRET`.
     ///
     /// ```
     /// # #[cfg(feature = "cambyopro")] {

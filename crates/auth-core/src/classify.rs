@@ -15,8 +15,9 @@ use crate::token_response::TokenResponse;
 
 /// Classifies the response to the last of `sent`, the requests that this login has made.
 ///
-/// A transient status decides without the body, because a gateway may send any body with a 503. For any other status
-/// the provider reads the body first, and the status decides only what the body leaves open. `now` is the wall clock when the response arrived.
+/// If the status is transient, the body is not read, because a gateway may send any body with a 503. For any other
+/// status, the provider reads the body first. The status decides only if the body does not. `now` is the wall clock
+/// when the response arrived.
 pub(crate) fn classify(
     provider: &dyn Provider,
     sent: &[Request],
@@ -85,11 +86,11 @@ fn classify_status(status: StatusCode, response: &Response, sent: &[Request]) ->
 
 /// Returns the origin of a redirect's target, for an error message.
 ///
-/// The path and the query are left out, because they may contain anything. A host that repeats a part of the request
-/// is left out too: it may belong to somebody else and carry the password.
+/// The path and the query are left out, because they may contain anything. A host that repeats a part of the request is
+/// left out too: a hostile server could put the password there.
 fn redirect_target(response: &Response, sent: &[Request]) -> String {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // RFC 3986 4.2: `//` begins another authority. Browsers read a backslash as a slash.
+    // `//` starts another authority (RFC 3986 4.2). Browsers read a backslash as a slash.
     let absolute = if location.starts_with("//") { format!("https:{location}") } else { location.to_owned() };
     let is_relative = !location.contains([':', '\\']) && !location.starts_with("//");
     let Some(uri) = absolute.parse::<Uri>().ok().filter(|_| !location.is_empty()) else {
@@ -115,16 +116,18 @@ const SAME_ORIGIN: &str = "another path of the same origin";
 const HIDDEN_ORIGIN: &str = "another origin, not shown because its name repeats a part of the request";
 const UNREADABLE_ADDRESS: &str = "an unreadable address";
 
-/// In characters, the longest DNS name (RFC 1035 2.3.4).
+/// The longest DNS name, in characters (RFC 1035 2.3.4).
 const LONGEST_HOST: usize = 253;
 
-/// In letters and digits: a host may share a word, such as a company's name, with a user name.
+/// A host that shares this many consecutive letters and digits with a secret is hidden. A shorter run may be a common
+/// word, such as a company's name in a user name.
 const LONGEST_SHARED_WITH_HOST: usize = 16;
 
-/// In letters and digits: a code may share a syllable with any secret.
+/// A code that shares this many consecutive letters and digits with a secret is hidden. A shorter run may be a
+/// coincidence.
 const LONGEST_SHARED_WITH_CODE: usize = 4;
 
-/// In characters: longer than any code that a provider documents.
+/// The longest code that is shown, in characters. It is longer than any code that a provider documents.
 const LONGEST_CODE: usize = 64;
 
 /// The codes of RFC 6749 5.2 and 4.1.2.1. They are always shown, although a request may contain the same letters.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Holds one reading of the monotonic clock and of the wall clock.
 ///
-/// The monotonic clock stops while a machine is suspended. The wall clock can be set back. A token's age is therefore
-/// measured with both, and the larger value counts.
+/// The monotonic clock stops while a machine is suspended. The wall clock can be set back. So a token's age is measured
+/// with both, and the larger value counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The reading of the monotonic clock.
@@ -45,7 +45,7 @@ impl Moment {
     }
 }
 
-/// Reads the time; tests replace it with a clock that they set.
+/// Reads the time. A test can replace it with a clock that it controls.
 ///
 /// ```
 /// use auth_core::{Clock, Moment};
@@ -67,8 +67,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
 /// Reads the operating system's clocks.
 ///
 /// On Linux it reads the coarse clocks. They tick every 1 to 10 ms, which is enough for lifetimes in seconds, and a
-/// reading costs a quarter of a precise one. These are not tokio's clocks: a test that pauses tokio's time sets a
-/// [`VirtualClock`](crate::testing::VirtualClock).
+/// reading costs a quarter of a precise one. It does not follow tokio's clock: a test that pauses tokio's time needs
+/// the `VirtualClock` of the crate `auth-testing`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::retry::{backoff, exponential_step};
 
-/// The failures since the last success, and the cooldown that follows from them.
+/// The failures since the last success, and the cooldown that they caused.
 ///
 /// A success or new credentials clear it.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +36,7 @@ impl Cooldown {
         Self { last: Some(last), refusals, failures, early_rejections: 0 }
     }
 
-    /// Adds what a flight or another process remembers: the higher counts, and the cooldown that ends later.
+    /// Merges the state of a flight or of another process: keeps the higher counts, and the cooldown that ends later.
     pub(crate) fn merge(&mut self, other: &Self, now: &Moment) {
         self.refusals = self.refusals.max(other.refusals);
         self.failures = self.failures.max(other.failures);
@@ -83,8 +83,8 @@ impl Cooldown {
 
     /// Records that a login succeeded.
     ///
-    /// If the new token replaces a rejected one, the rejections are kept: the server that accepts the login may not be
-    /// the one that rejects the token.
+    /// If the new token replaces a rejected one, the count of rejections is kept. The login succeeded, but the API may
+    /// reject the new token as well.
     pub(crate) fn record_success(&mut self, was_rejected: bool) {
         let early_rejections = if was_rejected { self.early_rejections } else { 0 };
         *self = Self { early_rejections, ..Self::default() };

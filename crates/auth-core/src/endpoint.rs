@@ -108,7 +108,7 @@ fn check_path(path: &str) -> Result<(), &'static str> {
 
 /// Checks that a host that looks like an IP address is one.
 ///
-/// An HTTP client may read `0x7f.1` or `999.1.1.1` as another address than this check does.
+/// An HTTP client may connect `0x7f.1` or `999.1.1.1` to another address than this check assumes.
 fn check_host(host: &str) -> Result<(), &'static str> {
     let is_address = match host.strip_prefix('[') {
         Some(address) => address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),

@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
-/// Says why there is no token, and when the next attempt is.
+/// The reason why there is no token, and the time of the next attempt.
 ///
 /// It is cheap to clone, because all callers that wait for one login get the same error. It never contains a secret, a
-/// body or a query. Of the text that a server wrote, it keeps only a code that repeats no secret of the request.
+/// body or a query. From the server's response it keeps only the error code, and only if the code repeats no secret of
+/// the request.
 ///
 /// ```
 /// # fn example(error: auth_core::Error) {
@@ -43,9 +44,9 @@ pub enum ErrorKind {
     ///
     /// Correct them before the next attempt. Repeated refusals can lock an account.
     Refused,
-    /// There were too many logins, or the API rejects new tokens. Wait until [`Error::retry_at`].
+    /// The server limits logins, or the API rejects new tokens. Wait until [`Error::retry_at`].
     Throttled,
-    /// The provider could not be reached or did not respond. A later attempt may succeed unchanged.
+    /// The provider could not be reached or did not respond. A later attempt may succeed with nothing changed.
     Unavailable,
     /// The provider's response holds no usable token.
     Malformed,
@@ -142,7 +143,7 @@ impl Error {
 
     /// Builds the error for a setting that is missing or wrong.
     ///
-    /// `problem` completes the sentence "the setting X …". It says what is expected and never contains the value.
+    /// `problem` completes the sentence "the setting X …". State what is expected, and never include the value.
     ///
     /// ```
     /// use auth_core::Error;
@@ -237,10 +238,9 @@ impl Error {
         Self::new(ErrorKind::Redirected, message).with_setting("base_url")
     }
 
-    /// Marks an error as final for this login: no other attempt is made.
+    /// Marks an error as final for this login, so that no other attempt is made.
     ///
-    /// A transport or a provider that gets a token from another manager uses it, because that manager has already
-    /// retried.
+    /// Use it in a transport that gets a token from another manager, because that manager has already retried.
     ///
     /// ```
     /// # async fn example(account: &impl auth_core::TokenSource) -> Result<(), auth_core::Error> {
@@ -254,7 +254,7 @@ impl Error {
         self.with(|inner| inner.is_settled = true)
     }
 
-    /// Sets the underlying cause: its text without control characters, at most 300 characters.
+    /// Sets the underlying cause. At most 300 characters of its text are kept, without control characters.
     ///
     /// It is shown by `Debug` and by [`source`](std::error::Error::source), not by `Display`.
     ///
@@ -383,7 +383,7 @@ impl Error {
         self.0.setting.as_deref()
     }
 
-    /// Returns the time from this error to the next attempt.
+    /// Returns the time to wait before the next attempt, counted from this error.
     ///
     /// If the error is from a [`TokenManager`](crate::TokenManager), that is the rest of its cooldown, and `None` means
     /// that the next call tries again at once. If it is from a [`Login`](crate::Login), it is the response's
@@ -421,7 +421,12 @@ impl Error {
         self.0.is_settled
     }
 
-    /// Returns whether nothing of the request has left this machine, as after [`unreachable`](Self::unreachable).
+    /// Returns `true` if no part of the request was sent, as in an error from [`unreachable`](Self::unreachable).
+    ///
+    /// ```
+    /// assert!(auth_core::Error::unreachable("could not connect to the server").is_unsent());
+    /// assert!(!auth_core::Error::unavailable("the response was cut off").is_unsent());
+    /// ```
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         self.0.is_unsent
@@ -467,7 +472,7 @@ impl fmt::Display for Error {
 #[error("{0}")]
 struct Cause(String);
 
-/// In characters.
+/// The longest text of a cause, in characters.
 const LONGEST_CAUSE: usize = 300;
 
 impl Cause {

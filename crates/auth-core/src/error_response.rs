@@ -1,13 +1,13 @@
-//! A response that holds no token, as a provider reads it.
+//! The error that a provider reads from a response without a token.
 
 use std::fmt;
 
 use http::StatusCode;
 
-/// Classifies a response that holds no token (RFC 6749 5.2).
+/// Holds the error of a response without a token (RFC 6749 5.2).
 ///
 /// [`Provider::read_response`](crate::Provider::read_response) returns it. [`Login`](crate::Login) turns it into an
-/// [`Error`](crate::Error), with the response's status and the code.
+/// [`Error`](crate::Error) and adds the status of the response.
 ///
 /// ```
 /// use auth_core::ErrorResponse;
@@ -25,7 +25,7 @@ use http::StatusCode;
 #[derive(Clone, PartialEq, Eq)]
 pub struct ErrorResponse {
     pub(crate) class: ErrorClass,
-    /// As the server wrote it. It is shown only after it was checked against the request.
+    /// The code as the server wrote it. It is shown only after it was checked against the request.
     pub(crate) code: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum ErrorClass {
 }
 
 impl ErrorResponse {
-    /// Builds the error for a body that says that the credentials are refused.
+    /// Builds the error for a body that refuses the credentials.
     ///
     /// The credentials are not tried again in this login, whatever the status is.
     ///
@@ -54,7 +54,7 @@ impl ErrorResponse {
         ErrorClass::Refused.into()
     }
 
-    /// Builds the error for a body that says that the request is wrong; `setting` is the setting to correct.
+    /// Builds the error for a body that rejects the request because of a wrong setting. `setting` is its name.
     ///
     /// ```
     /// use auth_core::ErrorResponse;
@@ -67,7 +67,7 @@ impl ErrorResponse {
         ErrorClass::Misconfigured(setting).into()
     }
 
-    /// Builds the error for a body that states a status, which is classified like an HTTP status.
+    /// Builds the error for a body that states a status. It is classified like an HTTP status.
     ///
     /// Some APIs respond with HTTP 200 and a body such as `{"statusCode": 429}`.
     ///
@@ -102,7 +102,7 @@ impl ErrorResponse {
 
     /// Builds the error for a body that can be read but holds no usable token.
     ///
-    /// `problem` says what is wrong. It must not contain any part of the response.
+    /// `problem` is the error message. It must not contain any part of the response.
     ///
     /// ```
     /// use auth_core::ErrorResponse;

@@ -12,7 +12,7 @@ use crate::error_response::ErrorResponse;
 
 /// The longest lifetime that an `expires_in` may state: one year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-/// The lifetimes that an absolute expiry may give. Any other means that a clock is wrong.
+/// The lifetimes that an absolute expiry may result in. Any other lifetime means that a clock is wrong.
 const PLAUSIBLE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 /// If the server's clock and the local clock are further apart, one of them is wrong.
 const CLOCKS_DISAGREE: Duration = Duration::from_secs(3600);
@@ -37,14 +37,14 @@ pub enum Expiry {
     After(Duration),
     /// The token expires at this time by the server's clock.
     At(SystemTime),
-    /// The server stated no expiry. The JWT's own `exp - iat` is used, or else this documented lifetime.
+    /// The server stated no expiry. If the token is a JWT, its `exp - iat` is used, otherwise this documented lifetime.
     Unstated(Duration),
 }
 
 impl Expiry {
     /// Reads an `expires_in`: a lifetime in seconds, as a number or as a string with a number.
     ///
-    /// A missing or blank value gives [`Unstated`](Self::Unstated) with `fallback`.
+    /// If the value is missing or blank, returns [`Unstated`](Self::Unstated) with `fallback`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -59,7 +59,7 @@ impl Expiry {
     /// ```
     ///
     /// # Errors
-    /// A malformed response if the value is not a number between one second and one year.
+    /// [`ErrorResponse::malformed`] if the value is not a number between one second and one year.
     pub fn from_expires_in(seconds: Option<&NumberOrString>, fallback: Duration) -> Result<Self, ErrorResponse> {
         let Some(seconds) = seconds.filter(|value| !value.is_blank()) else {
             return Ok(Self::Unstated(fallback));
@@ -74,8 +74,8 @@ impl Expiry {
 
     /// Reads an `expires_at`: an ISO 8601 string, or a number of seconds or milliseconds since the Unix epoch.
     ///
-    /// The zone is `+0000`, `+00:00` or `Z`; a time without a zone is UTC. A missing or unreadable value gives
-    /// [`Unstated`](Self::Unstated) with `fallback`, because the token itself may be usable.
+    /// The zone may be written as `+0000`, `+00:00` or `Z`. A time without a zone is UTC. If the value is missing or
+    /// unreadable, returns [`Unstated`](Self::Unstated) with `fallback`, because the token itself may be usable.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -97,10 +97,10 @@ impl Expiry {
 
     /// Returns the token's lifetime, counted from `sent`: the wall clock just before the request was sent.
     ///
-    /// For an absolute expiry, the first of these that gives a plausible lifetime is used: the JWT's `exp - iat`, the
-    /// expiry minus the response's `Date`, the expiry minus the local clock. If the last two are more than an hour
-    /// apart, one of the clocks is wrong. Then the shorter lifetime is used, because a token that is refreshed too early
-    /// costs less than one that is sent after its end.
+    /// For an absolute expiry, the first plausible one of these lifetimes is used: the JWT's `exp - iat`, the expiry
+    /// minus the response's `Date`, the expiry minus the local clock. If the last two are more than an hour apart, one
+    /// of the clocks is wrong. Then the shorter lifetime is used, because a token that is refreshed too early costs
+    /// less than one that is sent after its end.
     pub(crate) fn lifetime(
         self,
         jwt: impl FnOnce() -> Option<Duration>,
@@ -190,7 +190,7 @@ impl<'de> Deserialize<'de> for NumberOrString {
 }
 
 impl NumberOrString {
-    /// Returns the number, even if it is written as a string. A number that is not finite is `None`.
+    /// Returns the number, even if it is written as a string, or `None` if it is not a finite number.
     ///
     /// ```
     /// use auth_core::NumberOrString;

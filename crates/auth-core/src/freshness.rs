@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::policy::Policy;
 
-/// Says whether a token can be used, and whether it is due for renewal.
+/// The state of a token: whether it can be used, and whether it must be refreshed.
 ///
 /// ```no_run
 /// use auth_core::{Freshness, Provider, TokenManager, Transport};
@@ -21,11 +21,11 @@ pub enum Freshness {
     Fresh,
     /// The token is past its refresh point. It can still be used while the next one is fetched.
     Stale,
-    /// The token must not be sent any more: its end is within the margin, or past.
+    /// The token must not be sent any more: its lifetime is over, or what is left is within the margin.
     Expired,
 }
 
-/// The two moments at which one token becomes stale and expired. They are computed once per token.
+/// The two moments at which a token becomes stale and expired. They are computed once for each token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term {
     /// The token is stale from this moment on.
@@ -38,8 +38,8 @@ impl Term {
     /// Computes both moments of a token issued at `issued`.
     ///
     /// `random`, in 0..1, places the refresh point in the policy's window, so that processes that started together do
-    /// not refresh together. The end is before the end of the lifetime by the margin, at most by a tenth of the
-    /// lifetime, because a token may expire on its way to the server.
+    /// not refresh together. The token counts as expired before its lifetime ends, because it may expire on its way to
+    /// the server. The difference is the margin, or a tenth of the lifetime if that is less.
     pub(crate) fn new(issued: Moment, lifetime: Duration, random: f64, policy: &Policy) -> Self {
         let (first, last) = (f64::from(*policy.refresh_window.start()), f64::from(*policy.refresh_window.end()));
         let percent = first + (last - first) * random;

@@ -1,4 +1,4 @@
-//! Reads the claims of a token that is a JWT (RFC 7519). The signature is not checked, so they are only hints.
+//! Reads the claims of a token that is a JWT (RFC 7519). The signature is not checked, so the claims are only hints.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -50,7 +50,8 @@ impl<P: Provider, T: Transport> Login<P, T> {
         Self { provider, transport: Arc::new(transport), clock: Arc::new(SystemClock), policy: Arc::default() }
     }
 
-    /// Sets when tokens are refreshed and failed logins are tried again. Default is [`Policy::default`].
+    /// Sets the policy: when tokens are refreshed, and when failed logins are tried again. The default is
+    /// [`Policy::default`].
     ///
     /// ```no_run
     /// # use auth_core::{Error, Login, Provider, Transport};
@@ -72,7 +73,7 @@ impl<P: Provider, T: Transport> Login<P, T> {
         self
     }
 
-    /// Sets the clock that measures tokens. Default is [`SystemClock`].
+    /// Sets the clock by which the age of tokens is measured. The default is [`SystemClock`].
     ///
     /// ```no_run
     /// # use auth_core::{Error, Login, Provider, Transport};
@@ -142,12 +143,12 @@ impl<P: Provider, T: Transport> Login<P, T> {
 
     /// Returns a new access token, and replaces `refresh` with the refresh token for the next call.
     ///
-    /// It uses the refresh token if there is one, it has not expired, and the provider supports it. Otherwise it logs in
-    /// with the credentials.
+    /// It sends the refresh token if there is one that has not expired and the provider supports refreshes. Otherwise
+    /// it logs in with the credentials.
     ///
     /// A refresh token that the server may have processed is removed from `refresh` and never sent again. A server that
-    /// rotates refresh tokens takes a second use as theft and ends the session (RFC 9700 4.14.2). A refresh token that
-    /// was not processed stays.
+    /// rotates refresh tokens treats a second use as theft and ends the session (RFC 9700 4.14.2). A refresh token that
+    /// was certainly not processed stays in `refresh`.
     ///
     /// # Errors
     /// The same errors as [`login`](Self::login). A refused refresh is followed by a login.
@@ -172,7 +173,7 @@ impl<P: Provider, T: Transport> Login<P, T> {
 
     /// Renews like [`renew`](Self::renew), and returns the number of attempts as well.
     ///
-    /// `failures` attempts have failed before. The backoff continues from there.
+    /// `failures` is the number of attempts that have failed before this login. The backoff continues from there.
     pub(crate) async fn run(
         &self,
         refresh: &mut Option<RefreshToken>,
@@ -211,8 +212,8 @@ impl<P: Provider, T: Transport> Login<P, T> {
             let Some(wait) = retry_delay(kind, is_last, &error, was_unreadable, backoff) else {
                 return Err(error);
             };
-            // A sleep into the deadline would hide this error behind a timeout. Returned now, it reports its cause and
-            // when the server wants the next attempt.
+            // If the deadline ended this sleep, the caller would get a timeout. Return this error now, because it has
+            // the cause and the time of the next attempt.
             if start.elapsed() + wait >= self.policy.deadline {
                 return Err(error);
             }
@@ -271,7 +272,8 @@ impl<P: Provider, T: Transport> Login<P, T> {
 
     /// Returns `true` if the session of a refreshed token ends soon.
     ///
-    /// Keycloak shortens the last tokens of a session. A token as long as that of the login is not shortened.
+    /// Keycloak shortens the lifetime of the last tokens of a session. A token that lives as long as the login's token
+    /// was not shortened.
     fn is_ending(&self, renewed: &TokenSet, used: &RefreshToken) -> bool {
         let lifetime = renewed.access.lifetime();
         lifetime < self.policy.ending_session && lifetime < used.login_lifetime()
@@ -302,7 +304,8 @@ fn retry_delay(
     if kind == AttemptKind::Refresh && !error.is_transient() && !concerns_server {
         return Some(Duration::ZERO);
     }
-    // R6: one more attempt after an unreadable response. A second one is a wrong address, not a lost connection.
+    // R6: one more attempt after an unreadable response. A second unreadable response means a wrong address, not a lost
+    // connection.
     if !error.is_transient() || (is_unreadable(error) && was_unreadable) {
         return None;
     }

@@ -55,13 +55,13 @@ pub use status::Status;
 /// - A fresh token costs two clock reads and a pointer load: no lock, no allocation, no task.
 /// - One login serves every caller that waits. It runs in a task of its own with its own deadline, so a caller that is
 ///   dropped or has a shorter timeout ends only its own wait.
-/// - A token past its refresh point is returned at once while the next one is fetched. An error never displaces a usable
-///   token.
-/// - Failures have a cooldown, shared by all callers: refused credentials and settings that the provider does not accept
-///   are tried again after 60, 120, 240 s and so on, 15 minutes at most; an unavailable provider after a backoff; a
-///   throttling provider after the time that it states. Until then, calls fail immediately with the same error. The numbers
-///   are settings of a [`Policy`](crate::Policy).
-/// - If nobody asks for a token, no task and no timer runs.
+/// - A token past its refresh point is returned at once while the next one is fetched. An error never displaces a
+///   usable token.
+/// - A failure starts a cooldown, shared by all callers. Until it ends, calls without a usable token fail immediately
+///   with the same error. After refused credentials, or a setting that the provider does not accept, it lasts 60, 120,
+///   240 s and so on, 15 minutes at most. After an outage it is a backoff. After throttling it is the time that the
+///   provider states. The numbers are settings of a [`Policy`](crate::Policy).
+/// - If nobody asks for a token, no task and no timer runs, unless [`keep_warm`](Self::keep_warm) was called.
 ///
 /// Cloning is cheap, and clones share everything. Building a manager needs no runtime and sends nothing. Waiting for a
 /// token needs tokio.
@@ -88,11 +88,13 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         Self::sharing(login, Share::none())
     }
 
-    /// Creates a manager that shares its token with all processes that have the same credentials and the same store: one of
-    /// them logs in, and the others take the token that it saves.
+    /// Creates a manager that shares its token with other processes through a store.
     ///
-    /// The store is called before and after a login, never on a hit. If it is unreachable, callers are not affected: each
-    /// process logs in for itself, and a login waits at most once for the store's
+    /// Of all processes with the same credentials and the same store, one logs in, and the others take the token that
+    /// it saves.
+    ///
+    /// The store is called before and after a login, never for a fresh token in memory. If the store is unreachable,
+    /// callers are not affected: each process logs in for itself, and a login waits at most once for the store's
     /// [`timeout`](crate::store::TokenStore::timeout). Credentials without a [`Provider::identity`] are not shared. See
     /// [`store`](crate::store) for the protocol.
     ///
@@ -132,11 +134,12 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         }))
     }
 
-    /// Returns a token with at least `min_validity` left. If the current token has less, waits for a new one.
+    /// Returns a token that is valid for at least `min_validity`, and waits for a new one if the current token has less
+    /// left.
     ///
     /// # Errors
-    /// [`Misuse`](crate::ErrorKind::Misuse) if a token of this provider has a shorter lifetime than `min_validity`; otherwise
-    /// the errors of [`token`](TokenSource::token).
+    /// [`Misuse`](crate::ErrorKind::Misuse) if a token of this provider has a shorter lifetime than `min_validity`;
+    /// otherwise the errors of [`token`](TokenSource::token).
     ///
     /// ```no_run
     /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
@@ -172,13 +175,14 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         check(renewed)?.ok_or_else(too_slow)
     }
 
-    /// Gets a new token even if the current one is fresh. If that fails, the current token stays.
+    /// Gets a new token even if the current one is fresh. If that fails, the current token is kept.
     ///
-    /// A token that was issued within the last 5 seconds counts as new, so that many concurrent calls, or a loop, make one
-    /// login. If a server has rejected the current token, call [`reject`](TokenSource::reject) instead.
+    /// A token that was issued within the last 5 seconds counts as new, so that many concurrent calls, or a loop, make
+    /// one login. If a server has rejected the current token, call [`reject`](TokenSource::reject) instead.
     ///
     /// # Errors
-    /// Those of [`token`](TokenSource::token); immediately during a cooldown.
+    /// The errors of [`token`](TokenSource::token). During a cooldown the call fails immediately, even if the current
+    /// token is usable.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
@@ -193,8 +197,9 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 
     /// Replaces the credentials, for example after a rotation of the account's secret.
     ///
-    /// This clears the cooldown. The current token is handed out until the next call has fetched one with the new
-    /// credentials. A login that is under way with the old credentials is repeated with the new ones.
+    /// This clears the cooldown. The next call starts a login with the new credentials. Until that login succeeds, the
+    /// current token is still returned while it is usable. A login that is under way with the old credentials is
+    /// repeated with the new ones.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
@@ -216,7 +221,9 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         }
     }
 
-    /// Yields each new token, or `None` after a rejection. The channel closes with the last clone of this manager.
+    /// Returns a channel that yields each new token, or `None` after a rejection.
+    ///
+    /// A slow receiver sees only the newest value. The channel closes when the last clone of this manager is dropped.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
@@ -235,7 +242,8 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
 
     /// Starts a task that logs in now and renews the token at each refresh point, even if nobody asks for it.
     ///
-    /// The task ends with the last clone of this manager. Replaced credentials are used within a minute.
+    /// The task ends when the last clone of this manager is dropped. After
+    /// [`replace_credentials`](Self::replace_credentials), it uses the new credentials within a minute.
     ///
     /// # Errors
     /// [`Misuse`](crate::ErrorKind::Misuse) outside a tokio runtime.
@@ -251,20 +259,22 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         warm::keep_warm(&self.0)
     }
 
-    /// Returns a snapshot of the token and of the last failure. It sends nothing.
+    /// Returns a snapshot of the token and of the last failure, without a request.
     #[must_use]
     pub fn status(&self) -> Status {
         self.0.status()
     }
 
-    /// Reads the store and sends nothing to the provider.
+    /// Reads the store, without a request to the provider.
     ///
-    /// If there is no usable token in memory, the store's token becomes the current one, for
-    /// [`cached`](crate::TokenSource::cached). A cooldown in the store is taken over, for [`status`](Self::status). Without a
-    /// store this does nothing. It is not needed before [`token`](crate::TokenSource::token), which reads the store anyway.
+    /// If there is no usable token in memory, the token in the store becomes the current one, so that
+    /// [`cached`](crate::TokenSource::cached) returns it. A cooldown in the store becomes visible in
+    /// [`status`](Self::status). Without a store, this does nothing. You need not call it before
+    /// [`token`](crate::TokenSource::token), which reads the store itself.
     ///
     /// # Errors
-    /// Those of the store; [`Unavailable`](crate::ErrorKind::Unavailable) if it does not respond within its timeout.
+    /// The errors of the store, or [`Unavailable`](crate::ErrorKind::Unavailable) if it does not respond within its
+    /// timeout.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
@@ -287,7 +297,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
         Some(token)
     }
 
-    /// Returns whether a cooldown prevents logins now.
+    /// Returns `true` if a cooldown prevents logins now.
     pub(crate) fn has_cooldown(&self) -> bool {
         self.0.lock().cooldown.remaining_at(&self.0.clock.now()).is_some()
     }
@@ -315,6 +325,8 @@ impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
 
     fn reject(&self, token: &AccessToken) {
         let mut state = self.0.lock();
+        // Many requests may have been sent with one token. Only the first rejection counts. A later one must not remove
+        // the token that has replaced it.
         if !self.0.current.load().is_some_and(|current| current.ptr_eq(token)) {
             return;
         }

@@ -1,4 +1,4 @@
-//! The request and the response of a login. Neither prints its header values or its body.
+//! The request and the response of a login. Their `Debug` output has no header values and no body.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -53,7 +53,7 @@ impl Request {
         Self { uri: endpoint.uri().clone(), headers: HeaderMap::new(), body: SecretBytes::default() }
     }
 
-    /// Sets a header, and replaces an earlier value of the same name.
+    /// Sets a header. A value that was set before under the same name is replaced.
     ///
     /// [`ProviderInfo::header`](crate::ProviderInfo::header) turns a credential into a value that is marked sensitive.
     ///
@@ -104,7 +104,8 @@ impl Request {
         self.with_json_content_type()
     }
 
-    /// Sets an `application/x-www-form-urlencoded` body (RFC 6749 appendix B), in a buffer that is wiped.
+    /// Sets an `application/x-www-form-urlencoded` body (RFC 6749 appendix B), in a buffer that is wiped when it is
+    /// dropped.
     ///
     /// ```
     /// # let acme = auth_core::ProviderInfo::new("acme", "ACME");
@@ -193,7 +194,8 @@ impl Request {
 
     /// Returns `true` if `text` has `length` consecutive letters and digits in common with a secret of this request.
     ///
-    /// Case and the characters between them are ignored, because a server may return a password in another spelling.
+    /// Upper and lower case, and all other characters, are ignored, because a server may return a password in another
+    /// spelling.
     pub(crate) fn repeats(&self, text: &str, length: usize) -> bool {
         let text = letters_and_digits(text.as_bytes());
         let length = text.len().clamp(1, length);
@@ -229,7 +231,7 @@ fn basic_credentials(value: &HeaderValue) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 fn letters_and_digits(text: &[u8]) -> Zeroizing<Vec<u8>> {
-    // The capacity is fixed first: a buffer that grows would leave an unwiped copy behind.
+    // The capacity is reserved first, because a buffer that grows would leave a copy in memory that is not wiped.
     let mut kept = Zeroizing::new(Vec::with_capacity(text.len()));
     kept.extend(text.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase));
     kept
@@ -327,7 +329,7 @@ impl Response {
     /// Reads the body as JSON. Use [`Secret`](crate::Secret) for the fields that hold secrets.
     ///
     /// # Errors
-    /// - [`ErrorResponse::unreadable`] if the body is not JSON: empty, cut off or HTML
+    /// - [`ErrorResponse::unreadable`] if the body is not JSON, for example empty, cut off or HTML
     /// - [`ErrorResponse::malformed`] if it is JSON that does not fit `T`
     ///
     /// Neither contains any part of the body.

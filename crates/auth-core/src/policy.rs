@@ -3,16 +3,17 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// No duration is longer than a year, so that adding it to a clock never overflows.
+/// The longest duration of a policy: adding a year to a clock never overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The shortest cooldown after a refusal: even a wrong policy does not lock an account at once.
+/// The shortest cooldown after a refusal, so that even a wrong policy does not lock an account at once.
 const SHORTEST_REFUSAL: Duration = Duration::from_millis(1100);
 
-/// In percent of the lifetime: a token that is stale from the start would cause one login for each call.
+/// The earliest refresh point, in percent of the lifetime. A token that is stale from the start would cause one login
+/// for each call.
 const EARLIEST_REFRESH: u8 = 50;
 
-/// Holds the settings for refreshes and retries: when a token is refreshed, and when a failed login is tried again.
+/// Holds the settings that decide when a token is refreshed and when a failed login is tried again.
 ///
 /// The defaults fit most programs. An account that is locked after a few wrong passwords needs a longer backoff:
 ///
@@ -59,7 +60,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Sets the deadline of one login: all its attempts and the waits between them (S6). Default is 30 seconds.
+    /// Sets the deadline of one login: all its attempts and the waits between them (S6). The default is 30 seconds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -75,7 +76,7 @@ impl Policy {
         self
     }
 
-    /// Sets the maximum number of requests in one login, 2 to 10 (R7). Default is 3.
+    /// Sets the maximum number of requests in one login, 2 to 10 (R7). The default is 3.
     ///
     /// The minimum is 2, because a failed refresh is followed by a login with the credentials.
     ///
@@ -91,7 +92,7 @@ impl Policy {
         self
     }
 
-    /// Sets when a token becomes stale, in percent of its lifetime, 50 to 100 (F2). Default is 70 to 80.
+    /// Sets when a token becomes stale, in percent of its lifetime, 50 to 100 (F2). The default is 70 to 80.
     ///
     /// Each token gets a random point in this window, so that processes that started together do not refresh together.
     /// From that point on it is refreshed in the background and is still returned. The point is never later than the
@@ -109,9 +110,9 @@ impl Policy {
         self
     }
 
-    /// Sets the minimum time that a returned token has left (F3). Default is 30 seconds.
+    /// Sets the minimum validity of a returned token (F3). The default is 30 seconds.
     ///
-    /// The margin is never more than a tenth of the token's lifetime. If a call needs a longer validity, use
+    /// The margin is never more than a tenth of the token's lifetime. If a caller needs more, use
     /// [`token_valid_for`](crate::TokenManager::token_valid_for).
     ///
     /// ```
@@ -128,10 +129,11 @@ impl Policy {
         self
     }
 
-    /// Sets the first and the maximum backoff after a transient failure (R1). Default is 1 to 30 seconds.
+    /// Sets the first and the longest step of the backoff after a transient failure (R1). The defaults are 1 and 30
+    /// seconds.
     ///
-    /// Each step is twice the previous one, and the wait is a random part of the step ("full jitter"). Zero means no
-    /// wait; use it only in tests.
+    /// Each step is twice the previous one, and the wait is a random part of the step ("full jitter"). A step of zero
+    /// means no wait. Use that only in tests.
     ///
     /// ```
     /// use std::time::Duration;
@@ -147,9 +149,9 @@ impl Policy {
         self
     }
 
-    /// Sets the longest `Retry-After` (RFC 9110 10.2.3) that is followed (R5). Default is one hour.
+    /// Sets the longest `Retry-After` (RFC 9110 10.2.3) that is followed (R5). The default is one hour.
     ///
-    /// A longer one counts as this duration. See also
+    /// A longer `Retry-After` counts as this duration. See also
     /// [Retry-After on MDN](https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Retry-After).
     ///
     /// ```
@@ -166,11 +168,13 @@ impl Policy {
         self
     }
 
-    /// Sets the first and the maximum backoff after refused credentials (R4). Default is 60 seconds to 15 minutes.
+    /// Sets the first and the longest step of the backoff after refused credentials (R4). The defaults are 60 seconds
+    /// and 15 minutes.
     ///
-    /// It also applies to a setting that the provider does not accept. Each step is twice the previous one, and none is
-    /// below 1.1 seconds. A manager counts the refusals until it is dropped. If your processes exit soon after a login,
-    /// share the count through a store (`TokenManager::with_store`); otherwise each process starts at the first step.
+    /// It also applies to a setting that the provider does not accept. Each step is twice the previous one, at least
+    /// 1.1 seconds, and without jitter. A manager counts the refusals until it is dropped. If your processes exit soon
+    /// after a login, share the count through a store (`TokenManager::with_store`); otherwise each process starts at
+    /// the first step.
     ///
     /// ```
     /// use std::time::Duration;
@@ -186,7 +190,7 @@ impl Policy {
         self
     }
 
-    /// Sets the cooldown after an API has rejected two new tokens in a row (R10). Default is 60 seconds.
+    /// Sets the cooldown after an API has rejected two new tokens in a row (R10). The default is 60 seconds.
     ///
     /// A token counts as new if it is younger than this duration. Zero means no cooldown.
     ///
@@ -204,10 +208,13 @@ impl Policy {
         self
     }
 
-    /// Sets the lifetime below which a refreshed token shows that its session is ending (R8). Default is 60 seconds.
+    /// Sets the lifetime below which a refreshed token shows that its session is ending (R8). The default is 60
+    /// seconds.
     ///
-    /// Such a token is discarded, and the next attempt logs in with the credentials. An exception: if the last login
-    /// with the credentials gave no longer lifetime either, the token is kept.
+    /// Such a token is discarded, and the next attempt logs in with the credentials.
+    ///
+    /// If the token of the last login did not live longer either, the lifetime is normal for this server, and the
+    /// refreshed token is kept.
     ///
     /// ```
     /// use std::time::Duration;

@@ -21,7 +21,8 @@ use crate::transport::Transport;
 /// Keeps a [`TokenManager`] for each account of a provider.
 ///
 /// A manager is built at the first call for its account. When the pool is full, unused accounts are dropped. All
-/// accounts share one transport. They share no token, no wait and no cooldown.
+/// accounts share one transport. They do not share tokens, waits or cooldowns: a failure of one account does not affect
+/// another.
 ///
 /// ```no_run
 /// use auth_core::{Provider, TokenPool, TokenSource, Transport};
@@ -70,7 +71,8 @@ where
     P: Provider,
     T: Transport,
 {
-    /// Returns an empty pool. `credentials` returns the provider of an account at the first call for it.
+    /// Creates an empty pool. `credentials` returns the provider of an account, and is called at the first call for
+    /// that account.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenPool, Transport};
@@ -97,9 +99,9 @@ where
         }
     }
 
-    /// Sets the maximum number of accounts, at least one. Default is 10,000.
+    /// Sets the maximum number of accounts, at least one. The default is 10,000.
     ///
-    /// When it is reached, the accounts that have been unused for the longest time are dropped.
+    /// When the pool is full, the accounts that have been unused for the longest time are dropped.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenPool, Transport};
@@ -115,9 +117,9 @@ where
         self
     }
 
-    /// Sets how long an unused account is kept. Default is 24 hours.
+    /// Sets how long an unused account is kept. The default is 24 hours.
     ///
-    /// Idle accounts are dropped when the pool reaches its [capacity](Self::with_capacity).
+    /// Unused accounts are dropped only when the pool is [full](Self::with_capacity).
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenPool, Transport};
@@ -135,7 +137,7 @@ where
         self
     }
 
-    /// Sets the policy of all accounts. Default is [`Policy::default`].
+    /// Sets the policy of all accounts. The default is [`Policy::default`].
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenPool, Transport};
@@ -153,7 +155,7 @@ where
         self
     }
 
-    /// Sets the clock of the pool and of its managers. Default is [`SystemClock`].
+    /// Sets the clock of the pool and of its managers. The default is [`SystemClock`].
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenPool, Transport};
@@ -172,7 +174,7 @@ where
         self
     }
 
-    /// Sets the store through which processes share the tokens of all accounts. Default is none.
+    /// Sets the store through which processes share the tokens of all accounts. The default is none.
     ///
     /// See [`TokenManager::with_store`].
     ///
@@ -191,7 +193,7 @@ where
         self
     }
 
-    /// Returns an account's current token if it is usable, without waiting and without a request.
+    /// Returns the current token of an account if it is usable, without waiting and without a request.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenPool, Transport};
@@ -211,7 +213,8 @@ where
         account.manager.cached_at(&now)
     }
 
-    /// Returns the manager of an account. It logs in at the first call for a token.
+    /// Returns the manager of an account, and builds it if the account is new. The manager logs in at the first call
+    /// for a token.
     ///
     /// # Errors
     /// The error of `credentials`, if the account is new.
@@ -231,8 +234,8 @@ where
             account.last_used.store(now, Ordering::Relaxed);
             return Ok(account.manager.clone());
         }
-        // Not under the lock: `credentials` may read a file or a database, and other accounts must not wait for that.
-        // Two threads may build a manager for one account at the same time. `or_insert` keeps the first.
+        // Without the lock: `credentials` may read a file or a database, and other accounts must not wait for that. So
+        // two threads may build a manager for the same account. `or_insert` keeps the first, and both threads use it.
         let login = Login::new((self.credentials)(key)?, self.transport.clone())
             .with_shared_clock(self.clock.clone())
             .with_shared_policy(self.policy.clone());
@@ -256,7 +259,7 @@ where
         TokenManager::new(login)
     }
 
-    /// Drops an account, for example after a change of its credentials.
+    /// Removes an account, for example after a change of its credentials.
     ///
     /// The next call for it builds a new manager. Clones of the old manager stay usable.
     ///
@@ -301,9 +304,9 @@ where
 
     /// Makes room for one account if the pool is full.
     ///
-    /// Idle accounts are dropped first. If that is not enough, a sixteenth of the capacity is dropped at once, so that
-    /// the next calls need not sort all accounts again. Accounts in a cooldown are dropped last: a new manager has no
-    /// memory of the refusal and would send the wrong credentials again at once.
+    /// Accounts that are past the idle timeout are dropped first. If that is not enough, a sixteenth of the capacity is
+    /// dropped at once, so that the next calls need not sort all accounts again. Accounts in a cooldown are dropped
+    /// last: a new manager does not know about the refusal and would send the wrong credentials again at once.
     fn make_room(&self, accounts: &mut HashMap<K, Account<P, T>>, now: u64) {
         if accounts.len() < self.capacity {
             return;

@@ -12,8 +12,8 @@ use crate::token_response::TokenResponse;
 
 /// Builds the login requests of one API and reads its responses.
 ///
-/// An implementation uses no socket, no clock and no cache, so that a plain unit test covers each rule of its wire
-/// format. [`Login`](crate::Login) classifies the statuses that mean the same everywhere: 404, 408, 425, 429, 5xx and
+/// An implementation uses no socket, no clock and no cache, so plain unit tests can cover its wire format.
+/// [`Login`](crate::Login) classifies the statuses that mean the same everywhere: 404, 408, 425, 429, 5xx and
 /// redirects. A provider handles only what is specific to its API.
 ///
 /// ```
@@ -55,7 +55,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the request that uses the refresh token `token` (RFC 6749 6), or `None` if the API has no refresh.
     ///
-    /// Default is `None`.
+    /// The default is `None`.
     fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
         let _ = token;
         None
@@ -63,15 +63,15 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the headers that the API's later calls need in addition to `Authorization`.
     ///
-    /// They are kept with each token and marked sensitive. Default is none.
+    /// They are kept with each token and marked sensitive. The default is none.
     fn api_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         Vec::new()
     }
 
     /// Returns a request that uniquely identifies these credentials, or `None` if their token must not be shared.
     ///
-    /// A store derives the key of the token's entry from it. Default is [`login_request`](Self::login_request). Override
-    /// it if the login request contains a time or a random value.
+    /// A store derives the key of the token's entry from it. The default is [`login_request`](Self::login_request).
+    /// Override it if the login request contains a time or a random value.
     fn identity(&self) -> Option<Request> {
         Some(self.login_request())
     }

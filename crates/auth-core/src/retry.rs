@@ -9,15 +9,16 @@ use http::header::RETRY_AFTER;
 use crate::message::Response;
 use crate::policy::Policy;
 
-/// Returns `true` if another attempt may succeed unchanged. The body of such a response is never read.
+/// Returns `true` if another attempt may succeed with nothing changed. The body of such a response is never read.
 pub(crate) fn is_transient_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
 }
 
-/// Returns the wait that a `Retry-After` header asks for (RFC 9110 10.2.3), at most the policy's longest.
+/// Returns the wait that a `Retry-After` header states (RFC 9110 10.2.3), at most the policy's longest.
 ///
-/// The cap guards against a server's mistake: a wrong year must not stop a program's logins for that long. A date is
-/// measured by the response's own `Date`, so that a wrong local clock does not matter; without one, by `now`.
+/// The limit guards against a mistake of the server: a date in a wrong year must not stop a program's logins until
+/// then. If the header has a date, the wait is counted from the response's own `Date`, so that a wrong local clock does
+/// not matter. Without a `Date`, it is counted from `now`.
 pub(crate) fn retry_after(response: &Response, now: SystemTime, policy: &Policy) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match httpdate::parse_http_date(text) {
@@ -29,7 +30,7 @@ pub(crate) fn retry_after(response: &Response, now: SystemTime, policy: &Policy)
 
 fn delay_seconds(text: &str) -> Option<Duration> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // A number of only digits fails to parse if it is too large.
+    // A text of only digits fails to parse only if the number is too large.
     is_number.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
 }
 

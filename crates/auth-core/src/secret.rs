@@ -1,4 +1,4 @@
-//! Secret values: redacted when printed, wiped from memory when dropped.
+//! Secret values, which are redacted when printed and wiped from memory when dropped.
 
 use std::fmt;
 use std::io;
@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 /// Holds a secret text.
 ///
-/// It prints as `[redacted]`, cannot be serialized, and wipes its memory when it is dropped. A config file's field can
-/// be deserialized into it.
+/// It prints as `[redacted]`, cannot be serialized, and wipes its memory when it is dropped. It can be deserialized,
+/// for example from a config file.
 ///
 /// ```
 /// let key = auth_core::Secret::from("not-a-real-key");
@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Returns the secret text. There is no other way to read it.
+    /// Returns the secret text. No other method returns it.
     ///
     /// ```
     /// let key = auth_core::Secret::from("not-a-real-key".to_owned());
@@ -163,7 +163,7 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// Says why a text cannot be a header value.
+/// The reason why a text cannot be a header value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HeaderProblem {
     #[error("contains a line break or another control character")]

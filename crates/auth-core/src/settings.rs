@@ -1,4 +1,4 @@
-//! The settings of a provider: their table, how they are read, and which are required.
+//! The settings of a provider: the table that describes them, how they are read, and which are required.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,8 +13,8 @@ use crate::secret::{Secret, header_value};
 
 /// Describes one setting of a provider, as an entry of the provider's table of settings.
 ///
-/// A provider crate publishes its table as `SETTINGS`. Command lines, help texts and tests read it, so a setting has
-/// one name and one help text, and whether it is a secret is stated once.
+/// A provider crate publishes its table as `SETTINGS`. Command lines, help texts and tests read the table, so the name,
+/// the help text and the secrecy of a setting are stated only once.
 ///
 /// ```
 /// use auth_core::Setting;
@@ -28,12 +28,12 @@ use crate::secret::{Secret, header_value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setting {
-    /// The name, such as `base_url`: the key in a config file and, in upper case after the provider's prefix, the
-    /// environment variable.
+    /// The name, such as `base_url`. It is the key in a config file. In upper case after the provider's prefix, it is
+    /// the environment variable, such as `ACME_BASE_URL`.
     pub name: &'static str,
     /// Whether the value must never be shown.
     pub is_secret: bool,
-    /// What the setting is, as a phrase that completes "Sets ...", such as `the client id`.
+    /// What the setting is. The phrase completes the sentence "Sets …", such as `the client id`.
     pub help: &'static str,
 }
 
@@ -77,13 +77,13 @@ pub struct ProviderInfo {
 }
 
 impl ProviderInfo {
-    /// Creates an info from the provider's name in lower case and the prefix of its variables.
+    /// Creates the info from the provider's name in lower case and the prefix of its environment variables.
     #[must_use]
     pub const fn new(provider: &'static str, env_prefix: &'static str) -> Self {
         Self { provider, env_prefix }
     }
 
-    /// Starts a check of the required settings, which reports all missing ones together.
+    /// Starts a check of the required settings. It reports all missing settings in one error.
     ///
     /// ```
     /// # use auth_core::{ProviderInfo, Secret};
@@ -165,7 +165,7 @@ impl ProviderInfo {
         })
     }
 
-    /// Joins a base URL and a path to the endpoint of a login.
+    /// Joins a base URL and a path into the endpoint of a login.
     ///
     /// The base URL may have a path prefix and a trailing slash. `path_field` is the name of the setting that holds the
     /// path; it is used in errors.
@@ -203,7 +203,7 @@ impl ProviderInfo {
 
     /// Returns the error for a setting that has a wrong value.
     ///
-    /// `problem` completes the sentence "the setting X ..." and must not contain the value.
+    /// `problem` completes the sentence "the setting X …" and must not contain the value.
     ///
     /// ```
     /// let info = auth_core::ProviderInfo::new("acme", "ACME");
@@ -251,7 +251,7 @@ fn read<S: DeserializeOwned>(found: &[(&'static str, Secret)]) -> Result<S, Valu
     S::deserialize(MapDeserializer::new(pairs))
 }
 
-/// Returns the setting and serde's message if the setting does not accept the value.
+/// Returns the setting's name and serde's message if the setting does not accept the value.
 fn rejection<S: DeserializeOwned>(pair: &(&'static str, Secret)) -> Option<(&'static str, String)> {
     let error = read::<S>(std::slice::from_ref(pair)).err()?;
     Some((pair.0, error.to_string()))
@@ -366,7 +366,7 @@ impl RequiredSettings {
         value
     }
 
-    /// Ends the check.
+    /// Ends the check, and returns an error if a required setting is missing.
     ///
     /// ```
     /// let mut required = auth_core::ProviderInfo::new("acme", "ACME").required();

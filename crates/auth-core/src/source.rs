@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use crate::error::Error;
 use crate::token::AccessToken;
 
-/// Returns valid access tokens. Import it to call `.token()`, `.cached()` and `.reject()`.
+/// Returns usable access tokens. Import this trait to call `.token()`, `.cached()` and `.reject()`.
 ///
 /// An application stores an `Arc<dyn TokenSource>`. In production that is a [`TokenManager`](crate::TokenManager); a
 /// test can use an implementation such as this one:
@@ -44,7 +44,7 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn cached(&self) -> Option<AccessToken>;
 
-    /// Returns a usable token, and logs in or refreshes if there is none.
+    /// Returns a usable token. If there is none, waits for a login or a refresh.
     ///
     /// # Errors
     /// The reason why there is no token. While the current token is usable, a failed refresh is not an error.
@@ -66,7 +66,7 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
 
     /// Reports that a server rejected `token` with a 401, so that the next call gets a new one.
     ///
-    /// If a newer token is already current, the call does nothing.
+    /// If the source already has a newer token, the call does nothing.
     ///
     /// ```
     /// # async fn example(tokens: &impl auth_core::TokenSource, status: u16) -> Result<(), auth_core::Error> {
@@ -95,9 +95,9 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     }
 }
 
-/// Resolves to a token; [`TokenSource::token`] returns it.
+/// The future that [`TokenSource::token`] returns. It resolves to a token or an error.
 ///
-/// A token that is already known costs no allocation.
+/// If the token is already known, the future costs no allocation.
 #[must_use = "a future does nothing until it is awaited"]
 pub struct TokenFuture<'a>(State<'a>);
 

@@ -1,8 +1,7 @@
 //! Tokens that several processes share: the trait for stores, the sealing of their entries, and the rules of the lease.
 //!
 //! Pass a [`TokenStore`] to [`TokenManager::with_store`](crate::TokenManager::with_store). Use `auth-store-redis` for a
-//! fleet, `auth-store-file` for the processes of one user, or a store that you write yourself with the help of this
-//! page.
+//! fleet, `auth-store-file` for the processes of one user, or write your own store: this page describes how.
 //!
 //! # What callers can rely on
 //!
@@ -29,7 +28,7 @@
 //! | the lease | which number holds it, and when it expires |
 //!
 //! A store keeps the sealed parts as opaque text. [`Record`] holds the first six rows and implements every call on them
-//! without I/O. A store that can run its methods under a lock only adds the lease and the expiry of the entry.
+//! without I/O. A store that can run these methods under a lock adds only the lease and the expiry of the entry.
 //!
 //! # The calls of a login
 //!
@@ -54,18 +53,20 @@
 //!
 //! - Each lease of an entry has a higher number than all leases before it (a fencing token). [`save`](TokenStore::save)
 //!   and [`claim_refresh`](TokenStore::claim_refresh) under an older number do nothing. So a process that was stopped
-//!   in its login cannot overwrite a newer token or take a refresh token that is not its own.
-//! - The lease only saves logins. Safety never depends on when it expires. It lasts 1.25 times the login's
-//!   [deadline](crate::Policy::with_deadline) plus four times the store's timeout, so it normally outlives the login.
+//!   during its login cannot overwrite a newer token or take the refresh token of a newer login.
+//! - The lease only avoids unnecessary logins: no other guarantee depends on when it expires. It lasts 1.25 times the
+//!   login's [deadline](crate::Policy::with_deadline) plus four times the store's timeout, so it normally outlives the
+//!   login.
 //! - All times in an entry are by the store's clock, because the clocks of the processes may differ.
-//! - A response may be lost, and a call may be carried out after the manager has stopped waiting for it. The manager
-//!   then treats the refresh token as belonging to the store, and releases a lease that was granted too late.
+//! - A response may be lost, and a call may be carried out after the manager has stopped waiting for it. After such a
+//!   save, the manager never uses the refresh token itself, because the store may have it. A lease that is granted too
+//!   late is released.
 //!
 //! # Writing a store
 //!
-//! This store keeps its entries in memory. A real one also removes an entry some time after its
-//! [`ttl`](EntryUpdate::ttl). It must keep the lease number at least as long as the lease lasts: without it, a save
-//! under an older lease would be accepted.
+//! This store keeps its entries in memory. A real store also removes an entry some time after its
+//! [`ttl`](EntryUpdate::ttl). But it must keep the lease number at least as long as the lease lasts. Without the
+//! number, it would accept a save under an older lease.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -154,7 +155,8 @@
 //! }
 //! ```
 //!
-//! The conformance suite for stores runs thousands of these calls against a store and compares it with [`Record`].
+//! To test your store, call `auth_testing::conformance::store`. It makes random calls and compares the results with
+//! those of [`Record`].
 
 mod keys;
 mod record;
@@ -186,23 +188,25 @@ pub const FORMAT_VERSION: u32 = 2;
 
 /// Shares one token between processes.
 ///
-/// [`TokenManager::with_store`](crate::TokenManager::with_store) calls it before and after each login; the [module
-/// page](self) describes in which order, and has a complete store as an example. [`Record`] defines what each call does
-/// to an entry. Each call must be atomic: no process may see half of it.
+/// [`TokenManager::with_store`](crate::TokenManager::with_store) calls it before and after each login. The [module
+/// page](self) describes the order of the calls, and has a complete store as an example. [`Record`] defines what each
+/// call does to an entry. Each call must be atomic: other processes see either all of its changes or none.
 ///
 /// # Cancel safety
 /// The manager runs each call as a task and waits for it for [`timeout`](Self::timeout). After that it continues
 /// without the result, but the task still runs to its end. If the runtime shuts down, a call may be dropped at any
-/// await point; its effect must then be all or nothing.
+/// await point. Even then, it must have made all of its changes or none.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
-    /// Returns the kind of store, in lower case, for events and metrics: `redis`, for example.
+    /// Returns the kind of store for log events, in lower case, such as `redis`.
     fn name(&self) -> &'static str;
 
     /// Returns how the entries of this store are sealed.
     fn sealing(&self) -> &Sealing;
 
-    /// Returns how long a login waits for one response of this store before it continues without it. Default is 50 ms.
+    /// Returns how long a login waits for one response of this store before it continues without it.
+    ///
+    /// The default is 50 ms.
     fn timeout(&self) -> Duration {
         Duration::from_millis(50)
     }
@@ -213,14 +217,14 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached.
     async fn load(&self, name: &EntryName) -> Result<Snapshot, Error>;
 
-    /// Requests the lease of an entry for the time `ttl`.
+    /// Requests the lease of an entry. A lease that is granted expires after `ttl`.
     ///
     /// `known` is the last [revision](Snapshot::revision) that the caller has seen, or 0. If the entry has another
-    /// revision, returns [`LeaseOutcome::Changed`] with the entry in the snapshot, and grants nothing. The snapshot of
-    /// the other outcomes has neither access token nor cooldown, because the caller already knows them.
+    /// revision, returns [`LeaseOutcome::Changed`] with the entry in the snapshot, and grants no lease. With any other
+    /// outcome, the snapshot has neither access token nor cooldown, because the caller already knows them.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// The errors of [`load`](Self::load).
     async fn lease(
         &self,
         name: &EntryName,
@@ -234,7 +238,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// saved under `lease`.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// The errors of [`load`](Self::load).
     async fn claim_refresh(&self, name: &EntryName, lease: LeaseNumber) -> Result<Option<Secret>, Error>;
 
     /// Updates an entry and ends the lease. Returns `false`, and changes nothing, if a newer lease has been granted.
@@ -242,13 +246,14 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// The entry stays for at least [`update.ttl`](EntryUpdate::ttl).
     ///
     /// # Errors
-    /// As [`load`](Self::load). After an error the update may have been made: the response may have been lost.
+    /// The errors of [`load`](Self::load). After an error, the entry may have been updated, because only the response
+    /// may have been lost.
     async fn save(&self, name: &EntryName, lease: LeaseNumber, update: EntryUpdate) -> Result<bool, Error>;
 
     /// Ends a lease without saving. Does nothing if another lease is held.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// The errors of [`load`](Self::load).
     async fn release(&self, name: &EntryName, lease: LeaseNumber) -> Result<(), Error>;
 
     /// Removes the access token from an entry if it is still the one that was saved under `saved`.
@@ -256,7 +261,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// This needs no lease.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// The errors of [`load`](Self::load).
     async fn forget(&self, name: &EntryName, saved: LeaseNumber) -> Result<(), Error>;
 }
 
@@ -306,7 +311,7 @@ impl fmt::Debug for EntryName {
     }
 }
 
-/// Identifies a lease of an entry, and the change that was saved under it (a fencing token).
+/// Identifies a lease of an entry, and the change that is saved under it (a fencing token).
 ///
 /// Each number of an entry is higher than all numbers before it; 0 means none. [`Record`] uses the microseconds since
 /// 1970 by the store's clock, or the last number plus one if that is higher.
@@ -343,7 +348,7 @@ pub enum LeaseOutcome {
     Granted(LeaseNumber),
     /// Another process holds the lease, which expires within this time.
     Held(Duration),
-    /// The entry has changed since the caller last read it. The snapshot has the change; nothing was granted.
+    /// The entry has changed since the caller last read it. The snapshot has the change, and no lease was granted.
     Changed,
 }
 
@@ -353,7 +358,7 @@ pub enum LeaseOutcome {
 pub struct Snapshot {
     /// The time by the store's clock.
     pub now: SystemTime,
-    /// The number of the last change; [`LeaseNumber`] 0 if there is no entry.
+    /// The number of the last change, or [`LeaseNumber`] 0 if there is no entry.
     pub revision: LeaseNumber,
     /// The number under which the access token was saved.
     pub saved: LeaseNumber,
@@ -367,8 +372,9 @@ pub struct Snapshot {
 
 /// The change that a login makes to an entry.
 ///
-/// The three texts are made by auth-core, up to some thousand bytes each. In a sealed store they consist of letters,
-/// digits, `:`, `-` and `_`, which need no escape in JSON. In an unsealed store each is a JSON object on one line.
+/// auth-core creates the three texts. Each has at most a few thousand bytes. In a sealed store, they consist of
+/// letters, digits, `:`, `-` and `_`, which need no escape in JSON. In an unsealed store each is a JSON object on one
+/// line.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EntryUpdate {

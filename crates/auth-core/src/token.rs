@@ -55,7 +55,7 @@ struct Inner {
 }
 
 impl AccessToken {
-    /// Builds a token that is issued now, for an implementation of [`TokenSource`](crate::TokenSource).
+    /// Creates a token that was issued just now, for an implementation of [`TokenSource`](crate::TokenSource).
     ///
     /// # Errors
     /// [`Malformed`](crate::ErrorKind::Malformed) if the token is empty, if it contains characters that are not allowed
@@ -91,8 +91,9 @@ impl AccessToken {
         &self.inner().authorization
     }
 
-    /// Returns the headers that the API's calls need in addition to `Authorization`, such as an API key, marked
-    /// sensitive.
+    /// Returns the headers that calls of the API need in addition to `Authorization`, such as an API key.
+    ///
+    /// They are marked sensitive.
     ///
     /// ```
     /// # use auth_core::AccessToken;
@@ -154,7 +155,7 @@ impl AccessToken {
         self.inner().scope.as_deref()
     }
 
-    /// Returns the moment just before the login request was sent. The lifetime counts from it.
+    /// Returns the moment just before the login request was sent. The lifetime is counted from this moment.
     ///
     /// ```
     /// # use auth_core::AccessToken;
@@ -202,7 +203,9 @@ impl AccessToken {
         self.inner().issued.wall + self.inner().lifetime
     }
 
-    /// Returns the rest of the lifetime at `now`: the smaller value of the two clocks, zero if it is over.
+    /// Returns the time that is left at `now`, or zero if the lifetime is over.
+    ///
+    /// If the monotonic clock and the wall clock differ, the smaller value is returned.
     ///
     /// ```
     /// # use auth_core::AccessToken;
@@ -218,7 +221,9 @@ impl AccessToken {
         self.inner().lifetime.saturating_sub(now.since(&self.inner().issued))
     }
 
-    /// Returns another value of the login's response by its name. Each provider documents its names.
+    /// Returns an additional value of the login's response by its name, or `None` if there is none.
+    ///
+    /// Each provider documents the names of its values.
     ///
     /// ```
     /// # use auth_core::AccessToken;
@@ -233,7 +238,7 @@ impl AccessToken {
         extras.find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Reads the claims of a token that is a JWT (RFC 7519 4). The signature is **not** checked.
+    /// Reads the claims of the token if it is a JWT (RFC 7519 4). The signature is **not** checked.
     ///
     /// It returns `None` if the token is not a JWT, or if the claims do not fit `T`. Claims may contain secrets.
     ///
@@ -258,7 +263,9 @@ impl AccessToken {
         &self.inner().extras
     }
 
-    /// Returns the number of this token among those of its manager, from 1. It is 0 if no manager returned it.
+    /// Returns the number of this token: its manager counts its tokens from 1.
+    ///
+    /// The number is 0 if the token does not come from a manager.
     ///
     /// ```
     /// # use auth_core::AccessToken;
@@ -289,7 +296,7 @@ impl AccessToken {
         }
     }
 
-    /// Returns `true` if both are clones of one token. Tokens of two logins differ, even if their text is equal.
+    /// Returns `true` if both are clones of the same token. Tokens of two logins differ, even if their text is equal.
     ///
     /// ```
     /// # use auth_core::AccessToken;
@@ -360,8 +367,9 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// Makes a refresh token of a text, issued now and without a stated end; for tests of a
-    /// [`Provider`](crate::Provider).
+    /// Creates a refresh token that was issued just now and has no stated lifetime.
+    ///
+    /// Use it in tests of a [`Provider`](crate::Provider).
     #[must_use]
     pub fn new(token: Secret) -> Self {
         Self::of_session(token, SystemClock.now(), None, Duration::MAX)
@@ -389,7 +397,9 @@ impl RefreshToken {
         self.secret.expose()
     }
 
-    /// Returns `true` if the lifetime that the server stated is over. Without a stated lifetime it is always `false`.
+    /// Returns `true` if the lifetime that the server stated is over at `now`.
+    ///
+    /// If the server stated no lifetime, it returns `false`.
     ///
     /// ```
     /// # fn example(token: auth_core::RefreshToken) {

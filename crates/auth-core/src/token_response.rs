@@ -1,4 +1,4 @@
-//! A successful token response, as a provider reads it.
+//! The token response that a provider reads from a successful response.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -35,7 +35,7 @@ pub struct TokenResponse {
 }
 
 impl TokenResponse {
-    /// Returns a response with an access token and its expiry.
+    /// Creates a token response with an access token and its expiry.
     ///
     /// ```
     /// use std::time::Duration;
@@ -51,7 +51,8 @@ impl TokenResponse {
         Self { access_token, token_type: None, scope: None, expiry, refresh: None, extras: Vec::new() }
     }
 
-    /// Sets the token's type (RFC 6749 7.1). Default is `None`, which means `Bearer`; a login with another type fails.
+    /// Sets the token's type (RFC 6749 7.1). The default is `None`, which means `Bearer`. A login that returns another
+    /// type fails.
     ///
     /// ```
     /// # fn example(response: auth_core::TokenResponse) -> auth_core::TokenResponse {
@@ -64,7 +65,7 @@ impl TokenResponse {
         self
     }
 
-    /// Sets the granted scope, space-separated (RFC 6749 3.3). Default is `None`.
+    /// Sets the granted scope, space-separated (RFC 6749 3.3). The default is `None`.
     ///
     /// ```
     /// # fn example(response: auth_core::TokenResponse) -> auth_core::TokenResponse {
@@ -92,7 +93,7 @@ impl TokenResponse {
         self
     }
 
-    /// Adds another value of the response, which must not be secret.
+    /// Adds an additional value of the response. The value must not be secret.
     ///
     /// [`AccessToken::extra`](crate::AccessToken::extra) returns it.
     ///

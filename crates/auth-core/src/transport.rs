@@ -17,13 +17,13 @@ pub(crate) mod reqwest;
 ///
 /// - follow no redirect, and verify the server's certificate;
 /// - limit the size of the response (1 MiB is enough) and request no compression;
-/// - return the headers of the response;
+/// - keep the headers of the response;
 /// - send plain http, which always goes to this machine, without a proxy;
 /// - not retry, and set no deadline;
 /// - close the connection when the future is dropped, because [`Login`](crate::Login) drops it at the deadline. A
 ///   client that blocks its thread needs its own timeout.
 ///
-/// The body of a 408, 425, 429 or 5xx is never read, so it need not be fetched.
+/// The body of a 408, 425, 429 or 5xx is not used, so a transport need not read it.
 ///
 /// ```
 /// use auth_core::{Error, Request, Response, SecretBytes, Transport, async_trait};
@@ -50,8 +50,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// - [`Error::unavailable`] if there was no response, or the body of a 2xx was cut off
     /// - [`Error::malformed`] if the response is too long
     ///
-    /// If the body of another status was cut off, return the response with the part that arrived, or with an empty body.
-    /// It may be a refusal, and a refusal must not be retried.
+    /// If the body of another status was cut off, return the response with the part that arrived, or with an empty
+    /// body. It may be a refusal, and a refusal must not be retried.
     ///
     /// # Cancel safety
     /// Dropping the future must end the connection. The server may have processed the request.

@@ -33,7 +33,7 @@ struct Settings {
     body_rule: Option<BodyRule>,
 }
 
-/// Returns whether a response's body rejects the token.
+/// Returns `true` if a response's body rejects the token.
 pub(crate) type BodyRule = fn(&[u8]) -> bool;
 
 impl Bearer {
@@ -63,9 +63,9 @@ impl Bearer {
         Ok(Self(Arc::new(Settings { source: Arc::new(source), origins, body_limit: 64 * 1024, body_rule: None })))
     }
 
-    /// Sets how many bytes of a request's or a response's body are buffered. The default is 64 KiB.
+    /// Sets the longest body of a request or a response that is buffered, in bytes. The default is 64 KiB.
     ///
-    /// A request with a longer body, or a body of unknown length, is streamed and cannot be sent again after a
+    /// A request with a longer body, or with a body of unknown length, is streamed. It cannot be sent again after a
     /// rejection. A response with such a body is not searched for a rejection. With 0, no body is buffered.
     ///
     /// ```
@@ -81,7 +81,7 @@ impl Bearer {
         self.with(|settings| settings.body_limit = bytes)
     }
 
-    /// Sets a rule that returns whether a response's body rejects the token.
+    /// Sets a rule that returns `true` if a response's body rejects the token.
     ///
     /// Some APIs reject a token with a status other than 401, and say so in the body. The rule is not applied to a 401
     /// or a 403. It is applied only to bodies whose `Content-Length` is present and within
@@ -109,7 +109,7 @@ impl Bearer {
 }
 
 impl Bearer {
-    /// Returns whether a URL's origin is on the list.
+    /// Returns `true` if a URL's origin is on the list.
     pub(crate) fn is_listed(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
         self.0.origins.iter().any(|origin| origin.matches(scheme, host, port))
     }
@@ -126,10 +126,10 @@ impl Bearer {
         self.0.source.token()
     }
 
-    /// Rejects `token`, and returns the next token with the request to replay, or why there is no replay.
+    /// Rejects `token`. Returns the next token and the request to replay, or the reason why there is no replay.
     ///
     /// # Errors
-    /// The source's error if it has no next token.
+    /// The error of the source if it returns no next token.
     pub(crate) async fn next_token<R>(
         &self,
         token: &AccessToken,
@@ -153,7 +153,7 @@ impl Bearer {
         next
     }
 
-    /// Returns whether every origin is plain http, which means that all of them are on this machine.
+    /// Returns `true` if every origin is plain http, which means that all of them are on this machine.
     #[cfg(feature = "reqwest")]
     pub(crate) fn is_loopback_only(&self) -> bool {
         !self.0.origins.iter().any(Origin::is_https)
@@ -192,7 +192,7 @@ fn report<R>(next: &Result<Result<(AccessToken, R), NotReplayed>, Error>) {
     }
 }
 
-/// Says whether a response's status and headers accept or reject the token.
+/// The result of [`Bearer::classify`]: whether a response's status and headers accept or reject the token.
 pub(crate) enum TokenCheck {
     Accepted,
     Rejected,
@@ -200,7 +200,7 @@ pub(crate) enum TokenCheck {
     InBody(BodyRule),
 }
 
-/// Adds the token and the headers that its API requires; headers that the caller has set are kept.
+/// Adds the token and the headers that its API requires. A header of the API that the caller has set is kept.
 pub(crate) fn attach(token: &AccessToken, headers: &mut HeaderMap) {
     headers.insert(AUTHORIZATION, token.authorization().clone());
     for (name, value) in token.api_headers() {
@@ -208,10 +208,10 @@ pub(crate) fn attach(token: &AccessToken, headers: &mut HeaderMap) {
     }
 }
 
-/// Returns whether the response rejects the token.
+/// Returns `true` if the response rejects the token.
 ///
-/// Only a 401 does, and only without `insufficient_scope` (RFC 6750 section 3.1), because a new token would have the
-/// same scope.
+/// Only a 401 rejects it. A 401 with `insufficient_scope` (RFC 6750 section 3.1) does not, because a new token would
+/// have the same scope.
 fn is_rejection(status: StatusCode, headers: &HeaderMap) -> bool {
     let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter();
     status == StatusCode::UNAUTHORIZED && !challenges.any(|challenge| is_scope_error(challenge.as_bytes()))

@@ -12,10 +12,10 @@ mod response_body;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-/// The whole of `auth-core`, under the same name as in the other crates.
+/// All of `auth-core`, under the same name as in the other crates.
 pub use auth_core as core;
 pub use bearer::Bearer;
 pub use outcome::{NoReplay, NotReplayed, Outcome};
 
-/// Holds an error of the inner service or of a body, or an [`auth_core::Error`] if there was no token.
+/// The error of the inner service or of a body, or an [`auth_core::Error`] if there was no token.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,8 +1,8 @@
-//! What the middleware did with a request, and how a request opts out of a replay.
+//! What the middleware did with a request, and how to switch off the replay of a request.
 
 use http::Extensions;
 
-/// Keeps a request from being sent again if it is in the request's extensions.
+/// Switches off the replay of a request. Insert it into the request's extensions.
 ///
 /// ```
 /// use auth_middleware::{NoReplay, core::http::Request};
@@ -14,7 +14,7 @@ use http::Extensions;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoReplay;
 
-/// Describes what the middleware did with a request; [`of`](Self::of) reads it from the response.
+/// What the middleware did with a request. [`of`](Self::of) reads it from the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -30,25 +30,26 @@ pub enum Outcome {
     OwnAuthorization,
 }
 
-/// Explains why a rejected request was not sent again.
+/// The reason why a rejected request was not sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotReplayed {
-    /// Its body has no known length, or is longer than the limit.
+    /// The request's body has no known length, or is longer than the limit.
     Body,
-    /// It carries [`NoReplay`].
+    /// The request has [`NoReplay`] in its extensions.
     SwitchedOff,
     /// The source returned the rejected token again.
     SameToken,
-    /// A server had already processed and redirected it, and it is not safe to repeat (RFC 9110 section 9.2.1).
+    /// A server had already processed and redirected the request, and its method is not safe to repeat (RFC 9110
+    /// section 9.2.1).
     Redirected,
 }
 
 impl Outcome {
     /// Reads the outcome from a response's extensions.
     ///
-    /// `Attached` is not stored in them, because that would cost three allocations for each successful request. So
-    /// [`Attached`](Self::Attached) is returned if they contain no outcome.
+    /// If they contain no outcome, returns [`Attached`](Self::Attached). That outcome is not stored, because storing it
+    /// would cost three allocations for each successful request.
     ///
     /// If two middlewares are stacked, each for its own API, this is the outcome of the one that lists the request's
     /// origin. There is one exception: if the inner one has attached its token, [`OtherOrigin`](Self::OtherOrigin) of

@@ -1,4 +1,4 @@
-//! Saves the parts of a request from which it can be rebuilt if its token is rejected.
+//! Saves the parts of a request that are needed to send it again if its token is rejected.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -11,15 +11,15 @@ use smallvec::SmallVec;
 
 use crate::BoxError;
 
-/// Most URLs and headers together are shorter than this many bytes, so that saving them allocates nothing.
+/// Most requests have a URL and headers of fewer bytes than this, so saving them allocates nothing.
 const INLINE_BYTES: usize = 208;
-/// Most requests have at most this many headers, so that saving their spans allocates nothing.
+/// Most requests have at most this many headers, so saving their spans allocates nothing.
 const INLINE_HEADERS: usize = 8;
 
 /// Holds the URL and the headers of a request as plain bytes.
 ///
-/// Every request is saved and hardly any is replayed. A clone of the URL and the header map would cost several
-/// allocations per request; this costs none for most.
+/// Every request is saved, and hardly any is replayed. A clone of the URL and the header map would cost several
+/// allocations for each request. This costs none for most requests.
 pub(crate) struct SavedHead {
     bytes: SmallVec<[u8; INLINE_BYTES]>,
     url: [u32; 2],
@@ -52,7 +52,7 @@ impl SavedHead {
         Self { bytes, url, headers }
     }
 
-    /// Returns whether this URL is the saved one, which must have been saved in one piece. Fragments are ignored.
+    /// Returns `true` if this is the saved URL, which must have been saved in one piece. Fragments are ignored.
     #[cfg(feature = "reqwest")]
     pub(crate) fn has_url(&self, url: &str) -> bool {
         without_fragment(&self.bytes[..self.url[0] as usize]) == without_fragment(url.as_bytes())
@@ -83,7 +83,7 @@ fn without_fragment(url: &[u8]) -> &[u8] {
     &url[..end]
 }
 
-/// Returns the body and a copy of its bytes, or no copy if its length is unknown or greater than `limit`.
+/// Returns the body and a copy of its bytes. There is no copy if the length is unknown or greater than `limit`.
 ///
 /// # Errors
 /// The body's own error, or [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if the body has trailers or is

@@ -1,8 +1,8 @@
 //! Middleware for clients of [`reqwest_middleware`].
 //!
-//! A reqwest client follows redirects below any middleware, and sends the API's own headers (`x-api-key`) to the new
-//! host. [`client`] builds a client that follows redirects within an origin only. For a client of your own, set
-//! [`within_origin`] as the redirect policy.
+//! A reqwest client follows redirects itself, and no middleware sees them. It sends the API's own headers (`x-api-key`)
+//! to the new host. [`client`] builds a client that follows redirects within an origin only. If you build the client
+//! yourself, set [`within_origin`] as the redirect policy.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ use crate::outcome::{NoReplay, NotReplayed, Outcome};
 use crate::replay::{SavedHead, buffer_body};
 use crate::response_body::{ResponseBody, check_body};
 
-/// Builds a client that attaches tokens and sends a rejected request once more.
+/// Builds a client that attaches tokens, and sends a request once more if its token is rejected.
 ///
 /// It follows redirects [within an origin](within_origin) only and overrides the redirect policy of `builder`. If every
-/// origin is plain http, which means on this machine, it uses no proxy.
+/// origin is plain http, which is allowed only on this machine, it uses no proxy.
 ///
-/// A request's own timeout does not include the wait for a token, and starts again when the request is sent again.
+/// A timeout of the request does not include the wait for a token. It starts again when the request is sent again.
 ///
 /// ```
 /// # async fn example(bearer: auth_middleware::Bearer) -> Result<(), Box<dyn std::error::Error>> {
@@ -35,7 +35,7 @@ use crate::response_body::{ResponseBody, check_body};
 /// ```
 ///
 /// # Errors
-/// The error of reqwest if the client cannot be built.
+/// The error of reqwest, if the client cannot be built.
 pub fn client(builder: ClientBuilder, bearer: Bearer) -> ::reqwest::Result<ClientWithMiddleware> {
     let builder = if bearer.is_loopback_only() { builder.no_proxy() } else { builder };
     let client: Client = builder.redirect(within_origin()).build()?;
@@ -66,11 +66,11 @@ pub fn within_origin() -> Policy {
 /// Attaches a token to each request, and sends the request once more if that token is rejected.
 ///
 /// A request for which the source has no token is not sent. The error is an [`auth_core::Error`] inside
-/// [`Error::Middleware`]. [`Outcome::of`] returns what was done. Dropping the future drops the request, but not a
-/// login that a [`TokenManager`](auth_core::TokenManager) has started.
+/// [`Error::Middleware`]. [`Outcome::of`] returns what the middleware did. Dropping the future drops the request, but
+/// not a login that a [`TokenManager`](auth_core::TokenManager) has started.
 ///
-/// [`with_extension(NoReplay)`](reqwest_middleware::RequestBuilder::with_extension) keeps a request from being sent
-/// again:
+/// [`with_extension(NoReplay)`](reqwest_middleware::RequestBuilder::with_extension) switches off the replay of a
+/// request:
 ///
 /// ```
 /// # async fn example(bearer: auth_middleware::Bearer) -> Result<(), Box<dyn std::error::Error>> {
@@ -86,7 +86,7 @@ pub fn within_origin() -> Policy {
 pub struct AuthMiddleware(Bearer);
 
 impl AuthMiddleware {
-    /// Creates a middleware for a client of your own; see [`within_origin`].
+    /// Creates a middleware for a client that you build yourself. Set its redirect policy to [`within_origin`].
     ///
     /// ```
     /// # fn example(client: reqwest::Client, bearer: auth_middleware::Bearer) {
@@ -100,7 +100,7 @@ impl AuthMiddleware {
         Self(bearer)
     }
 
-    /// Returns the response, and whether it rejects the token.
+    /// Returns the response, and `true` if it rejects the token.
     async fn classify(&self, response: Response) -> Result<(Response, bool)> {
         match self.0.classify(response.status(), response.headers()) {
             TokenCheck::Accepted => Ok((response, false)),
@@ -154,7 +154,7 @@ impl Middleware for AuthMiddleware {
         });
         match self.0.next_token(&token, replay).await.map_err(Error::middleware)? {
             Ok((token, replay)) => {
-                // Frees the connection for the replay.
+                // Dropped first, so that the replay can use its connection.
                 drop(response);
                 let mut request = replay.into_request()?;
                 attach(&token, request.headers_mut());
@@ -192,7 +192,7 @@ struct ReplayRequest {
     body: Option<Bytes>,
 }
 
-/// Returns the request, and what is needed to send it again or why it cannot be sent again.
+/// Returns the request, and either what is needed to send it again or the reason why it cannot be sent again.
 async fn save(
     mut request: Request,
     extensions: &Extensions,

@@ -1,4 +1,4 @@
-//! The body of a response, part of which may have been read to look for a rejection.
+//! The body of a response. A part of it may already have been read to look for a rejection.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -64,13 +64,13 @@ impl<R: Body> Body for ResponseBody<R> {
     }
 }
 
-/// Returns the response, and whether `rule` finds a rejection of the token in its body.
+/// Returns the response, and `true` if `rule` finds a rejection of the token in its body.
 ///
-/// The frames that are read here stay in the response, so the caller still receives the whole body. A body that turns
-/// out longer than `limit` is not a rejection.
+/// The frames that are read here stay in the response, so the caller still receives the whole body. A body that is
+/// longer than `limit` is not a rejection.
 ///
 /// # Errors
-/// The body's own error if it cannot be read.
+/// The error of the body if it cannot be read.
 pub(crate) async fn check_body<R>(
     mut response: Response<ResponseBody<R>>,
     rule: fn(&[u8]) -> bool,

@@ -1,12 +1,12 @@
 //! A layer for any [`tower`](https://docs.rs/tower) service of `http` requests and responses.
 //!
-//! The type of a request's body must implement `From<`[`Bytes`]`>`, as the bodies of axum and reqwest and `Full<Bytes>`
-//! do. `map_request_body` of tower-http converts others.
+//! The type of a request's body must implement `From<`[`Bytes`]`>`. The bodies of axum and reqwest and `Full<Bytes>`
+//! do. `map_request_body` of tower-http converts other types.
 //!
-//! Put the layer *below* a service that follows redirects (`FollowRedirect` of tower-http). Then a hop gets the token
-//! only if its origin is listed. A client that follows redirects internally, as reqwest does by default, is less safe.
-//! Only that client decides which hosts get the token and the API's own headers. A 401 from any of them rejects the
-//! token, and the whole request is sent again.
+//! Put the layer *below* a service that follows redirects (`FollowRedirect` of tower-http). Then the target of a
+//! redirect gets the token only if its origin is listed. A client that follows redirects internally, as reqwest does by
+//! default, is less safe. That client alone decides which hosts get the token and the API's own headers. A 401 from any
+//! of these hosts rejects the token, and the whole request is sent again.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -68,9 +68,9 @@ impl<S> Layer<S> for AuthLayer {
 
 /// Sends requests through an inner service with a token, and once more if that token is rejected.
 ///
-/// A request for which the source has no token is not sent. The error is a boxed [`auth_core::Error`].
-/// [`Outcome::of`] returns what was done. [`NoReplay`] among a request's extensions keeps it from being sent again.
-/// Dropping the future drops the request, but not a login that a [`TokenManager`](auth_core::TokenManager) has started.
+/// A request for which the source has no token is not sent. The error is a boxed [`auth_core::Error`]. [`Outcome::of`]
+/// returns what the service did. [`NoReplay`] in the extensions of a request switches off its replay. Dropping the
+/// future drops the request, but not a login that a [`TokenManager`](auth_core::TokenManager) has started.
 ///
 /// ```
 /// # async fn example<S>(mut service: auth_middleware::tower::AuthService<S>) -> Result<(), auth_middleware::BoxError>
@@ -111,8 +111,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // `poll_ready` may have reserved capacity in `self.inner`, such as a permit of a concurrency limit. A clone has
-        // no such reservation and may panic when it is called. So the future takes the ready service and the clone
-        // stays behind: the next `poll_ready` makes it ready.
+        // no such reservation and may panic when it is called. So the future takes the ready service, and the clone
+        // stays here. The next `poll_ready` makes the clone ready.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
         let (head, body) = request.into_parts();
@@ -162,12 +162,12 @@ where
         if !is_rejected {
             return Ok(with_outcome(Outcome::Attached, response));
         }
-        // Boxed, because replays are rare. Inline, it would make this future larger, which is moved for each request.
+        // Boxed, because replays are rare. Inline, it would enlarge this future, which is moved for each request.
         Box::pin(send_again(bearer, service, token, replay, response)).await
     }
 }
 
-/// Sends the request again with the next token, or returns the response that rejected the first.
+/// Sends the request again with the next token, or returns the response that rejected the first token.
 async fn send_again<S, B, R>(
     bearer: Bearer,
     mut service: S,
@@ -184,8 +184,8 @@ where
         Ok(next) => next,
         Err(reason) => return Ok(with_outcome(Outcome::Rejected(reason), response)),
     };
-    // Before `poll_ready`: the body may hold a connection or a permit, and if it is the last one the service would not
-    // become ready while the body exists.
+    // Dropped before `poll_ready`, because the body may hold a connection or a permit. If that is the last one, the
+    // service would never become ready.
     drop(response);
     let mut request = replay.into_request()?;
     attach(&token, request.headers_mut());
@@ -226,7 +226,7 @@ impl ReplayRequest {
 
     fn into_request<B: From<Bytes>>(self) -> Result<Request<B>, BoxError> {
         let ([authority, path], headers) = self.head.restore();
-        // Not parsed as one string: the path may lack its slash (`*`), and would then be read as part of the host.
+        // Not parsed as one string: a path without a slash (`*`) would be read as part of the host.
         let mut url = uri::Parts::default();
         url.scheme = self.scheme;
         url.authority = Some(Authority::from_maybe_shared(authority)?);

@@ -1,3 +1,5 @@
+//! The builder: reads and checks the settings.
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -28,7 +30,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Reads the settings from the environment; see the [table](crate#settings).
+    /// Reads the settings from the environment variables of the [table](crate#settings).
     ///
     /// ```no_run
     /// use auth_store_file::Builder;
@@ -38,7 +40,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the
+    /// variable.
     pub fn from_env() -> Result<Self, Error> {
         INFO.read_env()
     }
@@ -56,7 +59,7 @@ impl Builder {
 
     /// Sets the keys that seal the entries, in the format of [`SealingKeys::parse`].
     ///
-    /// By default entries are not sealed. Only their owner can read the files.
+    /// Without keys, entries are stored as plain text. Only the owner can read the files.
     ///
     /// ```
     /// let builder = auth_store_file::FileStore::builder()
@@ -77,7 +80,7 @@ impl Builder {
         self
     }
 
-    /// Checks the settings, and creates the directory if it is missing.
+    /// Checks the settings and opens the store. Creates the directory if it is missing.
     ///
     /// ```no_run
     /// let builder = auth_store_file::FileStore::builder().with_dir("/home/me/.cache/auth");
@@ -88,8 +91,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured), naming the setting that is missing or wrong: for example
-    /// a directory that other users can read.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting is missing or wrong, for example if other
+    /// users can read the directory. The error names the setting.
     pub fn build(self) -> Result<FileStore, Error> {
         let mut required = INFO.required();
         let dir = self.dir.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The directory of entries: checks its permissions, locks it for each call, and replaces its files atomically.
+//! The directory of the entries: checks its permissions, locks it for each call, and replaces its files atomically.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -13,11 +13,11 @@ use auth_core::{SecretBytes, targets};
 
 use crate::entry::Entry;
 
-/// An entry is a few thousand bytes. A larger file is not an entry.
+/// The longest file that is read, in bytes. An entry has a few thousand bytes.
 const MAX_FILE_SIZE: u64 = 1024 * 1024;
 
-/// Work under the lock takes about a millisecond, and waiting processes get it in turn. If the lock is not free after
-/// this time, its holder was probably stopped.
+/// How long a call waits for the lock. Work under the lock takes about a millisecond, and waiting processes get the
+/// lock in turn. If it is not free after this time, its holder was probably stopped.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A time in a file that is further ahead than this was written while the clock was wrong.
@@ -54,7 +54,7 @@ pub(crate) struct Directory(PathBuf);
 
 impl Directory {
     pub(crate) fn new(path: &Path) -> Self {
-        // A slash at the end would make the system follow a symbolic link: collecting the components removes it.
+        // Collecting the components removes a slash at the end. With it, the system would follow a symbolic link.
         Self(path.components().collect())
     }
 
@@ -108,7 +108,7 @@ impl Directory {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            // NONBLOCK: opening a named pipe would otherwise wait for its other end.
+            // Without NONBLOCK, opening a named pipe would wait for its other end.
             let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
             options.mode(0o600).custom_flags(flags.bits().cast_signed());
         }
@@ -124,8 +124,8 @@ impl Directory {
 
 /// Waits for the lock in the kernel's queue, which serves processes in turn.
 ///
-/// The wait cannot be interrupted, so it happens on another thread. After a timeout, that thread keeps waiting; when it
-/// gets the lock at last, nobody receives the file, and closing it releases the lock at once.
+/// The wait cannot be interrupted, so it happens on another thread. After a timeout, that thread continues to wait.
+/// When it gets the lock, nobody receives the file any more. The file is closed, which releases the lock at once.
 fn wait_for_lock(lock: File) -> Result<File, DirectoryError> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -138,7 +138,7 @@ fn wait_for_lock(lock: File) -> Result<File, DirectoryError> {
     }
 }
 
-/// The directory while no other process can use it.
+/// The locked directory: no other process can use it.
 pub(crate) struct LockedDirectory<'a> {
     directory: &'a Directory,
     lock: File,
@@ -148,13 +148,14 @@ impl LockedDirectory<'_> {
     /// Reads an entry. Returns an empty one if it is missing, broken or expired.
     pub(crate) fn read(&self, name: &EntryName, now: SystemTime) -> Result<Entry, DirectoryError> {
         let entry = self.parse(&entry_file(name))?;
-        // A number from a clock that was far ahead would be higher than every new number until that time comes.
+        // A lease number that was written while the clock was far ahead would be higher than all new numbers until that
+        // time.
         let is_current =
             |entry: &Entry| entry.until >= now && system_time(entry.record.lease_number) < now + MAX_CLOCK_ERROR;
         Ok(entry.filter(is_current).unwrap_or_else(Entry::empty))
     }
 
-    /// Replaces an entry atomically: readers, and the next process after a crash, find the old or the new one.
+    /// Replaces an entry atomically. Readers, and the next process after a crash, find either the old or the new entry.
     pub(crate) fn write(&self, name: &EntryName, entry: &Entry) -> Result<(), DirectoryError> {
         let (file, temporary) = (entry_file(name), temporary_file(name));
         let bytes = entry.to_json().map_err(io::Error::other)?;
@@ -171,7 +172,7 @@ impl LockedDirectory<'_> {
         Ok(())
     }
 
-    /// Locks an entry's lease until the returned file is closed.
+    /// Locks the lease file of an entry until the returned file is closed.
     ///
     /// Returns `None` if another process holds the lease and it has not expired.
     pub(crate) fn try_lease(&self, name: &EntryName, now: SystemTime) -> Result<Option<File>, DirectoryError> {
@@ -185,8 +186,9 @@ impl LockedDirectory<'_> {
         if note.until > now && note.until < now + 2 * MAX_CLOCK_ERROR {
             return Ok(None);
         }
-        // The holder was stopped (Ctrl-Z) and its lease has expired. It keeps its lock, but on the removed file: the
-        // new file under this name can be locked. `Shared::holds` keeps it from saving when it continues.
+        // The holder was stopped (Ctrl-Z), and its lease has expired. It keeps its lock, but only on the file that is
+        // removed here. A new file under the same name can be locked. When the holder continues, `Shared::holds`
+        // prevents its save.
         remove_file(&self.directory.0.join(lease_file(name)))?;
         let mut file = self.open_lease(name)?;
         file.try_lock().map_err(|_| DirectoryError::LockTimeout)?;
@@ -208,7 +210,7 @@ impl LockedDirectory<'_> {
         self.directory.open(&lease_file(name), options.read(true).write(true).create(true).truncate(false))
     }
 
-    /// Returns whether a clean-up is due, and if so starts the next interval.
+    /// Returns `true` if a clean-up is due, and starts the next interval.
     pub(crate) fn is_clean_up_due(&self, now: SystemTime) -> Result<bool, DirectoryError> {
         let last = self.lock.metadata()?.modified()?;
         let is_clean_up_due = now.duration_since(last).is_ok_and(|since| since >= CLEAN_UP_INTERVAL);
@@ -233,7 +235,7 @@ impl LockedDirectory<'_> {
         })
     }
 
-    /// Removes all entries, valid or not. Continues after an error and returns the first one.
+    /// Removes all entries, even those that are still valid. Continues after an error and returns the first one.
     pub(crate) fn clear(&self, now: SystemTime) -> Result<(), DirectoryError> {
         self.for_each_file(|_, name| self.remove(name, now))
     }
@@ -294,7 +296,7 @@ pub(crate) struct LeaseNote {
 }
 
 impl LeaseNote {
-    /// Reads a lease file. Missing or invalid numbers count as 0, so the lease counts as expired.
+    /// Reads a lease file. A missing or invalid number counts as 0, so that the lease counts as expired.
     fn read(file: File) -> Result<Self, DirectoryError> {
         let mut text = String::new();
         file.take(MAX_FILE_SIZE).read_to_string(&mut text)?;
@@ -332,7 +334,8 @@ fn file_name(name: &EntryName, extension: &str) -> String {
     format!("{}.v{FORMAT_VERSION}.{extension}", name.as_str())
 }
 
-/// Returns the entry that a file belongs to; `None` if it has another format version or is not from this store.
+/// Returns the name of the entry that a file belongs to, or `None` if the file has another format version or is not
+/// from this store.
 fn entry_name(file: &Path) -> Option<EntryName> {
     let stem = file.file_stem().and_then(OsStr::to_str)?;
     EntryName::parse(stem.strip_suffix(&format!(".v{FORMAT_VERSION}"))?)

@@ -1,4 +1,4 @@
-//! The content of an entry's file: converts between [`Entry`] and JSON.
+//! Converts an [`Entry`] to the JSON of its file and back.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use auth_core::{Secret, SecretBytes};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// An entry and its expiry, as one file holds them.
+/// An entry and its expiry, which are stored in one file.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) record: Record,
@@ -15,10 +15,10 @@ pub(crate) struct Entry {
     pub(crate) until: SystemTime,
 }
 
-/// A part is a JSON object in an unsealed store, and a JSON string in a sealed one.
+/// The JSON of an entry's file. Each part is a JSON object in an unsealed store, and a JSON string in a sealed one.
 ///
-/// Both are read and written as raw JSON. To unescape a string, the parser would copy it into a buffer that is not
-/// wiped.
+/// Both are read and written as raw JSON. Otherwise the parser would copy a string with escapes into a buffer that is
+/// not wiped.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {

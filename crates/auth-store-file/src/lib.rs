@@ -27,10 +27,10 @@ pub use builder::Builder;
 
 const INFO: ProviderInfo = ProviderInfo::new("file", "AUTH_CACHE");
 
-/// Entries expire after this time at the latest. A token that is valid for longer then costs one more login.
+/// The longest lifetime of an entry. A token that is valid for longer costs one more login.
 const MAX_TTL: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// Shares tokens through a directory that only its owner can read; see the [crate's page](crate).
+/// Shares tokens through a directory that only its owner can read; see the [crate documentation](crate).
 ///
 /// Clones share all state and are cheap.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ struct Shared {
 }
 
 impl FileStore {
-    /// Returns a builder with no settings.
+    /// Returns a builder without any setting.
     ///
     /// ```no_run
     /// let store = auth_store_file::FileStore::builder().with_dir("/home/me/.cache/auth").build()?;
@@ -64,7 +64,7 @@ impl FileStore {
     /// ```
     ///
     /// # Errors
-    /// As [`Builder::build`].
+    /// The errors of [`Builder::from_env`] and [`Builder::build`].
     pub fn from_env() -> Result<Self, Error> {
         Builder::from_env()?.build()
     }
@@ -87,9 +87,9 @@ impl FileStore {
         self.0.directory.path()
     }
 
-    /// Removes all entries, valid or not. Leases that are held stay valid.
+    /// Removes all entries, even those that are still valid. Leases that are held stay valid.
     ///
-    /// Blocks the thread, for at most 10 seconds while other processes use the directory.
+    /// Blocks the thread. While other processes use the directory, it waits for at most 10 seconds.
     ///
     /// ```no_run
     /// # fn example(store: auth_store_file::FileStore) -> Result<(), auth_core::Error> {
@@ -106,8 +106,8 @@ impl FileStore {
 
     /// Checks that an entry can be written now: writes a file and removes it.
     ///
-    /// A manager continues without a store that fails, and then its tokens are not remembered. If your program depends
-    /// on the store, call this before the login. Blocks the thread while it writes.
+    /// If a store fails, a manager continues without it and does not save its tokens. If your program depends on the
+    /// store, call this before the login. It blocks the thread while it writes.
     ///
     /// ```no_run
     /// # fn example(store: auth_store_file::FileStore) -> Result<(), auth_core::Error> {
@@ -117,12 +117,14 @@ impl FileStore {
     /// ```
     ///
     /// # Errors
-    /// As [`clear`](Self::clear).
+    /// The errors of [`clear`](Self::clear).
     pub fn probe(&self) -> Result<(), Error> {
         self.0.directory.probe().map_err(unavailable)
     }
 
-    /// Removes one entry, valid or not. A lease that is held stays valid. Blocks as [`clear`](Self::clear) does.
+    /// Removes one entry, even if it is still valid. A lease that is held stays valid.
+    ///
+    /// It blocks the thread as [`clear`](Self::clear) does.
     ///
     /// ```no_run
     /// use auth_core::Provider;
@@ -137,13 +139,13 @@ impl FileStore {
     /// ```
     ///
     /// # Errors
-    /// As [`clear`](Self::clear).
+    /// The errors of [`clear`](Self::clear).
     pub fn remove(&self, name: &EntryName) -> Result<(), Error> {
         let removed = self.0.directory.lock().and_then(|directory| directory.remove(name, SystemTime::now()));
         removed.map_err(unavailable)
     }
 
-    /// Runs `work` on an entry while no other process can use the directory.
+    /// Runs `work` on an entry. Meanwhile, no other process can use the directory.
     async fn with_entry<R, W>(&self, name: &EntryName, work: W) -> Result<R, Error>
     where
         R: Send + 'static,
@@ -173,10 +175,11 @@ impl Shared {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether this process still holds a lease.
+    /// Returns `true` if this process still holds a lease.
     ///
-    /// Its file may still be locked here although the lease has expired and another process took it over: this process
-    /// was stopped during its login. The number in the lease file decides.
+    /// The number in the lease file decides, not the lock. If this process was stopped during its login, the lease may
+    /// have expired and another process may have taken it over. This process then still has a lock, but on the removed
+    /// file.
     fn holds(
         &self,
         directory: &LockedDirectory<'_>,
@@ -210,7 +213,7 @@ impl TokenStore for FileStore {
         &self.0.sealing
     }
 
-    /// Returns 12 seconds: 10 to wait for other processes in turn, and 2 for the disk.
+    /// Returns 12 seconds: 10 seconds to wait for other processes, and 2 seconds for the disk.
     fn timeout(&self) -> Duration {
         LOCK_TIMEOUT + Duration::from_secs(2)
     }

@@ -1,3 +1,5 @@
+//! The builder: reads and checks the settings.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,7 +50,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Reads the settings from the environment; see the [table](crate#settings).
+    /// Reads the settings from the environment variables of the [table](crate#settings).
     ///
     /// ```no_run
     /// use auth_store_redis::Builder;
@@ -58,12 +60,13 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) naming the variable that cannot be read.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a variable cannot be read. The error names the
+    /// variable.
     pub fn from_env() -> Result<Self, Error> {
         INFO.read_env()
     }
 
-    /// Sets the address of Redis, with an optional user, password and database. Required.
+    /// Sets the URL of Redis, with an optional user, password and database. Required.
     ///
     /// The scheme is `redis://`, `rediss://` (TLS) or `redis+unix://`.
     ///
@@ -108,7 +111,8 @@ impl Builder {
 
     /// Sets the keys that seal the entries, in the format of [`SealingKeys::parse`].
     ///
-    /// Required, unless [`with_keys_file`](Self::with_keys_file) is set.
+    /// Required, unless [`with_keys_file`](Self::with_keys_file) or
+    /// [`dangerously_unsealed`](Self::dangerously_unsealed) is called.
     ///
     /// ```
     /// let builder = auth_store_redis::RedisStore::builder()
@@ -129,7 +133,7 @@ impl Builder {
         self
     }
 
-    /// Sets the prefix of all keys in Redis, without braces. Default is `auth`.
+    /// Sets the prefix of all keys in Redis, without braces. The default is `auth`.
     ///
     /// The keys of an entry are `auth:v2:{NAME}` and `auth:v2:{NAME}:lease`.
     ///
@@ -141,7 +145,7 @@ impl Builder {
         self
     }
 
-    /// Sets how long a login waits for one reply of Redis, from 10 ms to 2 s. Default is 50 ms.
+    /// Sets how long a login waits for one reply of Redis, from 10 ms to 2 s. The default is 50 ms.
     ///
     /// Raise it if a round trip to Redis takes more than 10 ms.
     ///
@@ -166,10 +170,10 @@ impl Builder {
         self
     }
 
-    /// Connects to the master with this name, which a sentinel reports.
+    /// Asks a sentinel for the master with this name, and connects to that master.
     ///
-    /// The URL is the address of the sentinel, with the user and password of the sentinel.
-    /// [`with_username`](Self::with_username) and [`with_password`](Self::with_password) are for the master.
+    /// The URL is the address of the sentinel, and its user and password are those of the sentinel.
+    /// [`with_username`](Self::with_username) and [`with_password`](Self::with_password) set those of the master.
     ///
     /// ```
     /// let builder = auth_store_redis::RedisStore::builder()
@@ -182,7 +186,7 @@ impl Builder {
         self
     }
 
-    /// Stores tokens as plain text.
+    /// Stores tokens as plain text, which is dangerous.
     ///
     /// Anyone who can read Redis, its dumps, its replicas or its traffic then has the access and refresh tokens, and
     /// can test guessed passwords against the names of the keys. Anyone who can write to Redis can replace your tokens
@@ -199,7 +203,7 @@ impl Builder {
         self
     }
 
-    /// Checks the settings. The store connects to Redis at its first call.
+    /// Checks the settings and builds the store. The store connects to Redis at its first call.
     ///
     /// ```
     /// use auth_store_redis::RedisStore;
@@ -214,7 +218,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured), naming the setting that is missing or wrong.
+    /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting is missing or wrong. The error names the
+    /// setting.
     pub fn build(self) -> Result<RedisStore, Error> {
         let mut required = INFO.required();
         let url = required.secret("url", self.url.clone());
@@ -237,8 +242,8 @@ impl Builder {
             (Some(keys), false) => Ok(Sealing::with_keys(keys)),
             (None, true) => Ok(Sealing::plain()),
             (None, false) => {
-                let problem = "is missing: set `keys` or `keys_file`, or call `dangerously_unsealed` to store tokens as \
-                               plain text";
+                let problem = "is missing: set `keys` or `keys_file`, or call `dangerously_unsealed` to store tokens \
+                               as plain text";
                 Err(INFO.invalid_setting("keys", problem))
             }
             (Some(_), true) => {
@@ -258,14 +263,14 @@ impl Builder {
     }
 
     fn connection_info(url: &Secret) -> Result<ConnectionInfo, Error> {
-        // The error of the parser may quote a part of the URL, so it is not shown.
+        // The error of the parser may quote a part of the URL, such as the password, so it is not shown.
         let expected = "must be like `redis://host:6379/0`, `rediss://…` for TLS (feature `tls`) or `redis+unix:///…`";
         let info = url.expose().into_connection_info().map_err(|_| INFO.invalid_setting("url", expected))?;
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         Ok(info.set_tcp_settings(tcp))
     }
 
-    /// Reads the root certificates to trust in place of the system's, if any.
+    /// Reads the root certificates that replace the system's, if there are any.
     fn ca(&self, is_tls: bool) -> Result<Option<Vec<u8>>, Error> {
         let Some(path) = &self.ca_file else {
             return Ok(None);

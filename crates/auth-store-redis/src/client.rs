@@ -1,4 +1,4 @@
-//! Makes connections: to one server, to a cluster, or to the master that a sentinel reports.
+//! Connects to one server, to a cluster, or to the master that a sentinel reports.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use redis::aio::MultiplexedConnection;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, ConnectionInfo, Pipeline, RedisFuture, RedisResult, Value};
 
-/// How long connecting or a reply may take before the connection is closed. This is also the longest timeout of a
-/// store.
+/// How long a connection attempt or a reply may take before the connection is closed. This is also the longest timeout
+/// of a store.
 pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) enum RedisClient {
@@ -52,7 +52,7 @@ impl RedisClient {
         }
     }
 
-    /// Returns the client of one server. `ca` is the only root certificate (PEM) that is trusted, if set.
+    /// Returns the client of one server. If `ca` is set, it is the only root certificate (PEM) that is trusted.
     pub(crate) fn single(info: ConnectionInfo, ca: Option<Vec<u8>>) -> RedisResult<Self> {
         let client = match ca {
             #[cfg(feature = "tls")]

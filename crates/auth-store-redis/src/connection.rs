@@ -1,4 +1,4 @@
-//! The shared connection to Redis. It is made for the first call, and again after it was lost.
+//! The shared connection to Redis. It is opened for the first call, and again after it was lost.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,8 +16,8 @@ pub(crate) struct SharedConnection {
 #[derive(Default)]
 struct Current {
     connection: Option<RedisConnection>,
-    /// Counts the connections. A call that failed on an old connection must not drop the new one that another call has
-    /// made since.
+    /// Counts the connections. A call that failed on an old connection must not drop the new connection that another
+    /// call has opened since.
     generation: u64,
 }
 
@@ -36,9 +36,9 @@ impl SharedConnection {
         Ok(seconds * 1_000_000 + micros)
     }
 
-    /// Runs a script, and a second time over a new connection if the old one was lost.
+    /// Runs a script. If the connection was lost, runs it once more over a new connection.
     ///
-    /// The first run may have happened: only its reply was lost. So the script must allow to be run twice.
+    /// The server may have run the script the first time, and only the reply was lost. So a second run must do no harm.
     pub(crate) async fn run<R: FromRedisValue + Send>(&self, script: &ScriptInvocation<'_>) -> Result<R, Error> {
         self.call_with_retry(|connection| invoke(script, connection)).await
     }
@@ -59,9 +59,9 @@ impl SharedConnection {
         }
     }
 
-    /// Sends one call. After any error the connection is dropped, because it may be the cause.
+    /// Sends one call. After any error, the connection is dropped, because it may be the cause.
     ///
-    /// An error comes with `true` if the connection was made for this call.
+    /// An error comes with `true` if the connection was opened for this call.
     async fn call<'a, R>(
         &self,
         send: &impl Fn(RedisConnection) -> RedisFuture<'a, R>,
@@ -77,12 +77,13 @@ impl SharedConnection {
         result.map_err(|error| (error, is_new))
     }
 
-    /// Returns the connection, its generation, and whether it was made just now.
+    /// Returns the connection, its generation, and `true` if it was opened just now.
     async fn connection(&self) -> RedisResult<(RedisConnection, u64, bool)> {
         if let Current { connection: Some(connection), generation } = &*self.current() {
             return Ok((connection.clone(), *generation, false));
         }
-        // The lock is not held while connecting. Two calls may both connect; the later connection stays.
+        // The lock is not held while connecting, so two calls may connect at the same time. The later connection is
+        // kept.
         let connection = self.client.connect().await?;
         let mut current = self.current();
         current.generation += 1;
@@ -102,7 +103,7 @@ fn invoke<'a, R: FromRedisValue + Send + 'a>(
     Box::pin(async move { script.invoke_async(&mut connection).await })
 }
 
-/// Returns whether the connection is lost, or leads to a server that is no longer the master after a failover.
+/// Returns `true` if the connection is lost, or if its server is no longer the master after a failover.
 fn is_lost(error: &RedisError) -> bool {
     error.is_connection_dropped() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }

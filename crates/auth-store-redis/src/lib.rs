@@ -25,12 +25,12 @@ use reply::{LeaseReply, LoadReply};
 pub use auth_core;
 pub use builder::Builder;
 
-/// How many times a lease is requested again because the request reached Redis after its deadline.
+/// The maximum number of requests for one lease, if each reaches Redis after its deadline.
 const MAX_LATE_REQUESTS: u32 = 10;
 
 const INFO: ProviderInfo = ProviderInfo::new("redis", "AUTH_REDIS");
 
-/// Shares tokens through Redis; see the [crate's page](crate).
+/// Shares tokens through Redis; see the [crate documentation](crate).
 pub struct RedisStore {
     connection: SharedConnection,
     sealing: Sealing,
@@ -41,7 +41,7 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Returns a builder with no settings.
+    /// Returns a builder without any setting.
     ///
     /// ```
     /// use auth_store_redis::RedisStore;
@@ -67,7 +67,7 @@ impl RedisStore {
     /// ```
     ///
     /// # Errors
-    /// As [`Builder::build`].
+    /// The errors of [`Builder::from_env`] and [`Builder::build`].
     pub fn from_env() -> Result<Self, Error> {
         Builder::from_env()?.build()
     }
@@ -84,10 +84,12 @@ impl RedisStore {
         invocation
     }
 
-    /// Returns the time by Redis's clock, in microseconds, after which a lease requested now must not be granted.
+    /// Returns the deadline of a lease that is requested now, in microseconds by Redis's clock. After it, the lease
+    /// must not be granted.
     ///
     /// If Redis hangs, requests wait in its queue. When it continues, their callers may have stopped waiting or died.
-    /// Without the deadline it would grant them leases that nobody uses, and others would wait for these to expire.
+    /// Without the deadline, Redis would grant leases that nobody uses, and other processes would wait until these
+    /// expire.
     async fn deadline(&self) -> Result<u64, Error> {
         let known = *self.server_time.lock().unwrap_or_else(PoisonError::into_inner);
         let (server_time, elapsed) = match known {
@@ -130,8 +132,8 @@ impl TokenStore for RedisStore {
         known: LeaseNumber,
         ttl: Duration,
     ) -> Result<(LeaseOutcome, Snapshot), Error> {
-        // The script may run twice if its first reply is lost. The id lets it recognise the second run, which then
-        // returns the lease of the first. Without it, the caller would wait for a lease that it holds itself.
+        // The script may run twice, if its first reply is lost. The second run recognises the id and returns the lease
+        // of the first run. Without the id, the caller would wait for a lease that it holds itself.
         let request_id = fastrand::u64(..);
         for _ in 0..MAX_LATE_REQUESTS {
             let deadline = self.deadline().await?;
@@ -139,7 +141,7 @@ impl TokenStore for RedisStore {
             script.arg(known.0).arg(milliseconds(ttl)).arg(deadline).arg(request_id);
             let reply: LeaseReply = self.connection.run(&script).await?;
             self.note_server_time(reply.entry.now);
-            // `None`: the request was late, but this caller still waits. So it tries again with a later deadline.
+            // `None` means that the request was late. This caller still waits, so it tries again with a later deadline.
             if let Some(outcome) = reply.outcome() {
                 return Ok((outcome, reply.entry.into()));
             }
@@ -174,7 +176,7 @@ impl TokenStore for RedisStore {
     }
 }
 
-/// Returns at least 1, because Redis rejects a lifetime of 0.
+/// Converts a duration to milliseconds, at least 1: Redis rejects an expiry of 0.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 40)
 }

@@ -65,10 +65,10 @@ impl From<LoadReply> for Snapshot {
     }
 }
 
-/// Converts a field of the entry. The scripts reply with an empty text for a missing field, because nil ends a Lua
+/// Converts a field of the entry. For a missing field, the scripts return an empty text, because nil would end a Lua
 /// table.
 ///
-/// A field that is not UTF-8 was written by another program. It is passed on in a readable form, which then fails to
+/// A field that is not UTF-8 was written by another program. It is converted to UTF-8 anyway, and later it fails to
 /// open.
 pub(crate) fn sealed_part(bytes: Vec<u8>) -> Option<Secret> {
     let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Reads both clocks from tokio's time, which a test can pause and advance.
 ///
-/// The wall clock can also be set apart from the monotonic clock. Clones share their time.
+/// [`shift_wall`](Self::shift_wall) moves the wall clock alone. Clones share their time.
 ///
 /// # Example
 /// ```
@@ -48,7 +48,7 @@ impl VirtualClock {
 
     /// Sets the wall clock forward by this number of seconds, or back if the number is negative.
     ///
-    /// The monotonic clock does not move. A suspend of two hours therefore looks like `shift_wall(7200)`.
+    /// The monotonic clock does not move. So `shift_wall(7200)` looks like a suspend of two hours.
     ///
     /// # Example
     /// ```

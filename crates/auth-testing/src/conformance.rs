@@ -1,7 +1,7 @@
 //! Test suites for your own providers, transports and stores.
 //!
-//! Each function is one test. It panics at the first of [the promises] that is broken. The message starts with the
-//! number of the promise, then says what was expected and what happened.
+//! Each function is one test. It panics at the first broken promise of [the promises]. The message starts with the
+//! number of the promise, and states what was expected and what happened.
 //!
 //! ```
 //! use auth_testing::conformance;
@@ -43,7 +43,8 @@ fn run(builder: &mut Builder, suite: impl Future<Output = ()>) {
     );
     let runtime = builder.enable_all().build().unwrap_or_else(|error| panic!("cannot start a tokio runtime: {error}"));
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(suite)));
-    // Dropping the runtime would wait for blocking calls to end. If one hangs, the suite's panic would never be seen.
+    // Dropping the runtime would wait for blocking calls to end. If one hung, the panic of the suite would never be
+    // reported.
     runtime.shutdown_background();
     result.unwrap_or_else(|panic| resume_unwind(panic));
 }

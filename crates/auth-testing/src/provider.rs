@@ -6,7 +6,7 @@ use auth_core::{
 };
 use serde::Deserialize;
 
-/// Logs in with one password and supports refresh tokens: the simplest provider for tests.
+/// A simple provider for tests. It logs in with one password and supports refresh tokens.
 ///
 /// It posts the form `by=PASSWORD`, or `by=REFRESH_TOKEN` for a refresh, to `https://login.example/token`. It reads two
 /// kinds of response:

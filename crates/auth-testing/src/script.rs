@@ -13,7 +13,7 @@ use crate::{TestProvider, VirtualClock};
 
 /// Responds to requests from a list and records them.
 ///
-/// Clones share the list and the recorded requests, so a test keeps one and passes another to a login.
+/// Clones share the list and the recorded requests, so a test can keep one clone and pass another to a login.
 ///
 /// # Example
 /// ```
@@ -70,7 +70,7 @@ impl ScriptedResponse {
         }
     }
 
-    /// Creates a response with a [`TestProvider`]'s token and its lifetime in seconds.
+    /// Creates a response with a token for a [`TestProvider`]. `lifetime` is in seconds.
     ///
     /// # Example
     /// ```
@@ -83,7 +83,7 @@ impl ScriptedResponse {
         Self::json(200, &format!(r#"{{"token":"{token}","expires_in":{lifetime}}}"#))
     }
 
-    /// Creates a response with which a [`TestProvider`]'s server refuses the credentials.
+    /// Creates the response of a server that refuses the credentials of a [`TestProvider`].
     ///
     /// # Example
     /// ```
@@ -117,7 +117,7 @@ impl ScriptedResponse {
         Self::json(status, "")
     }
 
-    /// Creates an error of the transport, which then returns no response.
+    /// Creates an error that the transport returns in place of a response.
     ///
     /// # Example
     /// ```
@@ -158,7 +158,7 @@ impl ScriptedResponse {
         self
     }
 
-    /// Sets how long the response, or the error, takes to arrive, measured by tokio's clock.
+    /// Sets how long the response or the error takes to arrive, by tokio's clock.
     ///
     /// # Example
     /// ```
@@ -206,7 +206,7 @@ impl Script {
         self
     }
 
-    /// Adds a response to the end of the list, also while the script is in use.
+    /// Adds a response to the end of the list. The script may already be in use.
     ///
     /// # Example
     /// ```
@@ -220,7 +220,7 @@ impl Script {
         self.state().responses.push_back(response);
     }
 
-    /// Returns a login of a [`TestProvider`] over this script, with a new [`VirtualClock`].
+    /// Returns a login of a [`TestProvider`] through this script, with a new [`VirtualClock`].
     ///
     /// Its password is `password`.
     ///
@@ -236,7 +236,7 @@ impl Script {
         Login::new(TestProvider::new("password"), self.clone()).with_clock(VirtualClock::new())
     }
 
-    /// Returns all requests until now, the first one first.
+    /// Returns all requests until now, in the order in which they were sent.
     ///
     /// # Example
     /// ```

@@ -13,8 +13,8 @@ use crate::VirtualClock;
 
 /// Stores tokens in this process's memory and fails on request.
 ///
-/// Its entries and leases end by tokio's clock. Clones share everything. Each manager that gets the store stands for
-/// one process.
+/// Its entries and leases expire by tokio's clock. Clones share everything. Each manager with this store stands for one
+/// process.
 ///
 /// # Example
 /// ```
@@ -52,21 +52,21 @@ struct Entry {
     lease: Option<(LeaseNumber, Instant)>,
 }
 
-/// Selects how a [`MemoryStore`] fails.
+/// The way in which a [`MemoryStore`] fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreFault {
     /// It does not fail.
     #[default]
     None,
-    /// It returns an error to each call and does nothing.
+    /// Each call returns an error and does nothing.
     Down,
-    /// It carries out each call at once and responds after this delay.
+    /// Each call is carried out at once, and its response arrives after this delay.
     Slow(Duration),
 }
 
 impl MemoryStore {
-    /// Creates an empty store that seals its entries with a fixed key, which is not secret.
+    /// Creates an empty store that seals its entries with a fixed key. The key is not secret.
     ///
     /// # Example
     /// ```
@@ -84,7 +84,7 @@ impl MemoryStore {
         Self::sealed(Sealing::with_keys(keys))
     }
 
-    /// Creates an empty store with this sealing, which may also be none.
+    /// Creates an empty store with this sealing, for example [`Sealing::plain`].
     ///
     /// # Example
     /// ```
@@ -115,7 +115,7 @@ impl MemoryStore {
         Self { sealing, ..self.clone() }
     }
 
-    /// Returns a handle to the same store in the type that a manager takes.
+    /// Returns a handle to the same store, of the type that a manager requires.
     ///
     /// # Example
     /// ```
@@ -130,7 +130,7 @@ impl MemoryStore {
         Arc::new(self.clone())
     }
 
-    /// Sets how every call fails from now on.
+    /// Sets how each call fails from now on.
     ///
     /// # Example
     /// ```
@@ -171,7 +171,7 @@ impl MemoryStore {
         self.state().entries.clear();
     }
 
-    /// Changes the record of every entry directly, without a lease, as damage or an attacker would.
+    /// Changes the record of every entry directly and without a lease, as an attacker or a broken disk would.
     ///
     /// # Example
     /// ```
@@ -202,7 +202,7 @@ impl MemoryStore {
 
     /// Sets the store's wall clock forward by this number of seconds, or back if the number is negative.
     ///
-    /// The times at which entries and leases end do not move.
+    /// Entries and leases still expire by tokio's clock, which does not move.
     ///
     /// # Example
     /// ```
@@ -227,7 +227,7 @@ impl MemoryStore {
                 return Err(Error::unavailable("the store is down because the test has set `StoreFault::Down`"));
             }
             let now = Instant::now();
-            // An entry without contents stays while its lease is held.
+            // An entry that has expired stays while its lease is held.
             state.entries.retain(|_, entry| entry.until > now || entry.lease.is_some_and(|(_, until)| until > now));
             let entry = state.entries.entry(name.clone()).or_insert_with(|| Entry {
                 record: Record::default(),
@@ -275,8 +275,8 @@ impl TokenStore for MemoryStore {
             if let LeaseOutcome::Granted(lease_number) = lease {
                 let until = Instant::now() + ttl;
                 entry.lease = Some((lease_number, until));
-                // The entry stays this long even if the lease is released before. Otherwise the record would forget the
-                // number, and an earlier holder could still save.
+                // The entry stays this long even if the lease is released earlier. Otherwise the record would lose the
+                // lease number, and an earlier holder could still save.
                 entry.until = entry.until.max(until);
             }
             (lease, snapshot)

@@ -16,7 +16,7 @@ use crate::{BASE_URL, INFO, response};
 const EXCHANGE_PATH: &str = "/token-exchange";
 const EMAIL_FIELD: &str = "email";
 
-/// The lifetime if the response states none. The response is undocumented, so this is short.
+/// The lifetime if the response states none. It is short, because the response is undocumented.
 const FALLBACK_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Lists the settings of an [`ImpersonationBuilder`], in the order of the [table](crate#impersonation).
@@ -102,7 +102,7 @@ impl ImpersonationBuilder {
         self
     }
 
-    /// Sets scheme, host and an optional path prefix. The default is `https://auth.voipex.io`.
+    /// Sets the base URL: scheme, host and an optional path prefix. The default is `https://auth.voipex.io`.
     ///
     /// ```
     /// # use auth_voipex::Impersonation;
@@ -124,8 +124,9 @@ impl ImpersonationBuilder {
         self
     }
 
-    /// Sets the name of the e-mail address's field in the request. The default is `email`; an older document has
-    /// `e-mail`.
+    /// Sets the name of the request field for the e-mail address.
+    ///
+    /// The default is `email`. An older document of Voipex has `e-mail`.
     ///
     /// ```
     /// # use auth_voipex::Impersonation;
@@ -138,7 +139,7 @@ impl ImpersonationBuilder {
 
     /// Checks the settings and returns a login that exchanges the token of `account`.
     ///
-    /// Each exchange takes the current token of `account`. If the server rejects that token with 401, the exchange is
+    /// Each exchange uses the current token of `account`. If the server rejects that token with 401, the exchange is
     /// sent once more with the next one.
     ///
     /// ```
@@ -172,7 +173,7 @@ impl ImpersonationBuilder {
     }
 }
 
-/// Each field in the spellings that Voipex has used over the years.
+/// The response. Each field has all spellings that Voipex has used over the years.
 #[derive(Deserialize)]
 struct Body {
     access_token: Option<Secret>,
@@ -198,7 +199,9 @@ impl Provider for Impersonation {
         self.exchange.clone()
     }
 
-    /// Returns `None`: the credential is the account's token, which is added to the request when it is sent.
+    /// Returns `None`, so that the token is never shared.
+    ///
+    /// The request does not identify the account, because the account's token is added only when the request is sent.
     fn identity(&self) -> Option<Request> {
         None
     }
@@ -229,7 +232,7 @@ struct WithAccountToken<T> {
 #[async_trait]
 impl<T: Transport> Transport for WithAccountToken<T> {
     async fn send(&self, request: Request) -> Result<Response, Error> {
-        // `settled`: the account has made its own attempts, so the exchange must not multiply them.
+        // `settled`: the account's login has made its own attempts. Attempts of the exchange would multiply them.
         let token = self.account.token().await.map_err(Error::settled)?;
         let response = self.transport.send(authorize(request.clone(), &token)).await?;
         if response.status() != StatusCode::UNAUTHORIZED {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// The documented lifetime, for a response that states none.
 const DOCUMENTED_LIFETIME: Duration = Duration::from_secs(3000);
 
-/// Keycloak's response: the fields of RFC 6749 5.1, and some of Keycloak.
+/// Keycloak's response: the fields of RFC 6749 5.1, and some fields of its own.
 #[derive(Deserialize)]
 struct Body {
     access_token: Option<Secret>,
@@ -42,19 +42,19 @@ pub(crate) fn read(response: &Response) -> Result<TokenResponse, ErrorResponse> 
     Ok(tokens)
 }
 
-/// Returns a field that may be ignored if it is no text.
+/// Returns the text of an optional field, or `None` if the field is missing or not a string.
 pub(crate) fn text(value: Option<&NumberOrString>) -> Option<String> {
     value?.text().map(str::to_owned)
 }
 
-/// Returns the lifetime of the refresh token. Keycloak sends 0 for offline tokens: no end is stated, which means
-/// neither "expired" nor "for ever".
+/// Returns the lifetime of the refresh token, or `None` if it is not stated. Keycloak sends 0 for offline tokens. That
+/// means that no lifetime is stated, not that the token has expired or lives for ever.
 fn refresh_lifetime(seconds: Option<&NumberOrString>) -> Option<Duration> {
     let seconds = seconds?.number().filter(|seconds| *seconds > 0.0)?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Returns whether the body of an API response reports that the token was rejected, whatever the HTTP status.
+/// Returns `true` if the body of an API response rejects the token, whatever the HTTP status is.
 ///
 /// Such a body has the `statusCode` 401.
 ///
@@ -83,14 +83,14 @@ struct ErrorBody {
 
 /// Returns the error that a response reports.
 ///
-/// `error` decides, not the HTTP status: a wrong password was 401 before Keycloak 26.6 and is 400 since. Descriptions
-/// are for people and change.
+/// The field `error` decides, not the HTTP status: a wrong password is a 401 before Keycloak 26.6, and a 400 since
+/// then. Descriptions are not read, because they are for people and may change.
 pub(crate) fn check(response: &Response) -> Result<(), ErrorResponse> {
     let body: ErrorBody = response.json()?;
     let http = response.status();
     let status_code = body.status_code.and_then(|code| code.number()).filter(|code| *code >= 400.0);
     let by_status = match status_code {
-        // The body may only turn a success into an error: an HTTP error keeps its own meaning.
+        // The body may turn a success into an error, but an HTTP error keeps its own meaning.
         _ if !http.is_success() => ErrorResponse::status(http),
         Some(code) => StatusCode::from_u16(code as u16).map_or(ErrorResponse::refused(), ErrorResponse::status),
         None => ErrorResponse::refused(),

@@ -1,4 +1,4 @@
-//! The response, read alike in every revision.
+//! Reads the response. Every revision has the same two shapes of it.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) fn read(response: &Response) -> Result<TokenResponse, ErrorResponse> 
     Ok(TokenResponse::new(token, Expiry::from_expires_at(expires_at.as_ref(), DOCUMENTED_LIFETIME)))
 }
 
-/// Returns whether the body of an API response reports that the token was rejected, whatever the HTTP status.
+/// Returns `true` if the body of an API response rejects the token, whatever the HTTP status is.
 ///
 /// Such a body has the `code` "unauthorized" or 401.
 ///
@@ -61,7 +61,7 @@ impl Envelope {
             return None;
         }
         let error = match status_code {
-            // The envelope may only turn a success into an error: an HTTP error keeps its own meaning.
+            // The envelope may turn a success into an error, but an HTTP error keeps its own meaning.
             _ if !http.is_success() => ErrorResponse::status(http),
             Some(code) => StatusCode::from_u16(code as u16).map_or(ErrorResponse::refused(), ErrorResponse::status),
             None => ErrorResponse::refused(),
@@ -72,12 +72,13 @@ impl Envelope {
         })
     }
 
-    /// Returns a numeric `code` of an error.
+    /// Returns the numeric `code` if it reports an error.
     fn error_status(&self) -> Option<f64> {
         self.code.as_ref()?.number().filter(|code| *code >= 400.0)
     }
 
-    /// Returns a `code` in words, such as "unauthorized". With a token it has no meaning, for example "success".
+    /// Returns a `code` that is a word, such as "unauthorized". If the response has a token, the word reports no error
+    /// (for example "success"), so returns `None`.
     fn error_word(&self) -> Option<&str> {
         let code = self.code.as_ref()?;
         let word = code.text().filter(|word| !word.is_empty() && code.number().is_none())?;
@@ -85,7 +86,7 @@ impl Envelope {
     }
 }
 
-/// Returns whether a `status` reports an error. Successes have "success" in any case, or an HTTP status as a number.
+/// Returns `true` if a `status` reports an error. Successes have "success" in any case, or an HTTP status as a number.
 fn is_error(status: &NumberOrString) -> bool {
     match status.number() {
         Some(number) => number >= 400.0,
@@ -93,7 +94,7 @@ fn is_error(status: &NumberOrString) -> bool {
     }
 }
 
-/// Both shapes: `{token, expires_at}`, and `{data: [{access_token, expiry_time}]}`.
+/// The two shapes of a success: `{token, expires_at}`, and `{data: [{access_token, expiry_time}]}`.
 #[derive(Deserialize)]
 struct Body {
     token: Option<Secret>,

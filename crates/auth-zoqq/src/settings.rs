@@ -20,7 +20,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::plain("login_path", "the path of the login"),
 ];
 
-/// Lists the known revisions of the login. They share one URL, so the server's revision has to be set.
+/// Lists the known revisions of the login. All revisions use the same URL, so set the revision that the server speaks.
 ///
 /// In a config file and in the environment, a revision has the name of its variant in kebab case, such as
 /// `headers-and-scope`.

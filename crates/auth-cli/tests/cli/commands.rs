@@ -156,7 +156,7 @@ fn completions_and_manual_pages_are_generated() {
 fn help_shows_the_exit_codes_and_examples() {
     let home = Home::bare();
     let help = home.run(&["--help"]).stdout;
-    for code in ["0  success", "2  usage", "4  the provider refuses", "75  temporary", "130  interrupted"] {
+    for code in ["0  success", "2  wrong usage", "4  the provider refuses", "75  temporary", "130  interrupted"] {
         assert!(help.contains(code), "{help}");
     }
     assert!(home.run(&["token", "--help"]).stdout.contains("curl -K -"));

@@ -1,10 +1,10 @@
-//! The place in a store up to which a manager has read.
+//! What a manager has last seen of its entry in a store.
 
 #[cfg(feature = "store")]
 use crate::store::{EntryName, LeaseNumber};
 
 #[cfg(feature = "store")]
-/// The last state of its entry that a manager has seen.
+/// What a manager has last seen of its entry.
 #[derive(Clone, Default)]
 pub(super) struct StoreCursor {
     pub(super) name: Option<EntryName>,
@@ -14,7 +14,7 @@ pub(super) struct StoreCursor {
     pub(super) saved: LeaseNumber,
 }
 
-/// Without a store there is nothing to know.
+/// Empty, because there is no store.
 #[cfg(not(feature = "store"))]
 #[derive(Clone, Default)]
 pub(super) struct StoreCursor {}

@@ -1,4 +1,4 @@
-//! Single flight: one login serves everybody who needs a token, and runs in a task of its own.
+//! Single flight: one login serves all callers that need a token, and runs in its own task.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::token::AccessToken;
 use crate::transport::Transport;
 
 impl<P: Provider, T: Transport> Shared<P, T> {
-    /// Waits for a token: the current one if it meets the need, else the result of the flight under way or of a new one.
+    /// Returns the current token if it meets the need. Otherwise waits for the flight under way, or for a new one.
     pub(super) async fn renewed(self: Arc<Self>, need: Need, reason: Reason) -> Outcome {
         let start = Instant::now();
         let outcome = self.joined(need, reason).await;
@@ -36,7 +36,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
             };
             let result = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
             match result {
-                // The flight was started for another need, and its token from the store may be too old for this one.
+                // Another caller started the flight, and its token may not meet this caller's need. Look again.
                 Some(Ok(token)) if !is_own && !need.is_met(&token, &self.clock.now()) => {}
                 Some(outcome) => return outcome,
                 None => lost += 1,
@@ -45,9 +45,9 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         Err(Error::unavailable("the runtime of the login shut down").with_provider(self.lock().login.name()))
     }
 
-    /// Starts a flight that nobody waits for, unless one is under way or a cooldown prevents it.
+    /// Starts a flight in the background, unless one is under way or a cooldown prevents it.
     pub(super) fn renew_behind(self: &Arc<Self>, now: &Moment) {
-        // Checked first, because every caller gets here while an outage lasts.
+        // Checked first, because during an outage every call with a stale token gets here.
         if self.lock().cooldown.remaining_at(now).is_some() {
             self.meter.suppressed();
             return;
@@ -58,7 +58,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
 
     fn join_or_start(self: &Arc<Self>, need: Need, reason: Reason) -> Result<Joined, Error> {
         let mut state = self.lock();
-        // Another flight may have ended between the caller's look without the lock and this one.
+        // Look again: a flight may have ended since the caller looked, without the lock.
         let now = self.clock.now();
         if let Some(token) = self.current.load()
             && need.is_met(&token, &now)
@@ -76,15 +76,19 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         let (sender, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
         let reason = if reason == Reason::Cold && state.generation > 0 { Reason::Rejected } else { reason };
-        let span = tracing::debug_span!(target: targets::FLIGHT, "flight", provider = state.login.name(), reason = reason.name());
-        // A runtime that is shutting down drops the task inside `spawn`, and the task's `Drop` takes this lock.
+        let span = tracing::debug_span!(
+            target: targets::FLIGHT, "flight",
+            provider = state.login.name(), reason = reason.name()
+        );
+        // Unlock first: a runtime that is shutting down drops the task inside `spawn`, and the task's `Drop` takes this
+        // lock.
         drop(state);
         runtime.spawn(RenewalTask { shared: self.clone(), sender, need, reason }.run().instrument(span));
         Ok(Joined::Flight { flight, is_own: true })
     }
 }
 
-/// How many flights may end with their runtime before a caller gives up; one of them may be its own.
+/// A caller gives up after this many flights ended because their runtime shut down. One of them may be its own.
 const MOST_LOST: u32 = 3;
 
 enum Joined {
@@ -96,12 +100,12 @@ enum Joined {
     },
 }
 
-/// The error of a call that needs tokio and runs outside of it.
+/// Builds the error of a call that needs tokio and runs outside of it.
 pub(super) fn no_runtime(provider: &'static str) -> Error {
     Error::misuse("there is no tokio runtime here: call this inside one").with_provider(provider)
 }
 
-/// The task of one flight. However it ends, its `Drop` lets the next caller start another.
+/// The task of one flight. However it ends, its `Drop` lets the next caller start another flight.
 struct RenewalTask<P: Provider, T: Transport> {
     shared: Arc<Shared<P, T>>,
     sender: watch::Sender<Option<Outcome>>,
@@ -129,8 +133,11 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
         RenewalContext {
             login: state.login.clone(),
             epoch: state.epoch,
+            // Taken, not cloned: if the runtime drops this task, the server may already have processed the refresh
+            // token, and the next flight must not send it again (RFC 9700 4.14.2).
             refresh: state.refresh.take(),
             cooldown: state.cooldown.clone(),
+            // Also taken, so that `commit` can recognise a token that is rejected while this flight runs.
             superseded: Superseded { current: self.shared.current.load(), rejected: state.rejected.take() },
             cursor: state.cursor.clone(),
         }
@@ -146,21 +153,32 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
         match outcome {
             Ok(token) => {
                 let lifetime_s = token.lifetime().as_secs();
-                tracing::debug!(target: targets::FLIGHT, outcome = "ok", attempts, duration_ms, lifetime_s, "flight ended");
+                tracing::debug!(
+                    target: targets::FLIGHT,
+                    outcome = "ok", attempts, duration_ms, lifetime_s,
+                    "flight ended"
+                );
             }
             Err(error) => {
                 let left = self.shared.lock().cooldown.remaining_at(&self.shared.clock.now());
                 let next_attempt_ms = left.unwrap_or_default().as_millis() as u64;
                 let outcome = error.kind().name();
-                tracing::warn!(target: targets::FLIGHT, outcome, attempts, duration_ms, next_attempt_ms, %error, "flight ended");
+                tracing::warn!(
+                    target: targets::FLIGHT,
+                    outcome, attempts, duration_ms, next_attempt_ms, %error,
+                    "flight ended"
+                );
             }
         }
     }
 
-    /// Stores the result in the manager. Returns `None` if the login must be repeated: the credentials were replaced
-    /// meanwhile, or the server gave back the token that was rejected meanwhile.
+    /// Stores the result in the manager. Returns `None` if the login must be repeated: while it ran, the credentials
+    /// were replaced, or an API rejected a token and the login returned the same token again.
+    ///
+    /// The flight stays registered then, so that new callers join it and do not start another.
     fn commit(&self, context: RenewalContext<P, T>, result: Result<AccessToken, Error>) -> Option<Outcome> {
         let mut state = self.shared.lock();
+        // The result, its refresh token and its failure belong to the old credentials.
         if state.epoch != context.epoch {
             return None;
         }
@@ -173,6 +191,7 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
         }
         let outcome = result.map(|token| self.shared.keep(&mut state, token));
         if outcome.is_err() {
+            // No new token replaces the rejected one, so the next flight must still not return it.
             state.rejected = state.rejected.take().or(context.superseded.rejected);
             state.cooldown.merge(&context.cooldown, &self.shared.clock.now());
         }
@@ -182,7 +201,8 @@ impl<P: Provider, T: Transport> RenewalTask<P, T> {
 }
 
 impl<P: Provider, T: Transport> Drop for RenewalTask<P, T> {
-    /// After a panic, the waiters get an error. After a shutdown of the runtime, the channel closes and they start anew.
+    /// After a panic, the waiting callers get an error. After a shutdown of the runtime, the channel closes, and they
+    /// start another flight.
     fn drop(&mut self) {
         if self.sender.borrow().is_some() {
             return;
@@ -190,7 +210,7 @@ impl<P: Provider, T: Transport> Drop for RenewalTask<P, T> {
         let mut state = self.shared.lock();
         state.flight = None;
         if std::thread::panicking() {
-            // Without the provider's name, because asking for it would run the code that has just panicked.
+            // Without the provider's name: `name` is code of the provider, which may have just panicked.
             self.sender.send_replace(Some(Err(Error::internal("the provider or the transport panicked"))));
         }
     }

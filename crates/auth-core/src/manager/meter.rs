@@ -9,7 +9,7 @@ use crate::clock::Moment;
 use crate::freshness::Freshness;
 use crate::token::AccessToken;
 
-/// The frequent counters, looked up once, so that a hit costs two atomic writes and no lookup by name.
+/// The metrics that change often. They are looked up once, so a hit costs two atomic writes and no lookup by name.
 pub(super) struct Meter {
     provider: &'static str,
     hit: Counter,
@@ -36,33 +36,33 @@ impl Meter {
         }
     }
 
-    /// A caller got a token at once.
+    /// Records that a caller got a token at once.
     pub(super) fn served(&self, token: &AccessToken, freshness: Freshness, now: &Moment) {
         let counter = if freshness == Freshness::Fresh { &self.hit } else { &self.stale };
         counter.increment(1);
         self.to_expiry.set(token.remaining_at(now).as_secs_f64());
     }
 
-    /// A caller waited for a token, or got an error.
+    /// Records that a caller waited for a token, or got an error.
     pub(super) fn waited(&self, outcome: &Outcome, took: Duration) {
         let counter = if outcome.is_ok() { &self.wait } else { &self.error };
         counter.increment(1);
         self.waited.record(took);
     }
 
-    /// A cooldown prevented an attempt.
+    /// Records that a cooldown prevented an attempt.
     pub(super) fn suppressed(&self) {
         self.suppressed.increment(1);
     }
 
-    /// A store was called.
+    /// Records a call of a store.
     #[cfg(feature = "store")]
     pub(super) fn stored(&self, call: &'static str, result: &'static str) {
         counter!("auth_store_calls_total", "provider" => self.provider, "call" => call, "result" => result)
             .increment(1);
     }
 
-    /// A flight has ended.
+    /// Records the end of a flight.
     pub(super) fn finished(&self, reason: Reason, outcome: &'static str, took: Duration) {
         let (provider, reason) = (self.provider, reason.name());
         counter!("auth_flights_total", "provider" => provider, "reason" => reason, "outcome" => outcome).increment(1);

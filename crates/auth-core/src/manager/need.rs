@@ -1,4 +1,4 @@
-//! What a caller needs of a token, why a login begins, and what comes of it.
+//! Which token a caller needs, why a flight starts, and its result.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::freshness::Freshness;
 use crate::token::AccessToken;
 
-/// What a caller needs of a token.
+/// The token that a caller needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Need {
     /// Any token that is not expired.
@@ -58,5 +58,5 @@ impl Reason {
     }
 }
 
-/// The result of a flight, shared by everybody who waits for it.
+/// The result of a flight, shared by all callers that wait for it.
 pub(super) type Outcome = Result<AccessToken, Error>;

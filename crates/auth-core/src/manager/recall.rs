@@ -7,12 +7,12 @@ use crate::provider::Provider;
 use crate::transport::Transport;
 
 impl<P: Provider, T: Transport> Shared<P, T> {
-    /// Reads the entry once and takes over what this manager does not know yet.
+    /// Reads the entry once, and keeps its cooldown, and its token if there is no usable one.
     pub(super) async fn recall(&self) -> Result<(), Error> {
         let (generation, mut context) = self.read_context();
         let token = self.share.recall(&mut context, &self.meter).await?;
         let mut state = self.lock();
-        // New credentials, a new token or a flight since then are newer than what was read.
+        // If the credentials, the token or the flight changed during the read, they are newer than the entry.
         if state.epoch != context.epoch || state.generation != generation || state.flight.is_some() {
             return Ok(());
         }
@@ -27,7 +27,7 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         Ok(())
     }
 
-    /// Returns the current generation and the input of a read, which needs no refresh token.
+    /// Returns the current generation and the input of a read. A read needs no refresh token.
     fn read_context(&self) -> (u64, RenewalContext<P, T>) {
         let state = self.lock();
         let context = RenewalContext {

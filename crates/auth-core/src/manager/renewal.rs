@@ -17,7 +17,7 @@ use crate::provider::Provider;
 use crate::token::{AccessToken, RefreshToken};
 use crate::transport::Transport;
 
-/// The tokens that a flight must not return: the current one and the rejected one.
+/// The tokens that a flight must not take from a store: the current one and the rejected one.
 pub(super) struct Superseded {
     pub(super) current: Option<AccessToken>,
     pub(super) rejected: Option<AccessToken>,
@@ -25,8 +25,8 @@ pub(super) struct Superseded {
 
 #[cfg(feature = "store")]
 impl Superseded {
-    /// Returns whether `token` is one of them. The same text with more lifetime left is not the current token, because a
-    /// server may issue the same text again.
+    /// Returns `true` if `token` is one of them. A token with the text of the current one, but with more lifetime left,
+    /// is a new token: a server may issue the same text again.
     pub(super) fn covers(&self, token: &AccessToken, now: &Moment) -> bool {
         let is_same = |superseded: &&AccessToken| superseded.expose() == token.expose();
         let is_as_old =
@@ -39,7 +39,7 @@ impl Superseded {
 pub(super) struct RenewalContext<P, T> {
     pub(super) login: Arc<Login<P, T>>,
     pub(super) epoch: u64,
-    /// The refresh token, if it is not in a store.
+    /// The refresh token, unless it is in a store.
     pub(super) refresh: Option<RefreshToken>,
     pub(super) cooldown: Cooldown,
     pub(super) superseded: Superseded,
@@ -47,7 +47,7 @@ pub(super) struct RenewalContext<P, T> {
 }
 
 impl<P: Provider, T: Transport> RenewalContext<P, T> {
-    /// Logs in and records a failure in the cooldown. Also returns the number of attempts.
+    /// Logs in, and records a failure in the cooldown. Also returns the number of attempts.
     pub(super) async fn log_in(&mut self) -> (u32, Result<AccessToken, Error>) {
         let (attempts, result) = self.login.run(&mut self.refresh, self.cooldown.failures()).await;
         let now = self.login.clock().now();

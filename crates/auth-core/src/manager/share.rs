@@ -24,17 +24,17 @@ use crate::transport::Transport;
 use calls::Calls;
 use guard::LeaseGuard;
 
-/// The waits between two reads of an entry while another process holds the lease. Each is 1.5 times the one before, with
-/// jitter.
+/// The first and the longest wait between two reads of an entry while another process holds the lease. Each wait is 1.5
+/// times the previous one, with jitter.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// The cap on a lease, for a login with an extreme deadline.
+/// The longest lease, in case a login has an extreme deadline.
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 
-/// How long an entry is kept after the end of its cooldown, so that the next failure has a longer one.
+/// How long an entry is kept after the end of its cooldown, so that the next failure gets a longer cooldown.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
-/// How long an entry with a refresh token without a stated end is kept.
+/// How long an entry is kept if the lifetime of its refresh token is not stated.
 const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The store of a manager, if it has one.
@@ -49,7 +49,7 @@ impl Share {
         Self(Some(store))
     }
 
-    /// Returns a token from the store, or logs in on behalf of all processes. Also returns the number of attempts.
+    /// Returns a token from the store, or logs in for all processes. Also returns the number of attempts.
     pub(super) async fn run<P: Provider, T: Transport>(
         &self,
         context: &mut RenewalContext<P, T>,
@@ -97,6 +97,8 @@ impl Share {
     }
 
     /// Removes a rejected token from the store, in the background.
+    ///
+    /// The token is removed under its number, so a newer token that another process has saved meanwhile stays.
     pub(super) fn forget(&self, cursor: &StoreCursor) {
         let Some((store, name)) = self.0.clone().zip(cursor.name.clone()) else { return };
         let saved = cursor.saved;
@@ -110,7 +112,7 @@ impl Share {
 
 enum Found {
     Token(AccessToken),
-    /// A login has failed in another process, and its cooldown holds for all.
+    /// A login has failed in another process, and its cooldown applies to all processes.
     Cooldown(Error),
     LeaseHeld(LeaseHeld),
     /// The store does not respond.
@@ -130,7 +132,7 @@ struct SharedLogin<'a, P, T> {
     context: &'a mut RenewalContext<P, T>,
     need: Need,
     start: Moment,
-    /// The last change that this flight has read.
+    /// The number of the last change that this flight has read.
     known: LeaseNumber,
 }
 
@@ -149,7 +151,8 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         let ttl = lease_time(self.context.login.policy().deadline, self.calls.store.timeout());
         let start = Instant::now();
         let mut wait = FIRST_WAIT;
-        // Two holders may be killed one after the other. After that, the store itself does not work, and waiting is useless.
+        // Waits long enough for two holders that are killed one after the other. If no lease was granted by then, the
+        // store itself does not work, and this process logs in without it.
         while start.elapsed() <= 2 * ttl {
             let asked = self.now();
             let Some((lease, guard, snapshot)) = self.calls.lease(self.known, ttl).await else {
@@ -170,7 +173,7 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         Found::Nothing
     }
 
-    /// Returns what the entry holds that ends the flight.
+    /// Returns the token or the cooldown of the entry if it ends this flight, or `None` if a login is needed.
     fn read(&mut self, snapshot: &Snapshot, asked: Moment) -> Option<Found> {
         let clock = StoreClock { local: asked, store: snapshot.now };
         let codec = Codec { sealing: self.calls.store.sealing(), name: &self.calls.name, clock };
@@ -194,8 +197,8 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         if let Some(error) = self.context.cooldown.error_at(&now) {
             return Some(Found::Cooldown(error));
         }
-        // The login that this flight waited for has failed. That is its result too, even if the cooldown is already over:
-        // otherwise each waiting process would try in turn.
+        // The login that this flight waited for has failed. This flight fails too, even if the cooldown is already
+        // over. Otherwise all waiting processes would log in, one after the other.
         let last = cooldown.last.filter(|last| !last.failed_at.is_before(&self.start))?;
         Some(Found::Cooldown(last.error))
     }
@@ -211,7 +214,7 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
             .ok()
     }
 
-    /// Logs in, with the store's refresh token if there is one, and saves the result before any caller gets it.
+    /// Logs in, and saves the result before any caller gets it. Uses the refresh token of the store if there is one.
     async fn log_in(&mut self, held: LeaseHeld) -> (u32, Result<AccessToken, Error>) {
         let lease_number = held.lease.lease_number();
         if held.has_refresh
@@ -231,13 +234,15 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
         if is_saved == Some(true) {
             held.lease.end();
         }
-        // If the response of the save was lost, the refresh token may be in the store, and another process may use it. Using
-        // it here as well would end the session (RFC 9700 4.14.2), so only a save that surely failed keeps it.
+        // After a save, the refresh token is in the store. If the response of the save was lost, it may be there, and
+        // another process may use it. A second use here would end the session (RFC 9700 4.14.2). So this process keeps
+        // it only if the save certainly did nothing.
         if is_saved != Some(false) {
             self.context.refresh = None;
         }
         let cursor = &mut self.context.cursor;
-        // After a failed login the cursor stays, so that the entry is read again: its token may meet the next need.
+        // After a lost response, the token counts as saved, so that `reject` also removes it from the store. After a
+        // failed login the cursor does not move, so that the entry is read again: its token may meet the next need.
         match (is_saved, &result) {
             (Some(false), Ok(_)) => cursor.saved = LeaseNumber(0),
             (_, Ok(_)) => {
@@ -279,7 +284,7 @@ impl<'a, P: Provider, T: Transport> SharedLogin<'a, P, T> {
     }
 }
 
-/// Returns how long a lease lasts: the deadline of a login and a quarter more, and four calls of the store around it.
+/// Returns how long a lease lasts: 1.25 times the deadline of a login, plus four times the timeout of the store.
 fn lease_time(deadline: Duration, timeout: Duration) -> Duration {
     deadline.saturating_add(deadline / 4).saturating_add(timeout.saturating_mul(4)).min(LONGEST_LEASE)
 }

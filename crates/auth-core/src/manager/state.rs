@@ -20,7 +20,7 @@ use crate::provider::Provider;
 use crate::token::{AccessToken, RefreshToken, Slot};
 use crate::transport::Transport;
 
-/// Receives the result of a flight. It closes without a result if the runtime of the flight shuts down.
+/// Receives the result of a flight. The channel closes without a result if the flight's runtime shuts down.
 pub(super) type Flight = watch::Receiver<Option<Outcome>>;
 
 pub(super) struct Shared<P, T> {
@@ -28,7 +28,8 @@ pub(super) struct Shared<P, T> {
     /// The only field that a hit reads, apart from the clock.
     pub(super) current: Slot,
     pub(super) state: Mutex<State<P, T>>,
-    /// Created for the first subscriber, because a channel is nearly half the memory of an account. Written under the lock.
+    /// Created for the first subscriber, because a channel would be nearly half of an account's memory. Written under
+    /// the lock.
     pub(super) changes: OnceLock<watch::Sender<Option<AccessToken>>>,
     pub(super) meter: Meter,
     pub(super) share: Share,
@@ -37,14 +38,14 @@ pub(super) struct Shared<P, T> {
 /// The state that only a miss reads. The lock is never held across an await.
 pub(super) struct State<P, T> {
     pub(super) login: Arc<Login<P, T>>,
-    /// Counts the credentials, so that the result of a login with older ones is recognised.
+    /// Counts the replacements of the credentials, so that `commit` recognises the result of a login with old ones.
     pub(super) epoch: u64,
     /// Counts the tokens.
     pub(super) generation: u64,
     pub(super) refresh: Option<RefreshToken>,
     pub(super) cooldown: Cooldown,
     pub(super) flight: Option<Flight>,
-    /// The token that was rejected since a flight last succeeded. A flight that was under way at that moment must not
+    /// The token that a server rejected since the last successful flight. A flight that was already under way must not
     /// bring it back, and no flight may take it from a store.
     pub(super) rejected: Option<AccessToken>,
     pub(super) cursor: StoreCursor,
@@ -52,12 +53,13 @@ pub(super) struct State<P, T> {
 
 impl<P: Provider, T: Transport> Shared<P, T> {
     pub(super) fn lock(&self) -> MutexGuard<'_, State<P, T>> {
-        // Every change under the lock is complete before code of others runs, so a panic leaves the state consistent.
+        // Ignores poisoning: every change under the lock is complete before code outside this crate runs, so a panic in
+        // that code leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the current token and notifies the subscribers. Called under the lock, so that they see the changes in
-    /// order.
+    /// Replaces the current token and notifies the subscribers. The caller holds the lock, so that they see the changes
+    /// in order.
     pub(super) fn replace(&self, token: Option<AccessToken>) {
         self.current.store(token.clone());
         if let Some(changes) = self.changes.get() {
@@ -65,8 +67,8 @@ impl<P: Provider, T: Transport> Shared<P, T> {
         }
     }
 
-    /// Returns a receiver of all later changes. The lock is held so that no change falls between reading the token and
-    /// creating the channel.
+    /// Returns a receiver of all later changes. The lock is held, so that no change is lost between reading the token
+    /// and creating the channel.
     pub(super) fn subscribe(&self) -> watch::Receiver<Option<AccessToken>> {
         let _state = self.lock();
         self.changes.get_or_init(|| watch::channel(self.current.load()).0).subscribe()

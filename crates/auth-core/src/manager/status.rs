@@ -28,13 +28,13 @@ pub struct Status {
     pub provider: &'static str,
     /// The freshness of the current token, or `None` if there is no token.
     pub freshness: Option<Freshness>,
-    /// The number of the newest token, from 1 on; 0 before the first.
+    /// The number of the newest token, counted from 1, or 0 if there was none yet.
     pub generation: u64,
     /// When the current token was issued, by the wall clock.
     pub issued_at: Option<SystemTime>,
-    /// When the current token becomes stale: the next call after this starts a renewal.
+    /// When the current token becomes stale. The next call after that starts a refresh in the background.
     pub refresh_at: Option<SystemTime>,
-    /// When the current token ends.
+    /// When the current token expires, by the wall clock.
     pub expires_at: Option<SystemTime>,
     /// Whether a login is under way.
     pub is_renewing: bool,

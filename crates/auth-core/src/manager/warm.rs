@@ -12,23 +12,24 @@ use crate::freshness::Freshness;
 use crate::provider::Provider;
 use crate::transport::Transport;
 
-/// The longest sleep: a suspend or a change of the wall clock is noticed after it.
+/// The longest sleep, so that a suspend or a change of the wall clock is noticed within this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// The sleep while a flight is under way. Its success wakes the task; its failure does not.
+/// The sleep while a flight is under way. A success wakes the task, but a failure does not.
 const WHILE_RENEWING: Duration = Duration::from_secs(1);
 
-/// The shortest sleep, so that the end of a cooldown does not spin.
+/// The shortest sleep, so that the task does not spin just before the end of a cooldown.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
-/// Starts the task; it ends with the last clone of the manager.
+/// Starts the task. It ends when the last clone of the manager is dropped.
 pub(super) fn keep_warm<P: Provider, T: Transport>(shared: &Arc<Shared<P, T>>) -> Result<(), Error> {
     let runtime = Handle::try_current().map_err(|_| no_runtime(shared.lock().login.name()))?;
     let mut changes = shared.subscribe();
     let shared = Arc::downgrade(shared);
     runtime.spawn(async move {
         while let Some(sleep) = renew_if_due(&shared) {
-            // A change may be a rejection. An error means that the last clone of the manager is gone.
+            // A change may be a rejection, which makes a login due. An error means that the last clone of the manager
+            // was dropped.
             if let Ok(Err(_)) = tokio::time::timeout(sleep, changes.changed()).await {
                 return;
             }
@@ -37,7 +38,7 @@ pub(super) fn keep_warm<P: Provider, T: Transport>(shared: &Arc<Shared<P, T>>) -
     Ok(())
 }
 
-/// Starts a login if one is due. Returns the time until the next check, or `None` if the manager is gone.
+/// Starts a flight if one is due. Returns the time until the next check, or `None` if the manager was dropped.
 fn renew_if_due<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Duration> {
     let shared = shared.upgrade()?;
     let now = shared.clock.now();

@@ -1,4 +1,4 @@
-//! The keys of a sealed store: reads them from settings and derives the cipher keys.
+//! Reads the keys of a sealed store, and derives the keys that encrypt entries and name them.
 
 use std::fmt;
 use std::path::Path;
@@ -29,9 +29,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// - Every key opens entries.
 /// - The key with the lowest number derives the names of entries.
 ///
-/// To change the key of a fleet, roll out three settings one after the other: from `1` to `1,2`, then `2,1`, then `2`.
-/// A new key must have a higher number than the old one. No entry becomes unreadable on the way. After the last step
-/// the names change, so each set of credentials logs in once more.
+/// To replace key 1 of a fleet by a new key 2, change the setting in three steps. Roll out each step to all processes
+/// before the next one:
+///
+/// 1. `1:…,2:…`: every process can open entries that are sealed with key 2.
+/// 2. `2:…,1:…`: key 2 seals new entries.
+/// 3. `2:…`: key 1 is no longer used.
+///
+/// A new key must have a higher number than the old one. Entries stay readable during the change. The last step changes
+/// the names of the entries, so each set of credentials logs in once more.
 pub struct SealingKeys(
     /// Never empty.
     Vec<Key>,
@@ -44,7 +50,7 @@ pub(super) struct Key {
 }
 
 impl SealingKeys {
-    /// Parses keys such as `2:BASE64,1:BASE64`, separated by commas or white space.
+    /// Parses a list of keys such as `2:BASE64,1:BASE64`, separated by commas or white space.
     ///
     /// Each key is 32 random bytes in base64, as printed by `openssl rand -base64 32`. A key without a number has
     /// number 1.
@@ -58,7 +64,8 @@ impl SealingKeys {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting `keys`.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the text is not such a list. The error names the setting
+    /// `keys`.
     pub fn parse(text: &Secret) -> Result<Self, Error> {
         Self::read(text).map_err(|problem| Error::misconfigured("keys", problem))
     }
@@ -87,8 +94,8 @@ impl SealingKeys {
     /// ```
     ///
     /// # Errors
-    /// [`Misconfigured`](crate::ErrorKind::Misconfigured), naming the setting, if both are set, if the file cannot be
-    /// read, or if the keys are not as [`parse`](Self::parse) expects them.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if both are set, if the file cannot be read, or if
+    /// [`parse`](Self::parse) rejects the keys. The error names the setting.
     pub fn from_settings(
         info: ProviderInfo,
         keys: Option<&Secret>,

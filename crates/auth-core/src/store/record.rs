@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 use super::{EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot};
 use crate::secret::Secret;
 
-/// A number more than this many microseconds ahead of the clock was never granted: it comes from a clock that was
-/// wrong.
+/// In microseconds: a lease number that is further ahead of the clock was granted while a clock was wrong, and is
+/// ignored.
 const MAX_CLOCK_ERROR: u64 = 24 * 3600 * 1_000_000;
 
 /// One entry, without its lease and its expiry, and what each call of a [`TokenStore`](super::TokenStore) does to it.
 ///
-/// A store that can hold a lock while it works uses this type as it is; any other store must behave in the same way.
+/// A store that can hold a lock during a call can use this type directly. Any other store must behave in the same way.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -109,8 +109,8 @@ impl Record {
     /// assert!(record.claim_refresh(lease).is_none(), "only one caller gets it");
     /// ```
     pub fn claim_refresh(&mut self, lease: LeaseNumber) -> Option<Secret> {
-        // A claim that was delayed until after the save of its own lease must not take the refresh token that this save
-        // has just written: hence the second condition.
+        // The second condition: a claim that is carried out after the save of its own lease must not take the refresh
+        // token that this save has written. That token is for the next holder.
         self.refresh.take_if(|_| self.lease_number == lease && self.revision != lease)
     }
 
@@ -129,7 +129,8 @@ impl Record {
     /// assert!(!record.save(LeaseNumber(1), update), "a newer lease has been granted");
     /// ```
     pub fn save(&mut self, lease: LeaseNumber, update: EntryUpdate) -> bool {
-        // The holder of an older lease was stopped during its login. Its token may be older than the current one.
+        // The caller was stopped during its login, and a newer lease has been granted. Its token may be older than the
+        // current one.
         if self.lease_number > lease {
             return false;
         }
@@ -144,7 +145,7 @@ impl Record {
         true
     }
 
-    /// Implements [`TokenStore::forget`](super::TokenStore::forget). Returns whether the entry has changed.
+    /// Implements [`TokenStore::forget`](super::TokenStore::forget). Returns `true` if the entry has changed.
     ///
     /// ```
     /// use auth_core::store::{LeaseNumber, Record};
@@ -160,7 +161,7 @@ impl Record {
     }
 
     fn next_number(&mut self, now: SystemTime) -> LeaseNumber {
-        // Numbers follow the clock, so that they keep rising after a store has lost an entry.
+        // Numbers follow the clock, so that they rise even after a store has lost an entry and its last number.
         let micros = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
         let micros = u64::try_from(micros).unwrap_or(0);
         let is_from_wrong_clock = self.lease_number.0 > micros.saturating_add(MAX_CLOCK_ERROR);

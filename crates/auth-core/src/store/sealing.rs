@@ -56,7 +56,7 @@ impl Sealing {
 
     /// Returns the name of the entry for one set of credentials.
     ///
-    /// `provider` is [`Provider::name`](crate::Provider::name), `identity` is
+    /// `provider` is [`Provider::name`](crate::Provider::name), and `identity` is
     /// [`Provider::identity`](crate::Provider::identity).
     ///
     /// ```
@@ -123,7 +123,7 @@ impl Sealing {
     }
 }
 
-/// Adds a part and its length. Without the length, two different lists of parts could hash the same bytes.
+/// Adds a part and its length. Without the length, two different lists of parts could have the same hash.
 fn add_part(hash: &mut hmac::Context, part: &[u8]) {
     hash.update(&(part.len() as u64).to_be_bytes());
     hash.update(part);

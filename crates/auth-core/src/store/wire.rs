@@ -34,9 +34,10 @@ const MAX_TEXT_CHARS: usize = 300;
 /// The conversion may make a token look older than it is, by the duration of a call. It never makes it look younger.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreClock {
-    /// The time by this process's clocks. To write, take it after the response; to read, take it before the call.
+    /// The time by this process's clocks. To write an instant, take it after the response. To read an instant, take it
+    /// before the call.
     pub(crate) local: Moment,
-    /// The time by the store's clock, between the call and the response.
+    /// The time by the store's clock, at some moment between the call and the response.
     pub(crate) store: SystemTime,
 }
 

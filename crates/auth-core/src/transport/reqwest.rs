@@ -18,7 +18,7 @@ use crate::message::{Request, Response};
 use crate::retry::is_transient_status;
 use crate::secret::SecretBytes;
 
-/// In bytes, more than any login's response.
+/// The longest response that is accepted, in bytes. The response to a login is much shorter.
 const LONGEST_BODY: usize = 1 << 20;
 
 /// Sends logins with [reqwest](https://docs.rs/reqwest) over TLS 1.2 or newer.
@@ -62,10 +62,11 @@ impl ReqwestTransport {
         Self::from_client_builder(Client::builder().user_agent(AGENT))
     }
 
-    /// Builds the transport with a client builder: for a proxy, more root certificates or other timeouts.
+    /// Builds the transport from a client builder, for example to set a proxy, more root certificates or a timeout.
     ///
-    /// The settings that protect credentials are set again: https only, no redirects, no retries, no compression, no
-    /// connection log and no idle connections. Plain http to a loopback address uses another client.
+    /// These settings of the builder are overridden, because they protect credentials: https only, no redirects, no
+    /// retries, no compression, no connection log and no idle connections. The builder is not used for plain http to a
+    /// loopback address.
     ///
     /// This is the only place where a type of reqwest, which is not yet 1.0, is part of this crate's interface.
     ///
@@ -161,7 +162,7 @@ fn too_long() -> Error {
     Error::malformed("the response is longer than 1 MiB")
 }
 
-/// Overwrites a received chunk, if there is no other reference to it.
+/// Wipes a received chunk, if there is no other reference to it.
 fn wipe(bytes: Bytes) {
     if let Ok(mut bytes) = bytes.try_into_mut() {
         bytes.as_mut().zeroize();

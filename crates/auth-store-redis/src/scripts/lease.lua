@@ -17,25 +17,26 @@ local function reply(outcome, value)
   }
 end
 
--- A lost response: the first run of this request granted the lease, but the caller did not receive the reply and sent
--- the request again over a new connection. It gets the same lease. Otherwise it would find the lease held, by itself,
--- and wait until it expires. This comes before the deadline, because the lease is granted already.
+-- A lost reply: the first run of this request granted the lease, but the caller did not receive the reply and sent the
+-- request again over a new connection. It gets the same lease. Otherwise it would wait for a lease that it holds
+-- itself, until the lease expires. This check comes before the deadline, because the lease is already granted.
 if entry[7] == ARGV[4] and redis.pcall('GET', KEYS[2]) == entry[6] then return reply('granted', entry[6]) end
 
 -- A late request: it waited in the queue while Redis hung, and its caller may be gone. A lease granted now would be
--- held by nobody, and all others would wait for its end. A caller that still waits sends the request again.
+-- held by nobody, and all other processes would wait until it expires. A caller that still waits sends the request
+-- again.
 if now > tonumber(ARGV[3]) then return reply('late', 0) end
 
 -- Another process has saved since this caller last read the entry. The caller must look at that token or failure first.
 if has_changed then return reply('changed', 0) end
 
--- Higher than all numbers before it, also if the clock was set back (the number of the last lease) or if Redis has lost
--- the entry (the clock). So `save` can recognise a process that comes late.
+-- The new number is higher than all numbers before it, so that `save` can recognise a process that comes late. The
+-- number of the last lease ensures this if the clock was set back. The clock ensures it if Redis has lost the entry.
 local lease = digits(math.max(now, number(entry[6]) + 1))
 if not redis.call('SET', KEYS[2], lease, 'NX', 'PX', ARGV[2]) then
   local left = redis.call('PTTL', KEYS[2])
-  -- Another process holds the lease. A key without an end, or with an end that is more than an hour and ten times the
-  -- lifetime of this lease away, was written by another program: it would block all logins, so it is replaced.
+  -- Another process holds the lease. But if the key never expires, or only after more than an hour and more than ten
+  -- times the lifetime of this lease, another program has written it. It would block all logins, so it is replaced.
   if left >= 0 and left <= math.max(10 * ARGV[2], 3600000) then return reply('held', left) end
   redis.call('SET', KEYS[2], lease, 'PX', ARGV[2])
 end

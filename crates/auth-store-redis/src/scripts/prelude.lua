@@ -1,4 +1,4 @@
--- The common part of all scripts. Redis runs a script atomically: each script is one step for all processes.
+-- The common part of all scripts. Redis runs each script atomically: no other command runs in between.
 --
 -- KEYS[1]: the entry, a hash with the fields `lease_number`, `revision`, `saved`, `access`, `refresh`, `cooldown` and
 --          `request_id`. See `auth_core::store::Record`, whose functions the scripts repeat.
@@ -9,19 +9,19 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
--- Reads a number. Anything that no script has written counts as 0: other text, or a number more than a day ahead of the
--- clock. Such a number comes from a clock that was wrong, and no new lease could get past it.
+-- Reads a number. Other text counts as 0. So does a number more than a day ahead of the clock: it was written while a
+-- clock was wrong, and every new lease number would have to be higher.
 local function number(text)
   local value = tonumber(text) or 0
   if value > 0 and value <= now + 86400000000 then return value end
   return 0
 end
 
--- Lua's own conversion would use an exponent for numbers of this size.
+-- Writes a number as digits. Lua's own conversion would use an exponent for numbers of this size.
 local function digits(value) return string.format('%.0f', value) end
 
--- Extends the lifetime of the entry, and never shortens it: a lease is shorter than most entries and must not cut them
--- off.
+-- Extends the lifetime of the entry, and never shortens it: a lease is shorter than the lifetime of most entries, and
+-- the entry must not expire with it.
 local function keep_for(milliseconds)
   if redis.call('PTTL', KEYS[1]) < tonumber(milliseconds) then redis.call('PEXPIRE', KEYS[1], milliseconds) end
 end

@@ -14,7 +14,8 @@ use super::run;
 use crate::{Script, ScriptedResponse};
 
 const SECRET: &str = "conformance-Secret-of-32-letters";
-/// Secrets of the same length that differ in the last letter, in the first letter, and in the case of one letter.
+/// Secrets of the same length as `SECRET`. They differ from it in the last letter, in the first letter, and in the case
+/// of one letter.
 const OTHER_SECRETS: [&str; 3] =
     ["conformance-Secret-of-32-letterz", "xonformance-Secret-of-32-letters", "conformance-secret-of-32-letters"];
 /// All kinds of characters that a bearer token may contain (RFC 6750 section 2.1).
@@ -28,9 +29,9 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Tests a provider against its promises: S10, R6, R8, F7, T8, K1, K3 and K4.
 ///
 /// - `build` creates the provider with the given text of 32 characters as its secret, or with a key derived from that
-///   text. If the provider has several secrets, use the text for one that the login sends.
-/// - `grant` returns the body of a response that grants this token for this lifetime, which starts now. Write the
-///   lifetime as seconds or as an instant, as the API does, and leave it out if the API states none. The token is
+///   text. If the provider has several secrets, use the text for a secret that the login sends.
+/// - `grant` returns the body of a response that grants the given token for the given lifetime, which starts now. Write
+///   the lifetime as the API does, as seconds or as an instant. Leave it out if the API states none. The token is
 ///   already escaped for a JSON string.
 /// - `refusal` is the status and the body of a response that refuses the credentials.
 ///
@@ -68,7 +69,7 @@ pub fn provider<P: Provider>(
 /// Checks that the same credentials always have the same identity, and that other credentials have another.
 fn s10_identity<P: Provider>(build: &impl Fn(&str) -> P) {
     let first = identity(build, SECRET);
-    // A timestamp in the identity may count whole seconds, so it shows only in the next second.
+    // A timestamp in the identity may count whole seconds, so it changes only in the next second.
     thread::sleep(Duration::from_millis(1100));
     assert!(
         first == identity(build, SECRET),
@@ -99,8 +100,8 @@ fn parts(request: &Request) -> Parts {
 /// Checks that `Debug` output does not depend on the secret, and that each header that does is marked sensitive.
 fn k1_k3_secrets<P: Provider>(build: &impl Fn(&str) -> P) {
     for other in OTHER_SECRETS {
-        // A timestamp or a counter also changes the output. The other secret is used between two uses of the same one:
-        // only if both of these agree can a difference in between come from the secret.
+        // A timestamp or a counter also changes the output. So the other secret is used between two uses of the same
+        // secret. If those two outputs are equal, only the secret can have changed the output in between.
         let [first, different, again] = [SECRET, other, SECRET].map(|secret| debug_output(build, secret));
         assert!(
             first != again || first == different,
@@ -123,7 +124,7 @@ fn k1_k3_secrets<P: Provider>(build: &impl Fn(&str) -> P) {
 fn debug_output<P: Provider>(build: &impl Fn(&str) -> P, secret: &str) -> String {
     let provider = build(secret);
     let text = format!("{provider:?} {provider:#?} {:?}", provider.login_request());
-    // The length of a body may depend on the secret, for example if a character of it is escaped.
+    // The length of a body may depend on the secret, for example if one of its characters is escaped.
     text.split('[').map(|part| part.split_once(" bytes, redacted]").map_or(part, |(_, rest)| rest)).collect()
 }
 
@@ -163,7 +164,7 @@ struct Subject<'a, B, G> {
 }
 
 impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, G> {
-    /// Logs in at a server that always responds like this. Returns the result and the number of requests.
+    /// Logs in to a server that always returns this status and body. Returns the result and the number of requests.
     async fn login(&self, status: u16, body: &str) -> (Result<TokenSet, Error>, usize) {
         let script = Script::default().then_always(ScriptedResponse::json(status, body));
         let result = Login::new((self.provider)(), script.clone()).login().await;
@@ -176,7 +177,7 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
 
     /// Checks that a stated lifetime is read in the right unit.
     ///
-    /// If the API states none, every token has the same documented lifetime.
+    /// If the API states no lifetime, every token has the same documented lifetime.
     async fn f7_lifetimes(&self) {
         let mut lifetimes = Vec::new();
         for stated in [MINUTE, HOUR] {
@@ -256,8 +257,8 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
             assert_eq!(
                 error_kind(&result),
                 Some(ErrorKind::Malformed),
-                "T8: the token {hostile:?} is empty or has characters that a token cannot have, so it must be malformed \
-                 (left: the kind of the error, or `None` for a token)"
+                "T8: the token {hostile:?} is empty or has characters that a token cannot have, so it must be \
+                 malformed (left: the kind of the error, or `None` for a token)"
             );
         }
     }
@@ -294,7 +295,7 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         let request = String::from_utf8_lossy(login.body()).into_owned();
         let long = format!("\u{1b}[31m\r\n{}", "x".repeat(5000));
         let mut bodies = vec![request, self.refusal_with_text(&long), long];
-        // If the secret only signs the request, the server does not know it and cannot echo it.
+        // If the secret only signs the request, the request does not contain it, and the server cannot echo it.
         if reveals(&login, SECRET) {
             bodies.extend([SECRET.to_owned(), self.refusal_with_text(SECRET)]);
         }
@@ -326,7 +327,8 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         }
     }
 
-    /// Checks that a truncated or changed grant is an error, or a token with an acceptable lifetime. It never panics.
+    /// Checks that a truncated or changed grant never leads to a panic, but to an error or a token with an acceptable
+    /// lifetime.
     async fn f7_damaged_responses(&self) {
         let grant = self.granting("fake-token");
         let step = grant.len() / 200 + 1;
@@ -363,7 +365,8 @@ fn replace_texts(value: &mut Value, text: &str) {
     }
 }
 
-/// Returns the error for a status whose body says nothing, and the maximum number of requests before it is returned.
+/// Returns the error for a status with a body that states neither a token nor a refusal, and the maximum number of
+/// requests before that error.
 fn expected_for(status: u16) -> (ErrorKind, usize) {
     match status {
         429 => (ErrorKind::Throttled, 3),

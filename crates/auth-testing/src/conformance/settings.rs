@@ -1,4 +1,4 @@
-//! The checks of a provider's table of settings.
+//! Checks a provider's table of settings.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 
 const SENTINEL: &str = "conformance-sentinel-value";
 
-/// Checks a provider's table of settings against the builder `B` that reads them, and against the provider's page.
+/// Checks a provider's table of settings against the builder `B` that reads them, and against the provider's page:
 ///
 /// - The table names exactly the fields of `B`, in the same order.
-/// - A setting is marked as a secret exactly if `Debug` of the builder hides its value.
+/// - A setting is marked as a secret if and only if `Debug` of the builder hides its value.
 /// - The table under the heading `## Settings` of `page` (Markdown) has one row for each setting, in the same order,
 ///   and each row begins with the setting's environment variable in backticks.
 ///
@@ -34,7 +34,7 @@ const SENTINEL: &str = "conformance-sentinel-value";
 /// If one of the checks fails. The message names the setting.
 pub fn settings<B: DeserializeOwned + fmt::Debug>(info: ProviderInfo, table: &[Setting], page: &str) {
     let names: Vec<_> = table.iter().map(|setting| setting.name).collect();
-    assert_eq!(names, setting_names::<B>(), "the table of settings and the fields of the builder");
+    assert_eq!(names, setting_names::<B>(), "the table of settings (left) must have the fields of the builder (right)");
 
     for setting in table {
         let is_hidden = match with_sentinel::<B>(info, setting.name) {
@@ -42,18 +42,26 @@ pub fn settings<B: DeserializeOwned + fmt::Debug>(info: ProviderInfo, table: &[S
             // A setting that accepts only certain words, such as a revision.
             Err(_) => false,
         };
-        assert_eq!(setting.is_secret, is_hidden, "K1: `{}`: is it a secret, and does `Debug` hide it?", setting.name);
+        assert_eq!(
+            setting.is_secret, is_hidden,
+            "K1: `{}` must be a secret in the table (left) if and only if `Debug` hides its value (right)",
+            setting.name
+        );
     }
 
     let variables: Vec<_> = table.iter().map(|setting| info.variable(setting.name)).collect();
-    assert_eq!(variables, rows(page), "the table of settings and the table on the page");
+    assert_eq!(
+        variables,
+        rows(page),
+        "the variables of the table of settings (left) must be the rows of the table on the page (right)"
+    );
 }
 
 fn with_sentinel<B: DeserializeOwned>(info: ProviderInfo, name: &str) -> Result<B, Error> {
     info.read_settings(|field| Ok((field == name).then(|| Secret::from(SENTINEL))))
 }
 
-/// Returns what the first cell of each row holds in backticks, in the section `## Settings` of a page.
+/// Returns the text in backticks in the first cell of each row, in the section `## Settings` of a page.
 fn rows(page: &str) -> Vec<&str> {
     let section = page.split("## Settings\n").nth(1).unwrap_or_default();
     let section = section.split("\n#").next().unwrap_or_default();

@@ -17,18 +17,18 @@ const LEASE_TTL: Duration = Duration::from_secs(3);
 const SHORT_TTL: Duration = Duration::from_millis(800);
 /// The limit for each call, and for work in the background.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The accepted error of a time to live: a store may count whole seconds.
+/// The accepted error of a time to live, because a store may count whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
 type Store = Arc<dyn TokenStore>;
 
 /// Tests a store against its promises: P1, P3, P5, P7, P8 and S10, and P6 for the end of its entries.
 ///
-/// A thousand random calls must also have the same results as the methods of [`Record`].
+/// It also makes a thousand random calls, which must have the same results as the methods of [`Record`].
 ///
-/// `open` opens the store as another process would, over the same data each time and without blocking. The entries have
-/// random names, so the data may be in use by others, and what remains ends within a minute. The suite takes a few
-/// seconds of real time, and one more second for each millisecond that a call takes.
+/// `open` opens the store as another process would. It must open the same data each time, and must not block. The
+/// entries have random names, so other programs may use the same data. Entries that remain expire within a minute. The
+/// suite takes a few seconds of real time, and one more second for each millisecond that a call takes.
 ///
 /// # Panics
 /// At the first broken promise. The message starts with its number.
@@ -61,7 +61,7 @@ fn named(digits: &str) -> EntryName {
     EntryName::parse(digits).unwrap_or_else(|| panic!("an entry's name must be 32 hexadecimal digits: {digits}"))
 }
 
-/// Takes the lease of an entry that is free. `known` is the revision that the caller has seen.
+/// Takes the free lease of an entry. `known` is the revision that the caller has seen.
 async fn take_lease(store: &Store, name: &EntryName, known: LeaseNumber, ttl: Duration) -> LeaseNumber {
     match completed(store.lease(name, known, ttl)).await.0 {
         LeaseOutcome::Granted(lease) => lease,
@@ -87,7 +87,7 @@ async fn stored_access(store: &Store, name: &EntryName) -> Option<String> {
     completed(store.load(name)).await.access.map(|access| access.expose().to_owned())
 }
 
-/// Checks that another process finds what one saved, complete, under this name only.
+/// Checks that one process finds everything that another process saved, and only under the same name.
 async fn p1_processes_share_entries(first: Store, second: Store) {
     // Sealed values are long and consist of the characters of base64.
     let long = "Aa-Zz_09".repeat(2 << 10);
@@ -120,7 +120,7 @@ async fn p1_processes_share_entries(first: Store, second: Store) {
 async fn calls_match_record(stores: [Store; 2]) {
     let mut random = fastrand::Rng::new();
     let (name, mut record) = (random_name(), Record::default());
-    // The current lease, and the index of the store that holds it.
+    // The lease that is held, and the index of the store that holds it.
     let mut held: Option<(LeaseNumber, usize)> = None;
     let mut granted = vec![LeaseNumber(0)];
     for step in 0..1000 {
@@ -128,8 +128,8 @@ async fn calls_match_record(stores: [Store; 2]) {
         let recent = granted[granted.len() - 1 - random.usize(..granted.len().min(4))];
         let number = if random.bool() { recent } else { record.revision };
         let holder = held.filter(|(lease, _)| *lease == number).map(|(_, holder)| holder);
-        // A store may still accept a lease that has ended if no newer one was granted, or it may refuse it. Only calls
-        // for which all stores must do the same are made.
+        // If a lease has ended and no newer one was granted, a store may accept or refuse a call under it. So such
+        // calls are not made.
         let is_defined = holder.is_some() || number < record.lease_number;
         let store = &stores[holder.unwrap_or(caller)];
         match random.u8(..8) {
@@ -206,7 +206,7 @@ fn random_text(random: &mut fastrand::Rng, kind: &str, step: usize) -> Option<Se
     random.bool().then(|| Secret::from(format!("{kind}{step}")))
 }
 
-/// Checks that only its owner can release a lease, and that it lasts for its time and then ends without a call.
+/// Checks that only its owner can release a lease, and that it lasts for its time and then expires without a call.
 async fn p3_leases(first: Store, second: Store) {
     let name = random_name();
     let lease = take_lease(&first, &name, LeaseNumber(0), SHORT_TTL).await;
@@ -231,7 +231,7 @@ async fn p3_leases(first: Store, second: Store) {
     completed(second.release(&name, next)).await;
 }
 
-/// Checks that an entry stays for its time to live, even if a shorter lease follows, and then ends.
+/// Checks that an entry stays for its time to live, even if a shorter lease follows, and then expires.
 async fn p6_entries_end(store: Store) {
     let (lasting, ending) = (random_name(), random_name());
     let saved = take_lease(&store, &lasting, LeaseNumber(0), LEASE_TTL).await;
@@ -264,7 +264,7 @@ async fn p6_entries_end(store: Store) {
     );
 }
 
-/// Checks that calls at the same instant have the same results as calls one after the other.
+/// Checks that simultaneous calls have the same results as calls one after the other.
 async fn p5_simultaneous_calls(open: &impl Fn() -> Store) {
     let stores: [Store; 4] = std::array::from_fn(|_| open());
     for _ in 0..20 {
@@ -314,7 +314,7 @@ where
     results
 }
 
-/// Checks that of many processes which ask for a lease at the same time, exactly one gets it.
+/// Checks that exactly one of many processes gets a lease that they request at the same time.
 async fn p1_simultaneous_leases(open: &impl Fn() -> Store) {
     // The stores must outlive the loop: in some stores a lease ends when the process that holds it ends.
     let stores: Vec<_> = (0..50).map(|_| open()).collect();
@@ -330,7 +330,7 @@ async fn p1_simultaneous_leases(open: &impl Fn() -> Store) {
     }
 }
 
-/// Checks managers that share the store, each of which stands for one process.
+/// Checks managers that share the store. Each manager stands for one process.
 async fn p1_p7_p8_managers(open: &impl Fn() -> Store) {
     // A random password, because other tests may use the same store.
     let password = random_name();
@@ -398,7 +398,7 @@ fn exposed(secret: &Option<Secret>) -> Option<&str> {
     secret.as_ref().map(Secret::expose)
 }
 
-/// Returns everything in a snapshot but the time, in a form that can be compared and shown.
+/// Returns everything in a snapshot except the time, in a form that can be compared and shown.
 fn describe(snapshot: &Snapshot) -> String {
     let Snapshot { revision, saved, access, cooldown, has_refresh, .. } = snapshot;
     format!("{revision:?} {saved:?} {:?} {:?} {has_refresh}", exposed(access), exposed(cooldown))

@@ -13,12 +13,12 @@ use tokio::time::{Instant, timeout};
 
 use super::run;
 
-/// The limit for each request, longer than any of them takes.
+/// The limit for each request. No request of the suite takes that long.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The accepted size of the part of an endless response that is sent before the transport closes the connection.
+/// How many bytes of an endless response may be sent before the transport closes the connection.
 ///
-/// This is far more than the limit of a response, because buffers of the operating system fill up too.
+/// This is far more than the limit of T2, because the buffers of the operating system are filled as well.
 const MAX_BYTES_SENT: usize = 16 << 20;
 
 /// A length of a body that must be accepted.
@@ -33,10 +33,11 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 const EMPTY_OBJECT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
-/// Tests a transport over plain HTTP on 127.0.0.1 against its promises: T1, T2, T7, R5, R6 and S9, its part of T3, and
-/// the documentation of [`Transport`].
+/// Tests a transport over plain HTTP on 127.0.0.1 against its promises: T1, T2, T7, R5, R6, S9, its part of T3, and the
+/// rules in the documentation of [`Transport`].
 ///
-/// It does not test TLS. Use a client that verifies certificates. The suite takes a few seconds of real time.
+/// It does not test TLS, so make sure yourself that the client verifies certificates. The suite takes a few seconds of
+/// real time.
 ///
 /// # Panics
 /// At the first broken promise. The message starts with its number.
@@ -105,7 +106,7 @@ async fn t7_requests_arrive_unchanged(transport: &impl Transport) {
     );
 }
 
-/// Returns the values of a header of a request in lower case.
+/// Returns the values of a header. The request and the name must be in lower case.
 fn header_values<'a>(request: &'a str, name: &str) -> Vec<&'a str> {
     let pairs = request.lines().skip(1).filter_map(|line| line.split_once(':'));
     pairs.filter(|(found, _)| *found == name).map(|(_, value)| value.trim()).collect()
@@ -301,14 +302,14 @@ struct State {
     is_disconnected: bool,
 }
 
-/// Selects how a server continues after its response.
+/// What a server does after its response.
 #[derive(Clone, Copy, PartialEq)]
 enum Then {
-    /// Closes the connection.
+    /// The server closes the connection.
     Close,
-    /// Sends more of the body until the client closes the connection.
+    /// The server sends more of the body until the client closes the connection.
     SendOn,
-    /// Sends nothing and waits for the client to close the connection, for `SILENCE` at most.
+    /// The server sends nothing. It waits for the client to close the connection, for at most `SILENCE`.
     Wait,
 }
 
@@ -385,7 +386,7 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     }
 }
 
-/// Responds to one request. Returns `None` if the client has closed the connection before.
+/// Responds to one request. Returns `None` if the client closes the connection early.
 async fn respond(mut stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
     let request = read_request(&mut stream).await?;
     let (response, then) = with_state(&state, |state| {

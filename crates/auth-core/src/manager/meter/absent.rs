@@ -1,4 +1,4 @@
-//! The same interface without the feature `metrics`; it counts nothing.
+//! Replaces `meter.rs` without the feature `metrics`: it counts nothing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The same interface without the feature `store`; every flight is a login.
+//! Replaces `share.rs` without the feature `store`: every flight logs in.
 
 use super::cursor::StoreCursor;
 use super::meter::Meter;

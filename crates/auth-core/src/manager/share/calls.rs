@@ -1,4 +1,4 @@
-//! The calls of a store. Each runs in a task of its own, so that it is completed even if nobody waits for it any more.
+//! The calls of a store. Each runs in its own task, so that it completes even if the flight has stopped waiting for it.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot, TokenStore};
 use crate::targets;
 
-/// Into how many parts a store's timeout is divided.
+/// The number of slices of a store's timeout; see [`within`].
 const SLICES: u32 = 10;
 
 /// The calls of one flight.
@@ -21,7 +21,7 @@ pub(super) struct Calls<'a> {
     pub(super) name: EntryName,
     pub(super) provider: &'static str,
     pub(super) meter: &'a Meter,
-    /// Whether the store has failed once in this flight. After that, nothing waits for it.
+    /// Whether the store has failed in this flight. After that, the flight still calls it, but does not wait.
     pub(super) is_out: bool,
 }
 
@@ -33,8 +33,10 @@ impl Calls<'_> {
         snapshot
     }
 
-    /// Asks for the lease. Returns `None` if the store does not respond. A grant that arrives after the timeout is released
-    /// by the guard, which the task of the call drops.
+    /// Requests the lease. Returns `None` if the store does not respond.
+    ///
+    /// The lease may be granted after the timeout. Then nobody receives the guard: the task of the call drops it, which
+    /// releases the lease.
     pub(super) async fn lease(
         &mut self,
         known: LeaseNumber,
@@ -67,7 +69,7 @@ impl Calls<'_> {
         refresh
     }
 
-    /// Returns whether the update was saved, or `None` if that is not known.
+    /// Returns `true` if the update was saved, `false` if not, or `None` if the response was lost.
     pub(super) async fn save(&mut self, lease: LeaseNumber, change: EntryUpdate) -> Option<bool> {
         let (store, name) = (self.store.clone(), self.name.clone());
         let call = async move { store.save(&name, lease, change).await };
@@ -82,6 +84,7 @@ impl Calls<'_> {
         call: impl Future<Output = Result<R, Error>> + Send + 'static,
     ) -> Option<R> {
         if self.is_out {
+            // Still sent: a save that arrives late shares the token and ends the lease.
             tokio::spawn(call);
             return None;
         }
@@ -91,7 +94,11 @@ impl Calls<'_> {
         };
         self.meter.stored(what, "error");
         let (provider, store) = (self.provider, self.store.name());
-        tracing::warn!(target: targets::STORE, provider, store, what, ?error, "store unavailable: this login continues without it");
+        tracing::warn!(
+            target: targets::STORE,
+            provider, store, what, ?error,
+            "store unavailable: this login continues without it"
+        );
         self.is_out = true;
         None
     }
@@ -108,8 +115,10 @@ impl Calls<'_> {
     }
 }
 
-/// Waits for at most `timeout`, in slices. If the process gets no core for a while, that counts as one slice only, and the
-/// response that arrived meanwhile is still taken.
+/// Waits for at most `timeout`, in slices.
+///
+/// If the process is not scheduled for a while, only one slice ends. A response that arrived in that time is still
+/// received.
 async fn within<R>(timeout: Duration, response: impl Future<Output = R>) -> Option<R> {
     let mut response = pin!(response);
     for _ in 0..SLICES {

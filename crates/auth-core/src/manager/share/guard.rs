@@ -8,10 +8,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::store::{EntryName, LeaseNumber, TokenStore};
 
-/// The wait between two attempts to release it.
+/// The wait between two attempts to release a lease.
 const RELEASE_RETRY: Duration = Duration::from_millis(250);
 
-/// Releases the lease when it is dropped. If the process is killed, the lease ends after its time.
+/// Releases the lease when it is dropped. If the process is killed, the lease expires.
 pub(super) struct LeaseGuard {
     store: Arc<dyn TokenStore>,
     name: EntryName,
@@ -29,7 +29,7 @@ impl LeaseGuard {
         self.lease_number
     }
 
-    /// Marks the lease as ended, which a save does.
+    /// Records that a save has ended the lease, so that it is not released again.
     pub(super) fn end(mut self) {
         self.is_over = true;
     }
@@ -42,7 +42,7 @@ impl Drop for LeaseGuard {
         {
             let (store, name, lease_number, ttl) = (self.store.clone(), self.name.clone(), self.lease_number, self.ttl);
             runtime.spawn(async move {
-                // Without another attempt, a store that is unreachable for a moment would keep the lease for its full time.
+                // Repeated, because otherwise one lost call would delay all other processes until the lease expires.
                 let released = async {
                     while store.release(&name, lease_number).await.is_err() {
                         sleep(RELEASE_RETRY).await;
