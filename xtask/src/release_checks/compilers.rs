@@ -67,7 +67,7 @@ pub(crate) fn miri(root: &Path, steps: &mut Steps) -> Result<()> {
     };
     run(&mut miri(&["--lib"], &["secret::"]))?;
     // A renamed test would be dropped silently, so their number is checked.
-    let quick = ["manager::a2_a_flight", "manager::f8_", "manager::o3_", "manager::o4_", "manager::s7_"];
+    let quick = ["manager::a2_a_running", "manager::o3_", "manager::o4_", "freshness::f8_", "flight::s7_"];
     let listed = output(&mut cargo(
         root,
         &["test", "--quiet", "--locked", "-p", "auth-core", "--test", "behaviour", "--", "--list"],

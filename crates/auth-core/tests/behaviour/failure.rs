@@ -1,0 +1,189 @@
+//! What one manager does after failures: backoff, cooldowns, refresh tokens, rejections.
+
+use auth_core::{ErrorKind, Policy, TokenManager, TokenSource};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
+use tokio::time::{Instant, advance, sleep};
+
+use crate::support::{manager, seconds, slow, stampede};
+
+#[tokio::test(start_paused = true)]
+async fn r1_a_stale_token_is_used_during_an_outage_until_the_margin() {
+    let script = Script::new([ScriptedResponse::token("old", 1000)]).then_always(ScriptedResponse::status(503));
+    let tokens = manager(&script);
+    tokens.token().await.unwrap();
+    advance(seconds(801.0)).await;
+    for _ in 801..970 {
+        assert_eq!(tokens.token().await.unwrap().expose(), "old");
+        sleep(seconds(1.0)).await;
+    }
+    let attempts = script.requests().len() - 1;
+    assert!((6..=60).contains(&attempts), "{attempts} attempts in 169 s with a backoff of up to 30 s");
+    sleep(seconds(1.0)).await;
+    assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(tokens.cached().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_an_error_never_displaces_a_usable_token() {
+    for failure in [
+        ScriptedResponse::refusal(),
+        ScriptedResponse::status(500),
+        ScriptedResponse::status(429),
+        ScriptedResponse::json(200, "{}"),
+    ] {
+        let script = Script::new([ScriptedResponse::token("old", 1000)]).then_always(failure);
+        let tokens = manager(&script);
+        tokens.token().await.unwrap();
+        advance(seconds(810.0)).await;
+        for _ in 0..15 {
+            assert_eq!(tokens.token().await.unwrap().expose(), "old");
+            sleep(seconds(10.0)).await;
+        }
+        assert!(tokens.status().last_error.is_some());
+        advance(seconds(20.0)).await;
+        assert!(tokens.token().await.is_err(), "the old token is never handed out after its expiry");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r3_calls_during_an_outage_make_one_attempt_per_backoff_step() {
+    let script = Script::default().then_always(ScriptedResponse::status(503));
+    let tokens = manager(&script);
+    let start = Instant::now();
+    let mut failed_at_once = 0;
+    while start.elapsed() < seconds(60.0) {
+        let call = Instant::now();
+        let error = tokens.token().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        if call.elapsed().is_zero() {
+            assert!(error.retry_after().unwrap() <= seconds(30.0));
+            failed_at_once += 1;
+        }
+        sleep(seconds(0.001)).await;
+    }
+    let attempts = script.requests().len();
+    assert!((4..=30).contains(&attempts), "{attempts} attempts in 60 s");
+    assert!(failed_at_once > 1000, "the other calls must fail at once, but only {failed_at_once} did");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_refused_credentials_are_tried_four_times_in_ten_minutes() {
+    let script = Script::default().then_always(ScriptedResponse::refusal());
+    let tokens = manager(&script);
+    let start = Instant::now();
+    while start.elapsed() < seconds(600.0) {
+        assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Refused);
+        sleep(seconds(0.01)).await;
+    }
+    let times: Vec<_> = script.times().iter().map(|time| (*time - start).as_secs_f64().round()).collect();
+    assert_eq!(times, [0.0, 60.0, 180.0, 420.0]);
+    let error = tokens.token().await.unwrap_err();
+    assert!(error.retry_after().is_some() && error.to_string().contains("next attempt in"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r3_r4_the_first_error_also_states_the_next_attempt() {
+    for failure in [
+        ScriptedResponse::refusal(),
+        ScriptedResponse::status(404),
+        ScriptedResponse::status(429),
+        ScriptedResponse::status(503),
+    ] {
+        let tokens = manager(&Script::default().then_always(failure));
+        let error = tokens.token().await.unwrap_err();
+        assert_eq!(error.retry_at(), tokens.status().next_attempt_at, "{error}");
+        assert_eq!(error.retry_at(), tokens.token().await.unwrap_err().retry_at(), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_the_policy_also_applies_to_new_credentials() {
+    let policy = Policy::default().with_refusal_backoff(seconds(600.0), seconds(600.0));
+    let script = Script::default().then_always(ScriptedResponse::refusal());
+    let tokens = TokenManager::new(script.login().with_policy(policy));
+    tokens.replace_credentials(TestProvider::new("other"));
+    for logins in [1, 1, 2, 2] {
+        tokens.token().await.unwrap_err();
+        assert_eq!(script.requests().len(), logins);
+        sleep(seconds(400.0)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_new_credentials_are_tried_at_once() {
+    let script = Script::new([ScriptedResponse::refusal(), ScriptedResponse::token("new", 1000)]);
+    let tokens = manager(&script);
+    tokens.token().await.unwrap_err();
+    tokens.token().await.unwrap_err();
+    tokens.replace_credentials(TestProvider::new("right"));
+    assert_eq!(tokens.token().await.unwrap().expose(), "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_the_old_token_is_used_until_the_login_with_new_credentials_completes() {
+    let script = Script::new([ScriptedResponse::token("old", 1000), slow("new", 1000)]);
+    let tokens = manager(&script);
+    tokens.token().await.unwrap();
+    tokens.replace_credentials(TestProvider::new("rotated"));
+    assert_eq!(tokens.token().await.unwrap().expose(), "old");
+    sleep(seconds(3.0)).await;
+    assert_eq!(tokens.token().await.unwrap().expose(), "new");
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r5_a_retry_after_is_shared_by_all_callers() {
+    let throttled = ScriptedResponse::status(429).with_header(http::header::RETRY_AFTER, "600");
+    let script = Script::new([throttled, ScriptedResponse::token("one", 1000)]);
+    let tokens = manager(&script);
+    for result in stampede(&tokens, 100).await {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Throttled);
+    }
+    sleep(seconds(599.0)).await;
+    let error = tokens.token().await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(seconds(1.0)));
+    assert_eq!(script.requests().len(), 1);
+    sleep(seconds(1.0)).await;
+    assert_eq!(tokens.token().await.unwrap().expose(), "one");
+}
+
+fn with_refresh_token(name: &str) -> ScriptedResponse {
+    ScriptedResponse::json(200, &format!(r#"{{"token":"{name}","expires_in":1000,"refresh":"r-{name}"}}"#))
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_the_refresh_token_is_used_and_replaced_by_the_rotated_one() {
+    let script = Script::new([
+        with_refresh_token("a"),
+        with_refresh_token("b"),
+        ScriptedResponse::refusal(),
+        with_refresh_token("c"),
+    ]);
+    let tokens = manager(&script);
+    for expected in ["a", "b", "c"] {
+        assert_eq!(tokens.token().await.unwrap().expose(), expected);
+        advance(seconds(980.0)).await;
+    }
+    let bodies: Vec<_> = script.requests().iter().map(|request| request.body().to_vec()).collect();
+    assert_eq!(bodies, [&b"by=password"[..], b"by=r-a", b"by=r-b", b"by=password"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_after_two_rejections_in_a_row_forced_logins_stop_for_60_s() {
+    let script = Script::default().then_always(ScriptedResponse::token("t", 1000));
+    let tokens = manager(&script);
+    for _ in 0..2 {
+        let token = tokens.token().await.unwrap();
+        tokens.reject(&token);
+    }
+    for _ in 0..59 {
+        let error = tokens.token().await.unwrap_err();
+        assert_eq!((error.kind(), error.provider()), (ErrorKind::Throttled, Some("test")));
+        assert!(error.to_string().contains("rejected by the API"), "{error}");
+        sleep(seconds(1.0)).await;
+    }
+    assert_eq!(script.requests().len(), 2);
+    sleep(seconds(1.0)).await;
+    tokens.token().await.unwrap();
+    assert_eq!(script.requests().len(), 3);
+}
