@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::run::{Result, output};
+use crate::run::{Result, cargo, output, run};
 
 const START: &str = "<!-- footprint: written by `cargo xtask footprint` -->";
 const END: &str = "<!-- footprint ends -->";
@@ -70,24 +70,24 @@ pub(crate) fn write(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Measures the programs and compares the numbers of crates with the README. Times and sizes depend on the machine, so
-/// they are only printed.
+/// Checks that the programs compile and that the README's table has their numbers of crates. It measures no times and no
+/// sizes, which depend on the machine.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    let costs = SUBJECTS.iter().map(|subject| measure(root, subject)).collect::<Result<Vec<_>>>()?;
-    let current = table(&costs)?;
-    print!("{current}");
     let readme = fs::read_to_string(root.join("README.md"))?;
-    let is_current = crates_column(&current).iter().all(|row| readme.lines().any(|line| line.starts_with(row)));
-    if is_current {
-        Ok(())
-    } else {
-        Err("the README's table has other numbers of crates; run `cargo xtask footprint` to update it".into())
+    for subject in &SUBJECTS {
+        let directory = tempfile::tempdir()?;
+        let crates = prepare(root, subject, directory.path())?;
+        run(cargo(root, &["check", "--quiet", "--offline"]).current_dir(directory.path()))?;
+        let row = format!("| {} | {crates}", subject.name);
+        println!("{row}");
+        if !readme.lines().any(|line| line == row || line.starts_with(&format!("{row} "))) {
+            return Err(format!(
+                "the README's table has no row that begins with `{row}`; `cargo xtask footprint` writes it"
+            )
+            .into());
+        }
     }
-}
-
-/// Returns the rows of a table, each up to the end of its second column.
-fn crates_column(table: &str) -> Vec<&str> {
-    table.lines().skip(2).map(|row| &row[..row.match_indices('|').nth(2).map_or(0, |(end, _)| end)]).collect()
+    Ok(())
 }
 
 fn table(costs: &[Cost]) -> Result<String> {
@@ -104,9 +104,9 @@ fn table(costs: &[Cost]) -> Result<String> {
     Ok(table)
 }
 
-fn measure(root: &Path, subject: &Subject) -> Result<Cost> {
-    let directory = tempfile::tempdir()?;
-    let path = |name: &str| directory.path().join(name);
+/// Writes the program of a subject into a directory. Returns the number of crates that it depends on.
+fn prepare(root: &Path, subject: &Subject, directory: &Path) -> Result<usize> {
+    let path = |name: &str| directory.join(name);
     let dependencies = subject.dependencies.replace("ROOT", &root.display().to_string());
     let manifest = format!(
         "[package]\nname = \"probe\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[dependencies]\n{dependencies}\n\
@@ -118,7 +118,7 @@ fn measure(root: &Path, subject: &Subject) -> Result<Cost> {
     fs::write(path("src/main.rs"), code)?;
     // The same versions of dependencies as in the tests of the workspace.
     fs::copy(root.join("Cargo.lock"), path("Cargo.lock"))?;
-    let tree = output(probe_cargo(directory.path()).args([
+    let tree = output(probe_cargo(directory).args([
         "tree",
         "--edges",
         "normal,build",
@@ -128,6 +128,13 @@ fn measure(root: &Path, subject: &Subject) -> Result<Cost> {
         "{p}",
     ]))?;
     let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    // The program itself does not count.
+    Ok(crates.len() - 1)
+}
+
+fn measure(root: &Path, subject: &Subject) -> Result<Cost> {
+    let directory = tempfile::tempdir()?;
+    let crates = prepare(root, subject, directory.path())?;
     let mut build = Duration::MAX;
     for _ in 0..ROUNDS {
         output(probe_cargo(directory.path()).arg("clean"))?;
@@ -135,8 +142,8 @@ fn measure(root: &Path, subject: &Subject) -> Result<Cost> {
         output(probe_cargo(directory.path()).args(["build", "--release", "--offline"]))?;
         build = build.min(start.elapsed());
     }
-    // The measured program itself does not count.
-    Ok(Cost { crates: crates.len() - 1, build, bytes: fs::metadata(path("target/release/probe"))?.len() })
+    let program = directory.path().join("target/release/probe");
+    Ok(Cost { crates, build, bytes: fs::metadata(program)?.len() })
 }
 
 /// Returns a cargo command for the program in this directory, with its own target directory, so that nothing is cached.

@@ -11,6 +11,9 @@ use crate::tools::{Program, install_missing};
 
 const REDIS: [Program; 1] = [Program::new("redis-server", "redis-server").with_service("redis-server")];
 
+/// For the test of `auth token --format curl`.
+const CURL: [Program; 1] = [Program::new("curl", "curl")];
+
 /// The programs for tests with a real Secret Service on a private D-Bus.
 const KEYRING: [Program; 3] = [
     Program::new("dbus-run-session", "dbus"),
@@ -23,7 +26,7 @@ pub(crate) fn all(root: &Path) -> Result<()> {
     let mut steps = Steps::new();
     steps.step("programs that the tests use", |_| {
         // Only printed: the tests that need a missing program report that they are left out.
-        for programs in [&REDIS[..], &KEYRING[..]] {
+        for programs in [&REDIS[..], &CURL[..], &KEYRING[..]] {
             if let Err(error) = install_missing(programs) {
                 println!("{error}");
             }
@@ -46,7 +49,8 @@ pub(crate) fn long(root: &Path, steps: &mut Steps) -> Result<()> {
 }
 
 fn workspace(root: &Path, steps: &mut Steps) -> Result<()> {
-    let mut tests = cargo(root, &["test", "--locked", "--workspace", "--features", "auth-cli/keyring"]);
+    let mut tests =
+        cargo(root, &["test", "--locked", "--workspace", "--no-fail-fast", "--features", "auth-cli/keyring"]);
     run_and_collect(root, steps, &mut tests)
 }
 
@@ -60,9 +64,9 @@ fn run_and_collect(root: &Path, steps: &mut Steps, tests: &mut Command) -> Resul
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         tests.env("RUST_TEST_THREADS", (2 * cores).to_string());
     }
-    run(tests.env("AUTH_TESTS_LEFT_OUT", &list))?;
+    let result = run(tests.env("AUTH_TESTS_LEFT_OUT", &list));
     for group in fs::read_to_string(&list)?.lines() {
         steps.leave_out(group);
     }
-    Ok(())
+    result
 }
