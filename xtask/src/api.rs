@@ -5,10 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::release_checks::packages::libraries;
-use crate::run::{Result, output};
+use crate::run::{Result, output, target_dir};
+use crate::tools::install_tool;
+
+const VERSION: &str = "0.52.0";
 
 /// Writes the interface of each library to `api/`.
 pub(crate) fn write(root: &Path) -> Result<()> {
+    install_tool("cargo-public-api", VERSION)?;
     for name in libraries(root)? {
         fs::write(root.join("api").join(format!("{name}.txt")), listing(root, &name)?)?;
     }
@@ -17,6 +21,7 @@ pub(crate) fn write(root: &Path) -> Result<()> {
 
 /// Compares the interface of each library with `api/`.
 pub(crate) fn check(root: &Path) -> Result<()> {
+    install_tool("cargo-public-api", VERSION)?;
     let mut changed = Vec::new();
     for name in libraries(root)? {
         let file = format!("api/{name}.txt");
@@ -37,5 +42,5 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 /// Needs cargo-public-api and a nightly compiler.
 fn listing(root: &Path, name: &str) -> Result<String> {
     let arguments = ["public-api", "--package", name, "--all-features", "-sss", "--color", "never"];
-    output(Command::new("cargo").args(arguments).current_dir(root))
+    output(Command::new("cargo").args(arguments).current_dir(root).env("CARGO_TARGET_DIR", target_dir(root)))
 }

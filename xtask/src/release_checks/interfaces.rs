@@ -6,7 +6,7 @@ use std::path::Path;
 use super::packages::{flags, libraries};
 use crate::run::{Result, cargo, run, target_dir};
 use crate::steps::Steps;
-use crate::tools::{has_compiler, install_tool};
+use crate::tools::has_compiler;
 use crate::{api, release};
 
 /// Checks that `api/` is up to date, and reports removals since the last releases.
@@ -18,7 +18,6 @@ pub(crate) fn check(root: &Path, steps: &mut Steps) -> Result<()> {
         steps.leave_out("interfaces: needs a nightly compiler, and rustup cannot install one");
         return Ok(());
     }
-    install_tool("cargo-public-api", "0.52.0")?;
     api::check(root)
 }
 
