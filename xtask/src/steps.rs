@@ -28,8 +28,8 @@ impl Steps {
     /// Records and prints that something was left out, and why.
     pub(crate) fn leave_out(&mut self, item: impl Into<String>) {
         let item = item.into();
-        println!("LEFT OUT: {item}");
         if !self.left_out.contains(&item) {
+            println!("LEFT OUT: {item}");
             self.left_out.push(item);
         }
     }
