@@ -81,7 +81,8 @@ fn spelling(root: &Path, _: &mut Steps) -> Result<()> {
 
 fn unused_dependencies(root: &Path, _: &mut Steps) -> Result<()> {
     install_tool("cargo-machete", "0.9.2")?;
-    run(&mut cargo(root, &["machete"]))
+    // Not `cargo machete`: inside a `cargo run`, the tool would take its own name for a folder.
+    run(std::process::Command::new("cargo-machete").current_dir(root))
 }
 
 /// Checks each crate separately with every combination of its features.
