@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use auth_all::core::{Login, Policy, ReqwestTransport, TokenManager, TokenSource};
 use auth_all::zoqq::Zoqq;
+use auth_all::{Policy, TokenManager};
 use auth_middleware::Bearer;
 use auth_sandbox::{API_KEY, Api, CLIENT_ID, Fault, SCOPE, Sandbox};
 use axum::Router;
@@ -52,8 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let zoqq = Zoqq::builder().with_base_url(sandbox.base_url(Api::Zoqq)).with_client_id(CLIENT_ID);
     let zoqq = zoqq.with_api_key(API_KEY).with_scope(SCOPE).build()?;
     let policy = Policy::default().with_deadline(Duration::from_secs(5));
-    let login = Login::new(zoqq, ReqwestTransport::new()?).with_policy(policy);
-    let tokens = TokenManager::new(login);
+    let tokens = TokenManager::builder(zoqq).with_policy(policy).build()?;
     let bearer = Bearer::new(tokens.clone(), [sandbox.origin()])?;
     let client = auth_middleware::reqwest::client(reqwest::Client::builder(), bearer)?;
 

@@ -2,7 +2,7 @@
 //!
 //! After a 401 response, it sends the request once more with a new token.
 
-use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_all::TokenManager;
 use auth_all::zoqq::Zoqq;
 use auth_middleware::{Bearer, Outcome};
 use auth_sandbox::{API_KEY, Api, CLIENT_ID, SCOPE, Sandbox};
@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sandbox = Sandbox::start()?;
     let zoqq = Zoqq::builder().with_base_url(sandbox.base_url(Api::Zoqq)).with_client_id(CLIENT_ID);
     let zoqq = zoqq.with_api_key(API_KEY).with_scope(SCOPE).build()?;
-    let tokens = TokenManager::new(Login::new(zoqq, ReqwestTransport::new()?));
+    let tokens = TokenManager::new(zoqq)?;
 
     // The token, and Zoqq's `x-api-key` with it, are sent only to this origin.
     let bearer = Bearer::new(tokens.clone(), [sandbox.origin()])?;

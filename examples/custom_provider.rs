@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use auth_core::{
-    Error, ErrorResponse, Expiry, Login, NumberOrString, Provider, ProviderInfo, Request, Response, Secret,
-    TokenManager, TokenResponse, TokenSource,
+    Error, ErrorResponse, Expiry, NumberOrString, Provider, ProviderInfo, Request, Response, Secret, TokenManager,
+    TokenResponse,
 };
 use auth_testing::{Script, ScriptedResponse};
 use serde::Deserialize;
@@ -71,14 +71,14 @@ impl Provider for Acme {
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    // The responses of a server that does not exist. A real program uses `ReqwestTransport::new()?`.
+    // The responses of a server that does not exist. A real program calls `TokenManager::new(acme)`.
     let script = Script::new([
         ScriptedResponse::json(200, r#"{"key":"k1","ttl":60}"#),
         ScriptedResponse::json(403, r#"{"reason":"pin_expired"}"#),
     ]);
 
     let acme = Builder { base_url: Some("https://api.acme.example".into()), pin: Some("0000".into()) };
-    let tokens = TokenManager::new(Login::new(acme.build()?, script));
+    let tokens = TokenManager::builder(acme.build()?).with_transport(script).build()?;
     let token = tokens.token().await?;
     println!("a token for {} s", token.lifetime().as_secs());
 

@@ -1,10 +1,11 @@
 //! Logs in to the four APIs over real HTTP, against a sandbox on this machine: `cargo run --example demo`.
 
 use auth_all::cambyopro::Cambyopro;
-use auth_all::core::{Login, Provider, ReqwestTransport, TokenManager, TokenSource};
+use auth_all::core::Provider;
 use auth_all::roecny::Roecny;
 use auth_all::voipex::Voipex;
 use auth_all::zoqq::Zoqq;
+use auth_all::{TokenManager, TokenSource};
 use auth_sandbox::{API_KEY, Api, CLIENT_ID, CLIENT_SECRET, PASSWORD, SCOPE, Sandbox, USERNAME};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -27,7 +28,7 @@ async fn main() -> Result<()> {
 
 /// Logs in, uses the token, revokes and rejects it, uses the next one, and prints how that was renewed.
 async fn show(sandbox: &Sandbox, api: Api, provider: impl Provider) -> Result<()> {
-    let tokens = TokenManager::new(Login::new(provider, ReqwestTransport::new()?));
+    let tokens = TokenManager::new(provider)?;
     let first = tokens.token().await?;
     fetch(sandbox, &tokens).await?;
 

@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 use std::{env, fs};
 
 use auth_all::ProviderConfig;
-use auth_all::core::{ReqwestTransport, TokenSource};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,9 +26,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The full error would quote the line of the file, which may hold a password. The message does not.
     let without_quote = |error: toml::de::Error| format!("{path}: {}", error.message());
     let accounts: BTreeMap<String, ProviderConfig> = toml::from_str(&file).map_err(without_quote)?;
-    let transport = ReqwestTransport::new()?;
     for (name, config) in accounts {
-        let tokens = config.into_manager(transport.clone())?;
+        let tokens = config.into_manager()?;
         match tokens.token().await {
             Ok(token) => println!("{name}: a token for {} s", token.lifetime().as_secs()),
             Err(error) => println!("{name}: {error}"),

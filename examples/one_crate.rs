@@ -2,12 +2,11 @@
 //!
 //! `VOIPEX_USERNAME=… VOIPEX_PASSWORD=… cargo run --example one_crate`
 
-use auth_voipex::Voipex;
-use auth_voipex::core::{Error, Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_voipex::{Error, TokenManager, Voipex};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let tokens = TokenManager::new(Login::new(Voipex::from_env()?, ReqwestTransport::new()?));
+    let tokens = TokenManager::new(Voipex::from_env()?)?;
 
     let token = tokens.token().await?; // logs in
     let same = tokens.token().await?; // from memory

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use auth_core::store::TokenStore;
-use auth_core::{Error, Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_core::{Error, TokenManager};
 use auth_sandbox::{Api, Sandbox};
 use auth_store_file::FileStore;
 use auth_store_redis::RedisStore;
@@ -18,7 +18,7 @@ async fn work() -> Result<(), Error> {
         Some(_) => Arc::new(RedisStore::from_env()?),
         None => Arc::new(FileStore::from_env()?),
     };
-    let tokens = TokenManager::with_store(Login::new(Voipex::from_env()?, ReqwestTransport::new()?), store);
+    let tokens = TokenManager::builder(Voipex::from_env()?).with_store(store).build()?;
     let token = tokens.token().await?;
     println!("process {}: {:?}", std::process::id(), token.authorization());
     Ok(())

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use auth_core::{Error, ErrorKind, Login, Policy, ReqwestTransport, TokenManager, TokenSource};
+use auth_core::{Error, ErrorKind, Policy, TokenManager, TokenSource};
 use auth_sandbox::{Api, Fault, PASSWORD, Sandbox, USERNAME};
 use auth_voipex::Voipex;
 
@@ -20,10 +20,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sandbox = Sandbox::start()?;
     let voipex = |password: &str| {
         let builder = Voipex::builder().with_base_url(sandbox.base_url(Api::Voipex)).with_username(USERNAME);
-        let login = Login::new(builder.with_password(password).build()?, ReqwestTransport::new()?);
-        Ok::<_, Error>(TokenManager::new(
-            login.with_policy(Policy::default().with_deadline(Duration::from_millis(500))),
-        ))
+        let policy = Policy::default().with_deadline(Duration::from_millis(500));
+        TokenManager::builder(builder.with_password(password).build()?).with_policy(policy).build()
     };
 
     // Two calls need only one login.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use auth_core::{SystemClock, TokenManager, TokenSource};
+use auth_core::SystemClock;
 use auth_middleware::Bearer;
 use auth_middleware::reqwest::AuthMiddleware;
 use auth_middleware::tower::AuthLayer;
@@ -31,7 +31,7 @@ const MAX_OVERHEAD: f64 = 250.0;
 pub(crate) fn with_a_token() -> Result<Vec<Row>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let script = Script::new([ScriptedResponse::token(&"x".repeat(700), 86_400)]);
-    let tokens = TokenManager::new(script.login().with_clock(SystemClock));
+    let tokens = script.builder().with_clock(SystemClock).build()?;
     let token = runtime.block_on(tokens.token())?;
     let header = token.authorization().clone();
     let bearer = Bearer::new(tokens, ["https://api.example.com"])?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_core::{SystemClock, TokenManager, TokenSource};
+use auth_core::SystemClock;
 use auth_testing::{Script, ScriptedResponse};
 use http::HeaderValue;
 use tokio::runtime::Builder;
@@ -29,7 +29,7 @@ pub(crate) struct Latencies {
 pub(crate) fn under_load() -> Result<Latencies> {
     let script =
         Script::default().then_always(ScriptedResponse::token("fake-token", LIFETIME.as_secs()).after(LATENCY));
-    let tokens = TokenManager::new(script.login().with_clock(SystemClock));
+    let tokens = script.builder().with_clock(SystemClock).build()?;
     let managed = slowest(move || {
         let tokens = tokens.clone();
         async move { tokens.token().await.ok().map(|token| token.authorization().clone()) }

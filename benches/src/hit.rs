@@ -23,9 +23,9 @@ const TASKS: u32 = 256;
 type HandWritten = tokio::sync::RwLock<Option<(String, Instant)>>;
 
 struct Subjects {
-    tokens: TokenManager<TestProvider, Script>,
+    tokens: TokenManager,
     object: Arc<dyn TokenSource>,
-    pool: TokenPool<u32, TestProvider, Script>,
+    pool: TokenPool<u32>,
     hand_written: HandWritten,
     header: HeaderValue,
     swap: ArcSwapOption<u64>,
@@ -35,8 +35,9 @@ impl Subjects {
     fn new(runtime: &Runtime) -> Result<Self> {
         let bearer = format!("Bearer {}", "x".repeat(700));
         let script = Script::default().then_always(ScriptedResponse::token(&"x".repeat(700), 86_400));
-        let tokens = TokenManager::new(script.login().with_clock(SystemClock));
-        let pool = TokenPool::new(script, |key: &u32| Ok(TestProvider::new(&key.to_string())));
+        let tokens = script.builder().with_clock(SystemClock).build()?;
+        let pool =
+            TokenPool::builder(|key: &u32| Ok(TestProvider::new(&key.to_string()))).with_transport(script).build();
         runtime.block_on(async {
             tokens.token().await?;
             for key in 0..ACCOUNTS {

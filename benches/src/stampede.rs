@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_core::{TokenManager, TokenSource};
 use auth_testing::{Script, ScriptedResponse};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
@@ -51,7 +50,7 @@ fn time_notify(runtime: &Runtime) -> Result<f64> {
 
 fn time_manager(runtime: &Runtime) -> Result<f64> {
     let script = Script::new([ScriptedResponse::token("fake-token", 86_400).after(LATENCY)]);
-    let tokens = TokenManager::new(script.login());
+    let tokens = script.manager();
     let elapsed = runtime.block_on(async {
         let start = Instant::now();
         let tasks: Vec<_> = (0..TASKS)

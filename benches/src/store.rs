@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use auth_core::store::TokenStore;
-use auth_core::{SystemClock, TokenManager, TokenSource};
+use auth_core::{SystemClock, TokenManager};
 use auth_store_redis::RedisStore;
 use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider};
 use auth_tests::redis::RedisServer;
@@ -17,14 +17,14 @@ const HITS: u32 = 2_000_000;
 const ROUNDS: usize = 9;
 const LIFETIMES: usize = 300;
 
-type Manager = TokenManager<TestProvider, Script>;
+type Manager = TokenManager;
 
 /// Compares a hit of a manager with a store with the same hit without one.
 pub(crate) fn hit() -> Result<Vec<Row>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let script = Script::default().then_always(ScriptedResponse::token("fake-token", 86_400));
-    let unshared = TokenManager::new(script.login().with_clock(SystemClock));
-    let shared = TokenManager::with_store(script.login().with_clock(SystemClock), MemoryStore::new().shared());
+    let unshared = script.builder().with_clock(SystemClock).build()?;
+    let shared = script.builder().with_clock(SystemClock).with_store(MemoryStore::new().shared()).build()?;
     runtime.block_on(async { tokio::try_join!(unshared.token(), shared.token()) })?;
     let (mut without_store, mut with_store) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -71,8 +71,8 @@ pub(crate) fn per_lifetime() -> Result<Vec<Cost>> {
         for lifetime in 0..LIFETIMES {
             let script = Script::new([ScriptedResponse::json(200, &body)]);
             for ((_, samples), store) in costs.iter_mut().zip([&first, &second]) {
-                let login = auth_core::Login::new(TestProvider::new(&format!("password-{lifetime}")), script.clone());
-                let tokens = TokenManager::with_store(login, store.clone());
+                let provider = TestProvider::new(&format!("password-{lifetime}"));
+                let tokens = script.builder_for(provider).with_clock(SystemClock).with_store(store.clone()).build()?;
                 let before = stats(&mut admin).await?;
                 let start = Instant::now();
                 tokens.token().await?;

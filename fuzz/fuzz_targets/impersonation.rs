@@ -1,7 +1,6 @@
 //! Fuzzes the response of Voipex to a token exchange.
 #![no_main]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use auth_all::voipex::Impersonation;
@@ -28,5 +27,5 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some(response) = Fixed::read(bytes) else { return };
     let account = AccessToken::new(SECRET.into(), Duration::from_secs(3600)).expect("the token is valid");
     let builder = Impersonation::builder().with_impersonate_email("colleague@example.com");
-    check(|| builder.login(Arc::new(Account(account)), response).expect("the settings are valid"));
+    check(|| builder.manager(Account(account), response).expect("the settings are valid"));
 });

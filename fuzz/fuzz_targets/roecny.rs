@@ -2,7 +2,7 @@
 #![no_main]
 
 use auth_all::roecny::Roecny;
-use auth_core::Login;
+use auth_core::TokenManager;
 use auth_fuzz::{Fixed, SECRET, check};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -12,5 +12,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         .with_client_id("client")
         .with_api_key(SECRET)
         .with_scope("r:all");
-    check(|| Login::new(builder.build().expect("the settings are valid"), response));
+    let provider = builder.build().expect("the settings are valid");
+    check(|| TokenManager::builder(provider).with_transport(response));
 });

@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use auth_core::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use auth_core::{AccessToken, Error, Login, Provider, Request, Response, SecretBytes, Transport, async_trait};
+use auth_core::{AccessToken, Error, Request, Response, SecretBytes, TokenManagerBuilder, Transport, async_trait};
 use auth_testing::VirtualClock;
+use tokio::runtime::Handle;
 
 /// The secret in every credential.
 pub const SECRET: &str = "SENTINEL-5b1fd2";
@@ -45,15 +46,17 @@ impl Transport for Fixed {
     }
 }
 
-/// Logs in, renews with the refresh token if there is one, and checks both results.
-pub fn check<P: Provider, T: Transport>(login: impl FnOnce() -> Login<P, T>) {
+/// Logs in, renews, with the refresh token if there is one, and checks both results.
+pub fn check(builder: impl FnOnce() -> TokenManagerBuilder) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("the runtime starts").block_on(async {
-        let login = login().with_clock(VirtualClock::new());
-        let mut refresh = None;
-        check_result(&login.renew(&mut refresh).await);
-        if refresh.is_some() {
-            check_result(&login.renew(&mut refresh).await);
+        let builder = builder().with_clock(VirtualClock::new()).with_runtime(Handle::current());
+        let tokens = builder.build().expect("there is a transport");
+        let first = tokens.token().await;
+        check_result(&first);
+        if let Ok(token) = first {
+            tokens.reject(&token);
+            check_result(&tokens.token().await);
         }
     });
 }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use auth_core::http::{HeaderMap, StatusCode};
 use auth_core::{
-    AccessToken, Clock, Error, ErrorKind, Freshness, Login, Moment, Request, Response, SecretBytes, TokenManager,
-    TokenSource, Transport, async_trait,
+    AccessToken, Clock, Error, ErrorKind, Freshness, Moment, Request, Response, SecretBytes, TokenManager, Transport,
+    async_trait,
 };
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 use shuttle::rand::{Rng, thread_rng};
@@ -23,8 +23,6 @@ use shuttle::rand::{Rng, thread_rng};
 mod provider;
 
 use provider::TestProvider;
-
-type Manager = TokenManager<TestProvider, Server>;
 
 /// A server that yields before and after its decision, so that other tasks can run in between.
 ///
@@ -48,8 +46,9 @@ impl Server {
         self.0.revocations.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn manager(&self, clock: &ManualClock) -> Manager {
-        TokenManager::new(Login::new(TestProvider::new("first"), self.clone()).with_clock(clock.clone()))
+    fn manager(&self, clock: &ManualClock) -> TokenManager {
+        let builder = TokenManager::builder(TestProvider::new("first")).with_transport(self.clone());
+        builder.with_clock(clock.clone()).build().unwrap()
     }
 }
 
@@ -109,7 +108,7 @@ where
     shuttle::check_pct(run, 3000, 3);
 }
 
-fn call(tokens: &Manager) -> JoinHandle<Result<AccessToken, Error>> {
+fn call(tokens: &TokenManager) -> JoinHandle<Result<AccessToken, Error>> {
     let tokens = tokens.clone();
     spawn(async move { tokens.token().await })
 }
@@ -127,7 +126,7 @@ fn run_later<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Jo
 }
 
 /// Waits for a token that meets a condition.
-async fn wait_for_token(tokens: &Manager, is_expected: impl Fn(&AccessToken) -> bool) -> AccessToken {
+async fn wait_for_token(tokens: &TokenManager, is_expected: impl Fn(&AccessToken) -> bool) -> AccessToken {
     let mut changes = tokens.subscribe();
     loop {
         let token = tokens.token().await.unwrap();
@@ -139,7 +138,7 @@ async fn wait_for_token(tokens: &Manager, is_expected: impl Fn(&AccessToken) -> 
 }
 
 /// Checks that subscribers and callers get the same token once no renewal is running.
-async fn assert_consistent(tokens: &Manager) {
+async fn assert_consistent(tokens: &TokenManager) {
     while tokens.status().is_renewing {
         yield_now().await;
     }
@@ -218,16 +217,35 @@ fn s6_r4_callers_share_one_refusal() {
 }
 
 #[test]
-fn s8_callers_get_a_token_although_the_runtime_of_the_flight_shuts_down() {
+fn s8_a_caller_that_blocks_its_thread_is_woken() {
+    check(|| async {
+        let server = Server::default();
+        let tokens = server.manager(&ManualClock::new());
+        let blocked = {
+            let tokens = tokens.clone();
+            shuttle::thread::spawn(move || tokens.blocking_token())
+        };
+        let caller = call(&tokens);
+        assert_eq!(caller.await.unwrap().unwrap().expose(), "first-0");
+        assert_eq!(blocked.join().unwrap().unwrap().expose(), "first-0");
+        assert_eq!(server.requests(), 1);
+        assert_consistent(&tokens).await;
+    });
+}
+
+#[test]
+fn s8_if_the_runtime_of_the_logins_shuts_down_nobody_waits_for_ever() {
     check(|| async {
         let server = Server::default();
         let tokens = server.manager(&ManualClock::new());
         let callers = [call(&tokens), call(&tokens)];
         run_later(tokio::runtime::replace).await.unwrap();
         for caller in callers {
-            assert_eq!(caller.await.unwrap().unwrap().expose(), "first-0");
+            match caller.await.unwrap() {
+                Ok(token) => assert_eq!(token.expose(), "first-0"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable),
+            }
         }
-        assert!(server.requests() <= 2);
         assert_consistent(&tokens).await;
     });
 }
@@ -242,10 +260,39 @@ fn s8_a_background_refresh_lost_with_its_runtime_does_not_block_the_next() {
         let caller = call(&tokens);
         run_later(tokio::runtime::replace).await.unwrap();
         assert!(caller.await.unwrap().unwrap().generation() <= 2);
-        // The first token has expired, so the next caller waits for a new one.
-        clock.advance(140);
+        while tokens.status().is_renewing {
+            yield_now().await;
+        }
+        // The first token has expired and the backoff is over, so the next caller waits for a new one.
+        clock.advance(190);
         assert!(!tokens.token().await.unwrap().ptr_eq(&first));
         assert!(server.requests() <= 3);
+        assert_consistent(&tokens).await;
+    });
+}
+
+#[test]
+fn s6_a_renewal_that_is_ended_at_its_deadline_hands_over_to_the_next() {
+    check(|| async {
+        let (server, clock) = (Server::default(), ManualClock::new());
+        let tokens = server.manager(&clock);
+        let callers = [call(&tokens), call(&tokens)];
+        let ended = run_later(|| {
+            tokio::time::trigger_timeouts(|_| true);
+            tokio::time::clear_triggers();
+        });
+        ended.await.unwrap();
+        for caller in callers {
+            if let Err(error) = caller.await.unwrap() {
+                assert_eq!(error.kind(), ErrorKind::Unavailable);
+            }
+        }
+        // Past the backoff. The task that was ended may need a few more steps.
+        clock.advance(60);
+        while tokens.token().await.is_err() {
+            yield_now().await;
+        }
+        assert_eq!(tokens.cached().unwrap().expose(), "first-0");
         assert_consistent(&tokens).await;
     });
 }

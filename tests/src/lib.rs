@@ -8,7 +8,7 @@ pub mod redis;
 use std::sync::Arc;
 
 use auth_all::cambyopro::Cambyopro;
-use auth_all::core::{Error, Login, Provider, ReqwestTransport};
+use auth_all::core::{Error, Provider, TokenManager, TokenManagerBuilder};
 use auth_all::roecny::Roecny;
 use auth_all::voipex::Voipex;
 use auth_all::zoqq::Zoqq;
@@ -113,21 +113,29 @@ impl Subject {
         self.with_secret(base_url, self.secret())
     }
 
-    /// Returns a login over real HTTP.
+    /// Returns the builder of a manager over real HTTP.
+    ///
+    /// # Errors
+    /// Fails if the base URL is invalid.
+    pub fn builder(&self, base_url: &str) -> Result<TokenManagerBuilder, Error> {
+        Ok(TokenManager::builder(self.provider(base_url)?))
+    }
+
+    /// Returns a manager over real HTTP.
     ///
     /// # Errors
     /// Fails if the base URL is invalid or the system has no root certificates.
-    pub fn login(&self, base_url: &str) -> Result<Login<AnyProvider, ReqwestTransport>, Error> {
-        Ok(Login::new(self.provider(base_url)?, ReqwestTransport::new()?))
+    pub fn manager(&self, base_url: &str) -> Result<TokenManager, Error> {
+        self.builder(base_url)?.build()
     }
 
-    /// Returns a login with scripted responses.
+    /// Returns a manager with scripted responses.
     ///
     /// # Errors
     /// Does not fail: the settings are constant and valid.
-    pub fn scripted(&self, responses: Vec<ScriptedResponse>) -> Result<(Login<AnyProvider, Script>, Script), Error> {
+    pub fn scripted(&self, responses: Vec<ScriptedResponse>) -> Result<(TokenManager, Script), Error> {
         let script = Script::new(responses);
-        Ok((Login::new(self.provider("https://login.example")?, script.clone()), script))
+        Ok((script.builder_for(self.provider("https://login.example")?).build()?, script))
     }
 
     /// Returns a successful response body with this token, in the provider's format.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use auth_core::{SystemClock, TokenManager, TokenPool, TokenSource};
+use auth_core::{SystemClock, TokenPool, TokenSource};
 use auth_middleware::Bearer;
 use auth_middleware::tower::AuthLayer;
 use auth_testing::{Script, ScriptedResponse, TestProvider};
@@ -25,7 +25,7 @@ fn allocations(mut call: impl FnMut()) -> u64 {
 fn a_hit_allocates_nothing() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let script = Script::default().then_always(ScriptedResponse::token("fake-token", 86_400));
-    let tokens = TokenManager::new(script.login().with_clock(SystemClock));
+    let tokens = script.builder().with_clock(SystemClock).build().unwrap();
     let object: Arc<dyn TokenSource> = Arc::new(tokens.clone());
     runtime.block_on(tokens.token()).unwrap();
 
@@ -52,7 +52,7 @@ fn a_hit_allocates_nothing() {
         assert_eq!(counted.count_total, 0, "through `dyn TokenSource`, awaited");
     });
 
-    let pool = TokenPool::new(script, |_: &u32| Ok(TestProvider::new("p")));
+    let pool = TokenPool::builder(|_: &u32| Ok(TestProvider::new("p"))).with_transport(script).build();
     runtime.block_on(async { pool.get(&1).unwrap().token().await }).unwrap();
     assert_eq!(allocations(|| drop(black_box(header(&pool.get(&1).unwrap())))), 0);
     assert_eq!(allocations(|| drop(black_box(pool.cached(&1)))), 0);
@@ -64,7 +64,7 @@ fn a_pool_account_uses_at_most_two_kib() {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let script = Script::default().then_always(ScriptedResponse::token("fake-token", 86_400));
-    let pool = TokenPool::new(script, |key: &u64| Ok(TestProvider::new(&key.to_string())));
+    let pool = TokenPool::builder(|key: &u64| Ok(TestProvider::new(&key.to_string()))).with_transport(script).build();
     // No account has logged in yet, so this is the memory that an account needs in addition to its token.
     let counted = allocation_counter::measure(|| (0..ACCOUNTS).for_each(|key| drop(pool.get(&key).unwrap())));
     let each = counted.bytes_current / ACCOUNTS as i64;
@@ -86,7 +86,7 @@ fn api_request() -> Request<Full<Bytes>> {
 fn the_tower_layer_adds_at_most_one_allocation_to_a_call() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let script = Script::new([ScriptedResponse::token("fake-token", 86_400)]);
-    let tokens = TokenManager::new(script.login().with_clock(SystemClock));
+    let tokens = script.builder().with_clock(SystemClock).build().unwrap();
     let token = runtime.block_on(tokens.token()).unwrap();
     let mut service = tower::service_fn(echo);
     let bearer = Bearer::new(tokens, ["https://api.example.com"]).unwrap();

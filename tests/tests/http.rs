@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use auth_core::{ErrorKind, Login, Policy, ReqwestTransport, TokenManager, TokenSource};
+use auth_core::{AccessToken, ErrorKind, Policy, TokenManager};
 use auth_sandbox::{Api, Fault, Sandbox};
+use auth_testing::VirtualClock;
 use auth_tests::{SUBJECTS, SecretIn};
 
 /// Requests the sandbox's protected resource, as an application would, and returns the status.
@@ -23,8 +24,7 @@ async fn fetch(sandbox: &Sandbox, authorization: &http::HeaderValue) -> u16 {
 async fn each_provider_returns_a_token_that_the_api_accepts() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
-        let login = subject.login(&sandbox.base_url(subject.api)).unwrap();
-        let tokens = TokenManager::new(login);
+        let tokens = subject.manager(&sandbox.base_url(subject.api)).unwrap();
         let token = tokens.token().await.unwrap();
         assert_eq!(fetch(&sandbox, token.authorization()).await, 200);
         assert!(token.ptr_eq(&tokens.token().await.unwrap()));
@@ -52,8 +52,8 @@ async fn the_lifetime_does_not_depend_on_the_date_header() {
             sandbox.set_lifetime(subject.api, Duration::from_secs(seconds));
             for skew in [-7200, 0, 7200] {
                 sandbox.set_date_skew(skew);
-                let login = subject.login(&sandbox.base_url(subject.api)).unwrap();
-                let token = login.login().await.unwrap().access;
+                let tokens = subject.manager(&sandbox.base_url(subject.api)).unwrap();
+                let token = tokens.token().await.unwrap();
                 assert_eq!(token.lifetime().as_secs(), seconds, "{:?}, Date {skew} s off", subject.api);
             }
         }
@@ -65,8 +65,8 @@ async fn wrong_credentials_are_sent_once() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
         let provider = subject.with_secret(&sandbox.base_url(subject.api), "wrong-secret").unwrap();
-        let login = Login::new(provider, ReqwestTransport::new().unwrap());
-        let error = login.login().await.unwrap_err();
+        let tokens = TokenManager::new(provider).unwrap();
+        let error = tokens.token().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
         assert_eq!(sandbox.counters(subject.api).requests, 1);
     }
@@ -83,8 +83,8 @@ async fn t1_a_login_follows_no_redirect() {
         for status in [301, 302, 303, 307, 308] {
             for target in [&same_origin, &other_origin] {
                 sandbox.fail_next(subject.api, Fault::Redirect(status, target.clone()));
-                let login = subject.login(&sandbox.base_url(subject.api)).unwrap();
-                let error = login.login().await.unwrap_err();
+                let tokens = subject.manager(&sandbox.base_url(subject.api)).unwrap();
+                let error = tokens.token().await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Redirected);
                 let origin = target.split('/').take(3).collect::<Vec<_>>().join("/");
                 let text = error.to_string();
@@ -103,8 +103,8 @@ async fn t2_a_response_over_one_mib_is_an_error() {
         let long = " ".repeat(2 << 20);
         for fault in [Fault::Oversized, Fault::Body(long)] {
             sandbox.fail_next(subject.api, fault);
-            let login = subject.login(&sandbox.base_url(subject.api)).unwrap();
-            let error = login.login().await.unwrap_err();
+            let tokens = subject.manager(&sandbox.base_url(subject.api)).unwrap();
+            let error = tokens.token().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Malformed);
             assert!(error.to_string().contains("1 MiB"), "{error}");
         }
@@ -118,8 +118,8 @@ async fn t2_a_compressed_response_is_not_decompressed() {
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\0".to_vec()
     });
     for subject in SUBJECTS {
-        let login = subject.login(&format!("http://{server}")).unwrap();
-        assert_eq!(login.login().await.unwrap_err().kind(), ErrorKind::Malformed);
+        let tokens = subject.manager(&format!("http://{server}")).unwrap();
+        assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Malformed);
     }
 }
 
@@ -140,9 +140,9 @@ async fn t3_the_deadline_ends_a_slow_login() {
                 None => silent.clone(),
             };
             let policy = Policy::default().with_deadline(Duration::from_millis(300));
-            let login = subject.login(&base_url).unwrap().with_policy(policy);
+            let tokens = subject.builder(&base_url).unwrap().with_policy(policy).build().unwrap();
             let start = Instant::now();
-            let error = login.login().await.unwrap_err();
+            let error = tokens.token().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert!(error.to_string().contains("deadline"), "{error}");
             assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
@@ -155,7 +155,7 @@ async fn t5_a_base_url_may_have_a_path_prefix() {
     let (server, seen) = recorder(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
     for subject in SUBJECTS {
         for base_url in [format!("http://{server}/gateway/v2"), format!("http://{server}/gateway/v2/")] {
-            subject.login(&base_url).unwrap().login().await.unwrap_err();
+            subject.manager(&base_url).unwrap().token().await.unwrap_err();
             let request = seen.recv_timeout(Duration::from_secs(5)).unwrap();
             let path = match subject.api {
                 Api::Zoqq | Api::Roecny => "/api/v1/authentication/login",
@@ -171,7 +171,7 @@ async fn t5_a_base_url_may_have_a_path_prefix() {
 async fn t7_an_empty_post_has_a_content_length() {
     let (server, seen) = recorder(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
     for subject in SUBJECTS.iter().filter(|subject| subject.secret_in == SecretIn::Header) {
-        subject.login(&format!("http://{server}")).unwrap().login().await.unwrap_err();
+        subject.manager(&format!("http://{server}")).unwrap().token().await.unwrap_err();
         let request = seen.recv_timeout(Duration::from_secs(5)).unwrap().to_ascii_lowercase();
         assert_eq!(request.matches("\r\ncontent-length: 0\r\n").count(), 1, "{request}");
         assert!(request.contains("\r\ncontent-type: application/json\r\n"), "{request}");
@@ -185,8 +185,8 @@ async fn t8_a_token_that_is_not_a_valid_header_value_is_malformed() {
     for subject in SUBJECTS {
         for token in [r"a\r\nX-Evil: 1", r"a\u0000b", "tökén", ""] {
             sandbox.fail_next(subject.api, Fault::Body(subject.token_response(token)));
-            let login = subject.login(&sandbox.base_url(subject.api)).unwrap();
-            assert_eq!(login.login().await.unwrap_err().kind(), ErrorKind::Malformed, "{token}");
+            let tokens = subject.manager(&sandbox.base_url(subject.api)).unwrap();
+            assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Malformed, "{token}");
         }
     }
 }
@@ -196,8 +196,8 @@ async fn r6_a_login_is_retried_after_a_truncated_response() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
         sandbox.fail_next(subject.api, Fault::Truncated);
-        let login = subject.login(&sandbox.base_url(subject.api)).unwrap();
-        login.login().await.unwrap();
+        let tokens = subject.manager(&sandbox.base_url(subject.api)).unwrap();
+        tokens.token().await.unwrap();
         assert_eq!(sandbox.counters(subject.api).requests, 2);
     }
 }
@@ -214,7 +214,7 @@ async fn r6_a_final_status_with_a_truncated_body_is_not_retried() {
             let response = format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\n\r\n{{\"err");
             let (server, seen) = recorder(response.leak().as_bytes());
             for subject in SUBJECTS {
-                let error = subject.login(&format!("http://{server}")).unwrap().login().await.unwrap_err();
+                let error = subject.manager(&format!("http://{server}")).unwrap().token().await.unwrap_err();
                 assert_eq!(error.kind(), kind, "{head}: {error}");
                 assert_eq!(seen.try_iter().count(), 1, "{head}");
             }
@@ -228,8 +228,8 @@ async fn r6_a_refused_connection_is_unavailable() {
     let closed = "127.0.0.1:1";
     for subject in SUBJECTS {
         let policy = Policy::default().with_deadline(Duration::from_millis(500));
-        let login = subject.login(&format!("http://{closed}")).unwrap().with_policy(policy);
-        let error = login.login().await.unwrap_err();
+        let tokens = subject.builder(&format!("http://{closed}")).unwrap().with_policy(policy).build().unwrap();
+        let error = tokens.token().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.is_transient());
     }
@@ -240,20 +240,27 @@ async fn r8_a_login_replaces_a_refresh_token_whose_response_was_lost() {
     let sandbox = Sandbox::start().unwrap();
     sandbox.set_refresh_rotation(true);
     let subject = SUBJECTS[3];
-    let login = subject.login(&sandbox.base_url(subject.api)).unwrap();
-    let mut refresh = login.login().await.unwrap().refresh;
+    let clock = VirtualClock::new();
+    let tokens = subject.builder(&sandbox.base_url(subject.api)).unwrap().with_clock(clock.clone()).build().unwrap();
+    tokens.token().await.unwrap();
     for _ in 0..3 {
-        login.renew(&mut refresh).await.unwrap();
+        next_token(&tokens, &clock).await;
     }
     assert_eq!(sandbox.counters(Api::Voipex).refreshes, 3);
 
     // The server has rotated the refresh token, but the client does not get the new one. A second use of the old one
     // would end the session, so the client must log in.
     sandbox.fail_next(Api::Voipex, Fault::Truncated);
-    let token = login.renew(&mut refresh).await.unwrap();
+    let token = next_token(&tokens, &clock).await;
     assert_eq!(fetch(&sandbox, token.authorization()).await, 200);
     let counters = sandbox.counters(Api::Voipex);
     assert_eq!((counters.logins, counters.refreshes, counters.refusals), (2, 4, 0));
+}
+
+/// Renews the token when it no longer counts as new.
+async fn next_token(tokens: &TokenManager, clock: &VirtualClock) -> AccessToken {
+    clock.shift_wall(10);
+    tokens.renew().await.unwrap()
 }
 
 /// Starts a server that sends the bytes returned by `respond` for each request, then closes the connection.
@@ -292,7 +299,7 @@ fn recorder(response: &'static [u8]) -> (SocketAddr, std::sync::mpsc::Receiver<S
 async fn one_login_serves_a_hundred_callers() {
     let sandbox = Sandbox::start().unwrap();
     for subject in SUBJECTS {
-        let tokens = Arc::new(TokenManager::new(subject.login(&sandbox.base_url(subject.api)).unwrap()));
+        let tokens = subject.manager(&sandbox.base_url(subject.api)).unwrap();
         let served = Arc::new(AtomicUsize::new(0));
         let callers: Vec<_> = (0..100)
             .map(|_| {

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use auth_core::store::TokenStore;
-use auth_core::{Login, Secret, TokenManager, TokenSource};
+use auth_core::{Secret, TokenManager};
 use auth_store_file::FileStore;
 use auth_testing::{MemoryStore, Script, ScriptedResponse};
 use auth_tests::SUBJECTS;
@@ -90,7 +90,6 @@ fn k2_a_login_leaves_no_secret_in_memory() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for subject in SUBJECTS {
         let [credential, token] = [Sentinel::new(), Sentinel::new()];
-        let mut refresh = None;
         // Filled in place, because an intermediate copy would not be zeroed.
         let template = subject.token_response("@");
         let (before, after) = template.split_once('@').unwrap();
@@ -99,14 +98,12 @@ fn k2_a_login_leaves_no_secret_in_memory() {
         let script = Script::new([ScriptedResponse::json(200, &expected), ScriptedResponse::json(401, &expected)]);
         drop(expected);
         let provider = subject.with_secret("https://login.example", &credential.reveal()).unwrap();
-        let login = Login::new(provider, script.clone());
-        runtime.block_on(async {
-            let first = login.login().await.unwrap();
-            assert_eq!(first.access.expose(), token.reveal().as_str());
-            refresh.clone_from(&first.refresh);
-            login.renew(&mut refresh).await.unwrap_err();
-            assert!(TokenManager::new(login).token().await.is_err());
-        });
+        let tokens = TokenManager::builder(provider).with_transport(script.clone()).build().unwrap();
+        let first = runtime.block_on(tokens.token()).unwrap();
+        assert_eq!(first.expose(), token.reveal().as_str());
+        tokens.reject(&first);
+        runtime.block_on(tokens.token()).unwrap_err();
+        drop((first, tokens));
         assert!(copies(&credential, &mut buffer) > 0, "the script still holds its requests");
         drop(script);
         for (name, sentinel) in [("credential", &credential), ("token", &token)] {
@@ -149,11 +146,11 @@ fn k2_a_store_leaves_no_secret_in_memory() {
         drop(body);
         runtime.block_on(async {
             for _ in 0..2 {
-                let tokens = TokenManager::with_store(script.login(), store.clone());
+                let tokens = script.builder().with_store(store.clone()).build().unwrap();
                 assert_eq!(tokens.token().await.unwrap().expose(), token.reveal().as_str());
             }
             // Claims the refresh token from the store, and the server refuses it.
-            let tokens = TokenManager::with_store(script.login(), store.clone());
+            let tokens = script.builder().with_store(store.clone()).build().unwrap();
             tokens.reject(&tokens.token().await.unwrap());
             tokens.token().await.unwrap_err();
         });

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_core::{TokenManager, TokenSource};
 use auth_testing::{Script, ScriptedResponse};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -54,7 +53,7 @@ async fn o1_a_flight_logs_its_start_its_attempts_and_its_end() {
         ScriptedResponse::token("SENTINEL", 100),
         ScriptedResponse::refusal(),
     ]);
-    let tokens = TokenManager::new(script.login());
+    let tokens = script.manager();
     let token = tokens.token().await.unwrap();
     let logged = lines.take();
     let span = r#"DEBUG flight{provider="test" reason="cold"}: auth::flight: "#;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use auth_all::core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Snapshot, TokenStore};
-use auth_all::core::{ErrorKind, Login, Secret, TokenManager, TokenSource};
+use auth_all::core::{ErrorKind, Secret};
 use auth_store_redis::{Builder, RedisStore};
 use auth_testing::{Script, ScriptedResponse, TestProvider};
 use auth_tests::redis::RedisServer;
@@ -145,8 +145,8 @@ async fn p6_every_key_expires_and_contains_no_credential() {
     let Some(server) = RedisServer::start() else { return };
     let script = Script::new([ScriptedResponse::token("sentinel-token", 1000), ScriptedResponse::refusal()]);
     for password in ["sentinel-password", "sentinel-wrong"] {
-        let login = Login::new(TestProvider::new(password), script.clone());
-        let _ = TokenManager::with_store(login, Arc::new(store(&server))).token().await;
+        let builder = script.builder_for(TestProvider::new(password)).with_store(Arc::new(store(&server)));
+        let _ = builder.build().unwrap().token().await;
     }
     let store = store(&server);
     granted(&store, &name(7), LeaseNumber(0)).await;

@@ -11,13 +11,13 @@ use std::time::Duration;
 use auth_core::http::HeaderValue;
 use auth_core::store::TokenStore;
 use auth_core::{
-    Error, ErrorKind, Login, Policy, Provider, Request, ReqwestTransport, Response, TokenManager, TokenSource,
-    Transport, async_trait,
+    Error, ErrorKind, Policy, Provider, Request, Response, TokenManager, TokenManagerBuilder, TokenSource, Transport,
+    async_trait,
 };
 use auth_store_file::FileStore;
 use auth_store_redis::RedisStore;
 use auth_tests::redis::RedisServer;
-use auth_tests::{AnyProvider, SUBJECTS, Subject};
+use auth_tests::{SUBJECTS, Subject};
 use tracing_subscriber::fmt::MakeWriter;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -91,18 +91,20 @@ fn log() -> &'static Log {
     })
 }
 
-fn login(subject: &Subject, base_url: &str) -> Login<AnyProvider, ReqwestTransport> {
+fn builder(subject: &Subject, base_url: &str) -> TokenManagerBuilder {
     let provider = subject.with_secret(base_url, CREDENTIAL).unwrap();
     log().add(&provider);
     log().add(provider.login_request());
     let policy = Policy::default().with_deadline(Duration::from_secs(2));
-    Login::new(provider, ReqwestTransport::new().unwrap()).with_policy(policy)
+    TokenManager::builder(provider).with_policy(policy)
 }
 
 async fn run(subject: &Subject, base_url: &str) -> Result<(), Error> {
-    let login = login(subject, base_url);
-    log().add(&login);
-    let result = login.login().await;
+    let builder = builder(subject, base_url);
+    log().add(&builder);
+    let tokens = builder.build().unwrap();
+    let result = tokens.token().await;
+    log().add(&tokens);
     match &result {
         Ok(token) => log().add(token),
         Err(error) => log().add_error(error),
@@ -147,7 +149,7 @@ async fn k1_a_successful_login_logs_no_secret() {
         let server = fixed_server(200, &body).await;
         run(&subject, &server.uri()).await.unwrap();
 
-        let tokens = TokenManager::new(login(&subject, &server.uri()));
+        let tokens = builder(&subject, &server.uri()).build().unwrap();
         let token = tokens.token().await.unwrap();
         assert_eq!(token.expose(), TOKEN);
         log().add(&token);
@@ -238,10 +240,8 @@ impl Transport for Panicking {
 async fn k1_panics_log_no_secret() {
     for subject in SUBJECTS {
         let provider = subject.with_secret("https://x.example", CREDENTIAL).unwrap();
-        let login = Login::new(provider, Panicking);
-        let panic = tokio::spawn(async move { login.login().await }).await.unwrap_err();
-        log().add(&panic);
-        log().add(panic.into_panic().downcast_ref::<String>());
+        let tokens = TokenManager::builder(provider).with_transport(Panicking).build().unwrap();
+        log().add_error(&tokens.token().await.unwrap_err());
     }
     log().assert_clean(1000);
 }
@@ -304,7 +304,7 @@ async fn k1_stores_log_no_secret() {
         let refusing = fixed_server(401, subject.refusal).await;
         for store in &stores {
             for base_url in [server.uri(), refusing.uri()] {
-                let tokens = TokenManager::with_store(login(&subject, &base_url), store.clone());
+                let tokens = builder(&subject, &base_url).with_store(store.clone()).build().unwrap();
                 match tokens.token().await {
                     Ok(token) => tokens.reject(&token),
                     Err(error) => log().add_error(&error),
@@ -324,7 +324,7 @@ async fn k1_stores_log_no_secret() {
     }
     for subject in SUBJECTS {
         let server = fixed_server(200, &subject.token_response(TOKEN)).await;
-        let tokens = TokenManager::with_store(login(&subject, &server.uri()), files());
+        let tokens = builder(&subject, &server.uri()).with_store(files()).build().unwrap();
         tokens.token().await.unwrap();
     }
     log().assert_clean(10_000);

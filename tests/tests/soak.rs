@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_core::{Clock, Login, Policy, ReqwestTransport, SystemClock, TokenManager, TokenSource};
+use auth_core::{Clock, Policy, SystemClock, TokenManager};
 use auth_sandbox::{Api, Fault, Sandbox};
 use auth_tests::SUBJECTS;
 
@@ -21,8 +21,7 @@ async fn callers_get_valid_tokens_or_transient_errors_during_faults() {
     sandbox.set_lifetime(Api::Voipex, LIFETIME);
     let provider = SUBJECTS[3].provider(&sandbox.base_url(Api::Voipex)).unwrap();
     let policy = Policy::default().with_deadline(DEADLINE);
-    let login = Login::new(provider, ReqwestTransport::new().unwrap()).with_policy(policy);
-    let tokens = TokenManager::new(login);
+    let tokens = TokenManager::builder(provider).with_policy(policy).build().unwrap();
     let (served, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
 
     tokens.token().await.unwrap();

@@ -49,8 +49,8 @@ async fn r6_every_status_and_body_has_the_expected_result() {
                     Body::Html => "<html>An error page</html>".to_owned(),
                     Body::Empty => String::new(),
                 };
-                let (login, script) = subject.scripted(vec![ScriptedResponse::json(status, &text); 4]).unwrap();
-                let kind = login.login().await.err().map(|error| error.kind());
+                let (tokens, script) = subject.scripted(vec![ScriptedResponse::json(status, &text); 4]).unwrap();
+                let kind = tokens.token().await.err().map(|error| error.kind());
                 let outcome = (kind, script.requests().len());
                 assert_eq!(outcome, expected(&subject, status, body), "{:?} {status} {body:?}", subject.api);
             }
@@ -62,8 +62,8 @@ async fn r6_every_status_and_body_has_the_expected_result() {
 async fn r6_a_404_or_405_names_the_settings_of_the_address() {
     for subject in SUBJECTS {
         for status in [404, 405] {
-            let (login, _) = subject.scripted(vec![ScriptedResponse::json(status, "")]).unwrap();
-            let error = login.login().await.unwrap_err().to_string();
+            let (tokens, _) = subject.scripted(vec![ScriptedResponse::json(status, "")]).unwrap();
+            let error = tokens.token().await.unwrap_err().to_string();
             assert!(error.contains("`base_url`") && error.contains("`login_path`"), "{error}");
         }
     }
@@ -73,8 +73,8 @@ async fn r6_a_404_or_405_names_the_settings_of_the_address() {
 async fn r6_wrong_credentials_are_sent_once() {
     for subject in SUBJECTS {
         for status in [400, 401, 403] {
-            let (login, script) = subject.scripted(vec![ScriptedResponse::json(status, subject.refusal); 4]).unwrap();
-            let error = login.login().await.unwrap_err();
+            let (tokens, script) = subject.scripted(vec![ScriptedResponse::json(status, subject.refusal); 4]).unwrap();
+            let error = tokens.token().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Refused);
             assert_eq!((error.provider(), error.is_transient()), (Some(subject.api.name()), false));
             assert_eq!(script.requests().len(), 1);

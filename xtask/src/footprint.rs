@@ -32,15 +32,14 @@ const SUBJECTS: [Subject; 4] = [
     Subject {
         name: "`auth-voipex`",
         dependencies: r#"auth-voipex = { path = "ROOT/crates/auth-voipex" }"#,
-        code: "use auth_voipex::core::{Login, ReqwestTransport, TokenManager, TokenSource};
-    let tokens = TokenManager::new(Login::new(auth_voipex::Voipex::from_env().unwrap(), ReqwestTransport::new().unwrap()));
+        code: "use auth_voipex::{TokenManager, Voipex};
+    let tokens = TokenManager::new(Voipex::from_env().unwrap()).unwrap();
     println!(\"{:?}\", tokens.token().await);",
     },
     Subject {
         name: "`auth-all`, default features",
         dependencies: r#"auth-all = { path = "ROOT/crates/auth-all" }"#,
-        code: "use auth_all::core::{ReqwestTransport, TokenSource};
-    let tokens = auth_all::ProviderConfig::from_env(\"voipex\").unwrap().into_manager(ReqwestTransport::new().unwrap()).unwrap();
+        code: "let tokens = auth_all::ProviderConfig::from_env(\"voipex\").unwrap().into_manager().unwrap();
     println!(\"{:?}\", tokens.token().await);",
     },
     Subject {

@@ -1,8 +1,8 @@
 //! The settings of one provider, which is chosen by name.
 
-use std::sync::Arc;
-
-use auth_core::{Error, Login, Provider, Secret, Setting, TokenManager, Transport};
+#[cfg(feature = "reqwest")]
+use auth_core::TokenManager;
+use auth_core::{Error, Secret, Setting};
 
 use crate::{ENTRIES, ProviderConfig};
 
@@ -37,7 +37,6 @@ macro_rules! providers {
         /// ```
         /// # #[cfg(all(feature = "voipex", feature = "reqwest"))] {
         /// use auth_all::ProviderConfig;
-        /// use auth_all::core::ReqwestTransport;
         ///
         /// let config: ProviderConfig = toml::from_str(
         ///     r#"
@@ -46,7 +45,7 @@ macro_rules! providers {
         ///     password = "not a real one"
         ///     "#,
         /// )?;
-        /// let tokens = config.into_manager(ReqwestTransport::new()?)?;
+        /// let tokens = config.into_manager()?;
         /// # }
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
@@ -164,25 +163,22 @@ impl ProviderConfig {
         (entry(provider)?.from_settings)(&lookup)
     }
 
-    /// Checks the settings and builds a manager that logs in through `transport`.
+    /// Checks the settings and builds a manager that logs in by HTTPS, with the default settings.
     ///
-    /// Several managers may share one transport. To set a [`Policy`](auth_core::Policy) or a store, call
-    /// [`build`](Self::build) and create the [`Login`] from the provider.
+    /// For everything else, pass the [provider](Self::build) to [`TokenManager::builder`].
     ///
     /// ```no_run
-    /// # #[cfg(feature = "reqwest")] {
     /// use auth_all::ProviderConfig;
-    /// use auth_all::core::ReqwestTransport;
     ///
-    /// let tokens = ProviderConfig::from_env("voipex")?.into_manager(ReqwestTransport::new()?)?;
-    /// # }
-    /// # Ok::<(), auth_all::core::Error>(())
+    /// let tokens = ProviderConfig::from_env("voipex")?.into_manager()?;
+    /// # Ok::<(), auth_all::Error>(())
     /// ```
     ///
     /// # Errors
-    /// The errors of [`build`](Self::build).
-    pub fn into_manager<T: Transport>(self, transport: T) -> Result<TokenManager<Arc<dyn Provider>, T>, Error> {
-        Ok(TokenManager::new(Login::new(self.build()?, transport)))
+    /// The errors of [`build`](Self::build) and of [`TokenManager::new`].
+    #[cfg(feature = "reqwest")]
+    pub fn into_manager(self) -> Result<TokenManager, Error> {
+        TokenManager::new(self.build()?)
     }
 }
 

@@ -6,6 +6,7 @@
 mod config;
 
 pub use auth_core as core;
+pub use auth_core::{AccessToken, Error, ErrorKind, Policy, Secret, TokenManager, TokenPool, TokenSource};
 #[cfg(feature = "store-file")]
 pub use auth_store_file as store_file;
 #[cfg(feature = "store-redis")]

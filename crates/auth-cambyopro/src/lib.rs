@@ -7,9 +7,10 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use auth_core::{Error, ErrorResponse, Provider, ProviderInfo, Request, Response, TokenResponse};
+use auth_core::{ErrorResponse, Provider, ProviderInfo, Request, Response, TokenResponse};
 
 pub use auth_core as core;
+pub use auth_core::{AccessToken, Error, ErrorKind, Policy, Secret, TokenManager, TokenPool, TokenSource};
 pub use settings::{Builder, SETTINGS};
 
 const INFO: ProviderInfo = ProviderInfo::new("cambyopro", "CAMBYOPRO");

@@ -1,5 +1,5 @@
 use auth_core::http::{HeaderMap, StatusCode};
-use auth_core::{Error, ErrorKind, Login, Provider, Response, SecretBytes, TokenSet};
+use auth_core::{AccessToken, Error, ErrorKind, Provider, Response, SecretBytes};
 use auth_testing::{Script, ScriptedResponse, conformance};
 use proptest::prelude::*;
 
@@ -9,9 +9,9 @@ fn builder() -> Builder {
     Cambyopro::builder().with_client_id("fake-client").with_client_secret("fake-secret")
 }
 
-async fn login(status: u16, body: &str) -> Result<TokenSet, Error> {
+async fn login(status: u16, body: &str) -> Result<AccessToken, Error> {
     let script = Script::new(vec![ScriptedResponse::json(status, body); 3]);
-    Login::new(builder().build().unwrap(), script).login().await
+    script.builder_for(builder().build().unwrap()).build()?.token().await
 }
 
 #[test]
@@ -66,11 +66,11 @@ async fn all_three_spellings_of_the_response_are_read() {
         r#"{"access_token":"atk_1","token_type":"BEARER","expires_in":86400.0}"#,
         r#"{"accessToken":"atk_1","access_token":"atk_1","expiresIn":86400,"expires_in":86400}"#,
     ] {
-        let token = login(200, body).await.unwrap().access;
+        let token = login(200, body).await.unwrap();
         assert_eq!(token.authorization(), "Bearer atk_1", "{body}");
         assert_eq!(token.lifetime().as_secs(), 86400, "{body}");
     }
-    let token = login(200, r#"{"accessToken":"atk_1"}"#).await.unwrap().access;
+    let token = login(200, r#"{"accessToken":"atk_1"}"#).await.unwrap();
     assert_eq!(token.lifetime().as_secs(), 3600);
 }
 

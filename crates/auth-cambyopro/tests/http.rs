@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use auth_cambyopro::Cambyopro;
-use auth_core::{Error, ErrorKind, Login, ReqwestTransport, TokenSet};
+use auth_core::{AccessToken, Error, ErrorKind, TokenManager};
 use serde_json::json;
 use wiremock::matchers::{body_json, header, method, path};
 use wiremock::{Mock, MockBuilder, MockServer, ResponseTemplate};
@@ -15,9 +15,9 @@ fn post() -> MockBuilder {
         .and(body_json(json!({ "clientId": "fake-client", "clientSecret": "fake-secret" })))
 }
 
-async fn login(server: &MockServer) -> Result<TokenSet, Error> {
+async fn login(server: &MockServer) -> Result<AccessToken, Error> {
     let builder = Cambyopro::builder().with_client_id("fake-client").with_client_secret("fake-secret");
-    Login::new(builder.with_base_url(server.uri()).build()?, ReqwestTransport::new()?).login().await
+    TokenManager::new(builder.with_base_url(server.uri()).build()?)?.token().await
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn the_login_is_sent_as_documented() {
         "expiresIn": 86400,
     });
     post().respond_with(ResponseTemplate::new(200).set_body_json(body)).expect(1).mount(&server).await;
-    let token = login(&server).await.unwrap().access;
+    let token = login(&server).await.unwrap();
     assert_eq!(token.authorization(), "Bearer atk_fake");
     assert_eq!(token.lifetime().as_secs(), 86400);
 }
@@ -43,7 +43,7 @@ async fn the_documented_refusal_is_a_refusal() {
     post().respond_with(ResponseTemplate::new(401).set_body_json(body)).expect(1).mount(&server).await;
     let error = login(&server).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
-    assert_eq!(error.to_string(), "cambyopro: the credentials are refused (HTTP 401)");
+    assert_eq!(error.to_string(), "cambyopro: the credentials are refused (HTTP 401); next attempt in 60 s");
 }
 
 #[tokio::test]

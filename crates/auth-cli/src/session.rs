@@ -6,18 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_all::core::store::TokenStore;
-use auth_all::core::{AccessToken, Clock, Error, Login, Provider, SystemClock, TokenManager, TokenSource};
+use auth_all::core::{AccessToken, Clock, Error, Provider, SystemClock, TokenManager};
 use auth_all::store_file::{self, FileStore};
 use etcetera::BaseStrategy;
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use crate::account::Account;
 use crate::config::base_dirs;
 use crate::error::{CliError, Result};
 use crate::text::with_causes;
 use crate::transport::LazyTransport;
-
-pub(crate) type Manager = TokenManager<Arc<dyn Provider>, LazyTransport>;
 
 /// Opens the cache on disk: in `AUTH_CACHE_DIR`, or in the user's cache directory.
 pub(crate) fn open_cache() -> Result<FileStore> {
@@ -52,7 +51,7 @@ pub(crate) enum TokenOrigin {
 pub(crate) struct Session {
     pub(crate) account: Account,
     pub(crate) provider: Arc<dyn Provider>,
-    pub(crate) tokens: Manager,
+    pub(crate) tokens: TokenManager,
     pub(crate) transport: LazyTransport,
     cache: Option<FileStore>,
 }
@@ -61,11 +60,15 @@ impl Session {
     pub(crate) fn new(account: Account, cache: Option<&FileStore>) -> Result<Self> {
         let provider = account.provider()?;
         let transport = LazyTransport::default();
-        let login = Login::new(provider.clone(), transport.clone());
-        let tokens = match cache {
-            Some(cache) => TokenManager::with_store(login, Arc::new(cache.clone())),
-            None => TokenManager::new(login),
+        // This program waits for each login, so it needs no other threads, which would take longer to start than a cached
+        // token takes.
+        let builder = TokenManager::builder(provider.clone()).with_transport(transport.clone());
+        let builder = builder.with_runtime(Handle::current());
+        let builder = match cache {
+            Some(cache) => builder.with_store(Arc::new(cache.clone())),
+            None => builder,
         };
+        let tokens = builder.with_label(account.name.as_str()).build()?;
         Ok(Self { account, provider, tokens, transport, cache: cache.cloned() })
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
+use crate::login::retry::{backoff, exponential_step};
 use crate::policy::Policy;
-use crate::retry::{backoff, exponential_step};
 
 /// The failures since the last success, and the cooldown that they caused.
 ///
@@ -13,7 +13,7 @@ use crate::retry::{backoff, exponential_step};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cooldown {
     pub(crate) last: Option<LastFailure>,
-    /// Failed flights whose cause was the credentials or a setting.
+    /// Failed flights whose cause was the credentials, a setting or a panic of the provider.
     pub(crate) refusals: u32,
     /// Failed attempts of any kind.
     pub(crate) failures: u32,
@@ -67,10 +67,17 @@ impl Cooldown {
         self.last.as_ref().map(|last| &last.error)
     }
 
+    /// Records that a flight failed, and returns the error with the time of the next attempt.
+    pub(crate) fn fail(&mut self, error: Error, attempts: u32, now: Moment, policy: &Policy) -> Error {
+        self.record_failure(&error, attempts, now, fastrand::f64(), policy);
+        self.error_at(&now).unwrap_or(error)
+    }
+
     /// Records that a flight failed at `now` after this number of attempts. `random` is in 0..1.
-    pub(crate) fn record_failure(&mut self, error: &Error, attempts: u32, now: Moment, random: f64, policy: &Policy) {
+    fn record_failure(&mut self, error: &Error, attempts: u32, now: Moment, random: f64, policy: &Policy) {
         self.failures = self.failures.saturating_add(attempts);
-        let cooldown = if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Misconfigured) {
+        let is_refusal = matches!(error.kind(), ErrorKind::Refused | ErrorKind::Misconfigured | ErrorKind::Internal);
+        let cooldown = if is_refusal {
             self.refusals = self.refusals.saturating_add(1);
             // No jitter: many providers lock an account after a few wrong passwords, so the full step is kept.
             exponential_step(&policy.refusal_backoff, self.refusals)

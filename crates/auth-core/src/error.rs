@@ -56,7 +56,7 @@ pub enum ErrorKind {
     Redirected,
     /// The server's certificate is expired, for another host or from an unknown issuer, or TLS failed.
     Untrusted,
-    /// A provider or a transport panicked, which is a bug. The next call starts again.
+    /// A provider panicked, which is a bug. It is remembered like a refusal, because the response may have been one.
     Internal,
     /// The call can never succeed. Correct the program.
     ///
@@ -386,9 +386,8 @@ impl Error {
     /// Returns the time to wait before the next attempt, counted from this error.
     ///
     /// If the error is from a [`TokenManager`](crate::TokenManager), that is the rest of its cooldown, and `None` means
-    /// that the next call tries again at once. If it is from a [`Login`](crate::Login), it is the response's
-    /// `Retry-After` (RFC 9110 10.2.3), at most the
-    /// [policy's longest](crate::Policy::with_longest_retry_after).
+    /// that the next call tries again at once. The cooldown is at least the response's `Retry-After`
+    /// (RFC 9110 10.2.3), up to the [policy's longest](crate::Policy::with_longest_retry_after).
     ///
     /// ```
     /// # async fn example(error: auth_core::Error) {

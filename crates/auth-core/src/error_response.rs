@@ -6,7 +6,7 @@ use http::StatusCode;
 
 /// Holds the error of a response without a token (RFC 6749 5.2).
 ///
-/// [`Provider::read_response`](crate::Provider::read_response) returns it. [`Login`](crate::Login) turns it into an
+/// [`Provider::read_response`](crate::Provider::read_response) returns it. The login turns it into an
 /// [`Error`](crate::Error) and adds the status of the response.
 ///
 /// ```

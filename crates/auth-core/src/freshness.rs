@@ -7,10 +7,10 @@ use crate::policy::Policy;
 
 /// The state of a token: whether it can be used, and whether it must be refreshed.
 ///
-/// ```no_run
-/// use auth_core::{Freshness, Provider, TokenManager, Transport};
+/// ```
+/// use auth_core::{Freshness, TokenManager};
 ///
-/// fn is_healthy<P: Provider, T: Transport>(tokens: &TokenManager<P, T>) -> bool {
+/// fn is_healthy(tokens: &TokenManager) -> bool {
 ///     matches!(tokens.status().freshness, Some(Freshness::Fresh | Freshness::Stale))
 /// }
 /// ```

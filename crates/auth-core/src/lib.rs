@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod classify;
 mod clock;
 mod cooldown;
 mod endpoint;
@@ -14,14 +13,20 @@ mod jwt;
 mod login;
 mod manager;
 mod message;
+mod meter;
+mod name;
+mod need;
 mod origin;
 mod policy;
 mod pool;
 pub mod promises;
 mod provider;
-mod retry;
+mod renew;
+mod runtime;
 mod secret;
 mod settings;
+#[cfg(feature = "store")]
+mod shared_login;
 mod source;
 #[cfg(feature = "store")]
 pub mod store;
@@ -38,17 +43,16 @@ pub use error_response::ErrorResponse;
 pub use expiry::{Expiry, NumberOrString};
 pub use freshness::Freshness;
 pub use http;
-pub use login::Login;
-pub use manager::{Status, TokenManager};
+pub use manager::{Status, TokenManager, TokenManagerBuilder};
 pub use message::{Request, Response};
 pub use origin::Origin;
 pub use policy::Policy;
-pub use pool::TokenPool;
+pub use pool::{TokenPool, TokenPoolBuilder};
 pub use provider::Provider;
 pub use secret::{Secret, SecretBytes};
 pub use settings::{ProviderInfo, RequiredSettings, Setting, setting_names};
 pub use source::{TokenFuture, TokenSource};
-pub use token::{AccessToken, RefreshToken, TokenSet};
+pub use token::{AccessToken, RefreshToken};
 pub use token_response::TokenResponse;
 pub use transport::Transport;
 #[cfg(feature = "reqwest")]

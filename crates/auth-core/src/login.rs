@@ -1,200 +1,121 @@
 //! One login or refresh, with its attempts, within one deadline.
 
+pub(crate) mod classify;
+pub(crate) mod provider_calls;
+pub(crate) mod retry;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::classify::{classify, is_unreadable};
-use crate::clock::{Clock, Moment, SystemClock};
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
+use crate::freshness::Freshness;
 use crate::message::Request;
+use crate::name::Name;
 use crate::policy::Policy;
 use crate::provider::Provider;
-use crate::retry::backoff;
+use crate::renew::{Renew, Renewal, RenewalContext};
 use crate::targets;
 use crate::token::{AccessToken, RefreshToken, TokenSet};
 use crate::transport::Transport;
 
-/// Logs in to a [`Provider`] through a [`Transport`], with a few attempts within one deadline.
-///
-/// It caches nothing. Most programs use a [`TokenManager`](crate::TokenManager), which keeps the token.
-///
-/// ```no_run
-/// use auth_core::{Login, Provider, Transport};
-///
-/// # async fn example(provider: impl Provider, transport: impl Transport) -> Result<(), auth_core::Error> {
-/// let tokens = Login::new(provider, transport).login().await?;
-/// println!("expires at {:?}", tokens.access.expires_at());
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct Login<P, T> {
-    provider: P,
-    transport: Arc<T>,
-    clock: Arc<dyn Clock>,
-    policy: Arc<Policy>,
+use classify::{classify, is_unreadable};
+use provider_calls::ProviderCalls;
+use retry::backoff;
+
+/// Logs in to a provider through a transport, with a few attempts within one deadline. It caches nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    pub(crate) provider: ProviderCalls,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) name: Name,
 }
 
-impl<P: Provider, T: Transport> Login<P, T> {
-    /// Returns a login with the default policy and the system's clock. It sends nothing yet.
-    ///
-    /// ```no_run
-    /// # use auth_core::{Login, Provider, Transport};
-    /// # fn example(provider: impl Provider, transport: impl Transport) {
-    /// let login = Login::new(provider, transport);
-    /// # let _ = login;
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn new(provider: P, transport: T) -> Self {
-        Self { provider, transport: Arc::new(transport), clock: Arc::new(SystemClock), policy: Arc::default() }
+#[async_trait]
+impl Renew for Login {
+    async fn renew(&self, context: RenewalContext) -> Renewal {
+        self.run(context).await
     }
 
-    /// Sets the policy: when tokens are refreshed, and when failed logins are tried again. The default is
-    /// [`Policy::default`].
-    ///
-    /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, Transport};
-    /// # fn example<P: Provider, T: Transport>(login: Login<P, T>) -> Result<(), Error> {
-    /// use auth_core::Policy;
-    ///
-    /// let login = login.with_policy(Policy::default().with_attempts(2));
-    /// # let _ = login;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn with_policy(self, policy: Policy) -> Self {
-        self.with_shared_policy(Arc::new(policy))
+    fn with_provider(&self, provider: Arc<dyn Provider>) -> Arc<dyn Renew> {
+        Arc::new(self.of(provider))
     }
 
-    pub(crate) fn with_shared_policy(mut self, policy: Arc<Policy>) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// Sets the clock by which the age of tokens is measured. The default is [`SystemClock`].
-    ///
-    /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, Transport};
-    /// # fn example<P: Provider, T: Transport>(login: Login<P, T>) -> Result<(), Error> {
-    /// use auth_core::SystemClock;
-    ///
-    /// let login = login.with_clock(SystemClock);
-    /// # let _ = login;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn with_clock(self, clock: impl Clock) -> Self {
-        self.with_shared_clock(Arc::new(clock))
-    }
-
-    pub(crate) fn with_shared_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Returns the same login with other credentials.
-    pub(crate) fn with_provider(&self, provider: P) -> Self {
-        Self { provider, transport: self.transport.clone(), clock: self.clock.clone(), policy: self.policy.clone() }
-    }
-
-    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
-        self.clock.clone()
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        self.provider.name()
+    fn longest(&self) -> Duration {
+        self.policy.deadline
     }
 
     #[cfg(feature = "store")]
-    pub(crate) fn provider(&self) -> &P {
-        &self.provider
+    async fn recall(&self, _: RenewalContext) -> Result<Option<crate::renew::Recalled>, Error> {
+        Ok(None)
     }
 
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.policy
+    #[cfg(feature = "store")]
+    async fn forget(&self, _: crate::shared_login::StoreCursor) {}
+}
+
+impl Login {
+    /// Returns the same login with other credentials.
+    pub(crate) fn of(&self, provider: Arc<dyn Provider>) -> Self {
+        Self { provider: ProviderCalls::new(provider), ..self.clone() }
     }
 
-    /// Logs in with the credentials.
-    ///
-    /// # Errors
-    /// See [`ErrorKind`]. Only a [transient](Error::is_transient) failure is tried again, at most as often as the
-    /// [policy](Policy::with_attempts) allows.
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops the request. The server may have processed it.
-    ///
-    /// # Example
-    /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, Transport};
-    /// # async fn example<P: Provider, T: Transport>(login: Login<P, T>) -> Result<(), Error> {
-    /// let tokens = login.login().await?;
-    /// println!("expires at {:?}", tokens.access.expires_at());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn login(&self) -> Result<TokenSet, Error> {
-        let mut refresh = None;
-        let access = self.renew(&mut refresh).await?;
-        Ok(TokenSet { access, refresh })
-    }
-
-    /// Returns a new access token, and replaces `refresh` with the refresh token for the next call.
+    /// Gets a new token, and records a failure in the cooldown.
     ///
     /// It sends the refresh token if there is one that has not expired and the provider supports refreshes. Otherwise
     /// it logs in with the credentials.
     ///
-    /// A refresh token that the server may have processed is removed from `refresh` and never sent again. A server that
-    /// rotates refresh tokens treats a second use as theft and ends the session (RFC 9700 4.14.2). A refresh token that
-    /// was certainly not processed stays in `refresh`.
-    ///
-    /// # Errors
-    /// The same errors as [`login`](Self::login). A refused refresh is followed by a login.
-    ///
-    /// # Cancel safety
-    /// If the future is dropped after the refresh token was sent, `refresh` is left empty.
-    ///
-    /// # Example
-    /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, Transport};
-    /// # async fn example<P: Provider, T: Transport>(login: Login<P, T>) -> Result<(), Error> {
-    /// let tokens = login.login().await?;
-    /// let mut refresh = tokens.refresh;
-    /// let access = login.renew(&mut refresh).await?;
-    /// # let _ = access;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn renew(&self, refresh: &mut Option<RefreshToken>) -> Result<AccessToken, Error> {
-        self.run(refresh, 0).await.1
-    }
-
-    /// Renews like [`renew`](Self::renew), and returns the number of attempts as well.
-    ///
-    /// `failures` is the number of attempts that have failed before this login. The backoff continues from there.
-    pub(crate) async fn run(
-        &self,
-        refresh: &mut Option<RefreshToken>,
-        failures: u32,
-    ) -> (u32, Result<AccessToken, Error>) {
-        let mut attempt = 0;
-        let attempts = self.attempts(refresh, failures, &mut attempt);
-        let result = match tokio::time::timeout(self.policy.deadline, attempts).await {
+    /// A refresh token that the server may have processed is never sent again. A server that rotates refresh tokens
+    /// treats a second use as theft and ends the session (RFC 9700 4.14.2). A refresh token that was certainly not
+    /// processed is returned.
+    pub(crate) async fn run(&self, context: RenewalContext) -> Renewal {
+        let RenewalContext { deadline, mut refresh, mut cooldown, .. } = context;
+        let mut attempts = 0;
+        // The backoff continues after the attempts that have failed before this login.
+        let failures = cooldown.failures();
+        let result = match timeout_at(deadline, self.attempts(&mut refresh, failures, deadline, &mut attempts)).await {
             Ok(result) => result,
             Err(_) => Err(Error::unavailable("the login did not finish within its deadline")),
         };
-        (attempt, result.map_err(|error| error.with_provider(self.provider.name())))
+        let now = self.clock.now();
+        let result = result.and_then(|token| match token.term().at(&now) {
+            Freshness::Expired => Err(Error::malformed("the token ended before it arrived")),
+            _ => Ok(token),
+        });
+        let outcome = result.map_err(|error| {
+            let error = error.with_provider(self.name.provider);
+            cooldown.fail(error, attempts, now, &self.policy)
+        });
+        Renewal {
+            attempts,
+            outcome,
+            refresh,
+            cooldown,
+            #[cfg(feature = "store")]
+            cursor: None,
+        }
+    }
+
+    /// Returns the result of a renewal that failed before its login.
+    #[cfg(feature = "store")]
+    pub(crate) fn failed(&self, error: Error, context: RenewalContext) -> Renewal {
+        let mut cooldown = context.cooldown;
+        let error = cooldown.fail(error, 0, self.clock.now(), &self.policy);
+        Renewal { refresh: context.refresh, ..Renewal::failed(error, cooldown) }
     }
 
     async fn attempts(
         &self,
         refresh: &mut Option<RefreshToken>,
         failures: u32,
+        deadline: Instant,
         attempt: &mut u32,
     ) -> Result<AccessToken, Error> {
-        let start = tokio::time::Instant::now();
         let mut was_unreadable = false;
         let mut sent = Vec::new();
         loop {
@@ -214,13 +135,13 @@ impl<P: Provider, T: Transport> Login<P, T> {
             };
             // If the deadline ended this sleep, the caller would get a timeout. Return this error now, because it has
             // the cause and the time of the next attempt.
-            if start.elapsed() + wait >= self.policy.deadline {
+            if Instant::now() + wait >= deadline {
                 return Err(error);
             }
             was_unreadable |= is_unreadable(&error);
             let wait_ms = wait.as_millis() as u64;
-            let provider = self.provider.name();
-            tracing::debug!(target: targets::FLIGHT, provider, attempt, wait_ms, %error, "attempt failed");
+            let (provider, label) = (self.name.provider, self.name.label());
+            tracing::debug!(target: targets::FLIGHT, provider, label, attempt, wait_ms, %error, "attempt failed");
             tokio::time::sleep(wait).await;
         }
     }
@@ -234,10 +155,11 @@ impl<P: Provider, T: Transport> Login<P, T> {
         let start = self.clock.now();
         // Taken before the first await: if this future is dropped, a token that may have been sent must not remain.
         let token = refresh.take().filter(|token| !token.is_expired(&start));
-        let Some((token, request)) =
-            token.and_then(|token| self.provider.refresh_request(&token).map(|request| (token, request)))
-        else {
-            return (AttemptKind::Login, self.exchange(self.provider.login_request(), sent, start, None).await);
+        let request = token.as_ref().map_or(Ok(None), |token| self.provider.refresh_request(token));
+        let (token, request) = match (token, request) {
+            (Some(token), Ok(Some(request))) => (token, request),
+            (_, Err(error)) => return (AttemptKind::Refresh, Err(error)),
+            _ => return (AttemptKind::Login, self.log_in(sent, start).await),
         };
         let result = self.exchange(request, sent, start, Some(token.clone())).await;
         let result = match result {
@@ -255,6 +177,10 @@ impl<P: Provider, T: Transport> Login<P, T> {
         (AttemptKind::Refresh, result)
     }
 
+    async fn log_in(&self, sent: &mut Vec<Request>, start: Moment) -> Result<TokenSet, Error> {
+        self.exchange(self.provider.login_request()?, sent, start, None).await
+    }
+
     async fn exchange(
         &self,
         request: Request,
@@ -266,7 +192,7 @@ impl<P: Provider, T: Transport> Login<P, T> {
         sent.push(request.clone());
         let response = self.transport.send(request).await?;
         let token_response = classify(&self.provider, sent, &response, self.clock.now().wall, &self.policy)?;
-        TokenSet::new(token_response, self.provider.api_headers(), start, response.date(), used, &self.policy)
+        TokenSet::new(token_response, self.provider.api_headers()?, start, response.date(), used, &self.policy)
             .map_err(|problem| Error::malformed(problem).with_status(response.status()))
     }
 
@@ -295,14 +221,18 @@ fn retry_delay(
     was_unreadable: bool,
     backoff: Duration,
 ) -> Option<Duration> {
-    if is_last || error.is_settled() {
+    if error.is_settled() {
         return None;
     }
-    // A refused refresh says nothing about the credentials, so they are tried at once. A redirect or a bad certificate
-    // concerns the server, and the credentials would only be sent to the wrong one.
-    let concerns_server = matches!(error.kind(), ErrorKind::Redirected | ErrorKind::Untrusted);
+    // A refused refresh says nothing about the credentials, so they are tried at once, even after the last attempt. A
+    // redirect or a bad certificate concerns the server, and the credentials would only be sent to the wrong one. After
+    // a panic of the provider, the next request would end in the same way.
+    let concerns_server = matches!(error.kind(), ErrorKind::Redirected | ErrorKind::Untrusted | ErrorKind::Internal);
     if kind == AttemptKind::Refresh && !error.is_transient() && !concerns_server {
         return Some(Duration::ZERO);
+    }
+    if is_last {
+        return None;
     }
     // R6: one more attempt after an unreadable response. A second unreadable response means a wrong address, not a lost
     // connection.
@@ -314,10 +244,11 @@ fn retry_delay(
 
 /// Returns `true` if the server has certainly not processed the request, so that a refresh token may be sent again.
 ///
-/// Either nothing was sent, or the server rejected the request before it read it: 425 (RFC 8470 5.2) or 429
+/// Either nothing was sent, or the TLS handshake failed, or the server rejected the request before it read it: 425 (RFC 8470 5.2) or 429
 /// (RFC 6585 4).
 fn was_not_processed(error: &Error) -> bool {
-    error.is_unsent() || matches!(error.status().map(|status| status.as_u16()), Some(425 | 429))
+    let is_handshake_failure = error.kind() == ErrorKind::Untrusted;
+    error.is_unsent() || is_handshake_failure || matches!(error.status().map(|status| status.as_u16()), Some(425 | 429))
 }
 
 #[cfg(test)]
@@ -338,7 +269,7 @@ mod tests {
             (AttemptKind::Login, false, &unreadable, true, None),
             (AttemptKind::Login, false, &final_error, false, None),
             (AttemptKind::Refresh, false, &final_error, false, Some(Duration::ZERO)),
-            (AttemptKind::Refresh, true, &final_error, false, None),
+            (AttemptKind::Refresh, true, &final_error, false, Some(Duration::ZERO)),
             (AttemptKind::Refresh, false, &untrusted, false, None),
             (AttemptKind::Refresh, false, &unavailable, false, second),
         ];

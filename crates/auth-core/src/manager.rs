@@ -1,60 +1,42 @@
 //! The manager: the current token of one account, and its renewal.
 
-mod cursor;
+mod blocking;
+mod builder;
 mod flight;
-#[cfg(feature = "metrics")]
-mod meter;
-#[cfg(not(feature = "metrics"))]
-#[path = "manager/meter/absent.rs"]
-mod meter;
-mod need;
+pub(crate) mod options;
 #[cfg(feature = "store")]
 mod recall;
-mod renewal;
-#[cfg(feature = "store")]
-mod share;
-#[cfg(not(feature = "store"))]
-#[path = "manager/share/absent.rs"]
-mod share;
 mod state;
 mod status;
+mod waits;
 mod warm;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(shuttle)]
-use shuttle::sync::Mutex;
-#[cfg(not(shuttle))]
-use std::sync::Mutex;
 use tokio::sync::watch;
 
 use crate::clock::Moment;
 use crate::cooldown::Cooldown;
 use crate::error::Error;
 use crate::freshness::{Freshness, Term};
-use crate::login::Login;
+use crate::need::{Need, Reason};
 use crate::provider::Provider;
-use crate::source::{TokenFuture, TokenSource};
-#[cfg(feature = "store")]
-use crate::store::TokenStore;
-use crate::token::{AccessToken, Slot};
-use crate::transport::Transport;
+use crate::runtime::is_library_thread;
+use crate::source::{Decision, OnPoll, TokenFuture, TokenSource};
+use crate::token::AccessToken;
 
-use cursor::StoreCursor;
-use meter::Meter;
-use need::{Need, Reason};
-use share::Share;
-use state::{Shared, State, is_usable};
+use state::{Shared, is_usable};
 
+pub use builder::TokenManagerBuilder;
 pub use status::Status;
 
-/// Keeps the token of one [`Login`] fresh, for any number of callers.
+/// Keeps the access token of one account fresh, for any number of callers.
 ///
 /// - A fresh token costs two clock reads and a pointer load: no lock, no allocation, no task.
-/// - One login serves every caller that waits. It runs in a task of its own with its own deadline, so a caller that is
-///   dropped or has a shorter timeout ends only its own wait.
+/// - One login serves every caller that waits. It runs on threads of the library, with its own deadline. So it does not
+///   depend on a caller's runtime, and a caller that is dropped or has a shorter timeout ends only its own wait.
 /// - A token past its refresh point is returned at once while the next one is fetched. An error never displaces a
 ///   usable token.
 /// - A failure starts a cooldown, shared by all callers. Until it ends, calls without a usable token fail immediately
@@ -63,75 +45,153 @@ pub use status::Status;
 ///   provider states. The numbers are settings of a [`Policy`](crate::Policy).
 /// - If nobody asks for a token, no task and no timer runs, unless [`keep_warm`](Self::keep_warm) was called.
 ///
-/// Cloning is cheap, and clones share everything. Building a manager needs no runtime and sends nothing. Waiting for a
-/// token needs tokio.
+/// Cloning is cheap, and clones share everything. Building a manager needs no runtime and sends nothing.
 ///
 /// ```no_run
-/// use auth_core::{Login, Provider, TokenManager, TokenSource, Transport};
+/// # async fn example(provider: impl auth_core::Provider) -> Result<(), auth_core::Error> {
+/// # #[cfg(feature = "reqwest")] {
+/// use auth_core::TokenManager;
 ///
-/// # async fn example(provider: impl Provider, transport: impl Transport) -> Result<(), auth_core::Error> {
-/// let tokens = TokenManager::new(Login::new(provider, transport));
+/// let tokens = TokenManager::new(provider)?;
 /// let token = tokens.token().await?; // logs in
 /// let token = tokens.token().await?; // the same token, from memory
+/// # }
 /// # Ok(())
 /// # }
 /// ```
-pub struct TokenManager<P, T>(Arc<Shared<P, T>>);
+#[derive(Clone)]
+pub struct TokenManager(Arc<Shared>);
 
 /// A token that was issued within this time counts as new for [`TokenManager::renew`].
 const NEW: Duration = Duration::from_secs(5);
 
-impl<P: Provider, T: Transport> TokenManager<P, T> {
-    /// Creates a manager without a token. It sends nothing.
-    #[must_use]
-    pub fn new(login: Login<P, T>) -> Self {
-        Self::sharing(login, Share::none())
-    }
-
-    /// Creates a manager that shares its token with other processes through a store.
+impl TokenManager {
+    /// Creates a manager that logs in by HTTPS, with the default settings. It sends nothing.
     ///
-    /// Of all processes with the same credentials and the same store, one logs in, and the others take the token that
-    /// it saves.
+    /// All managers of the process that are built in this way share one HTTPS client, with the system's root
+    /// certificates and proxy settings. For everything else, there is a [builder](Self::builder).
     ///
-    /// The store is called before and after a login, never for a fresh token in memory. If the store is unreachable,
-    /// callers are not affected: each process logs in for itself, and a login waits at most once for the store's
-    /// [`timeout`](crate::store::TokenStore::timeout). Credentials without a [`Provider::identity`] are not shared. See
-    /// [`store`](crate::store) for the protocol.
+    /// # Errors
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the system has no root certificates. A login by plain http
+    /// to a loopback address needs none.
     ///
+    /// # Example
     /// ```no_run
-    /// use std::sync::Arc;
-    ///
-    /// use auth_core::store::TokenStore;
-    /// use auth_core::{Login, Provider, TokenManager, Transport};
-    ///
-    /// # fn example(provider: impl Provider, transport: impl Transport, store: Arc<dyn TokenStore>) {
-    /// let tokens = TokenManager::with_store(Login::new(provider, transport), store);
+    /// # fn example(provider: impl auth_core::Provider) -> Result<(), auth_core::Error> {
+    /// let tokens = auth_core::TokenManager::new(provider)?;
+    /// # Ok(())
     /// # }
     /// ```
-    #[cfg(feature = "store")]
-    #[must_use]
-    pub fn with_store(login: Login<P, T>, store: Arc<dyn TokenStore>) -> Self {
-        Self::sharing(login, Share::with(store))
+    #[cfg(feature = "reqwest")]
+    pub fn new(provider: impl Provider) -> Result<Self, Error> {
+        Self::builder(provider).build()
     }
 
-    fn sharing(login: Login<P, T>, share: Share) -> Self {
-        Self(Arc::new(Shared {
-            clock: login.clock(),
-            current: Slot::default(),
-            changes: OnceLock::new(),
-            meter: Meter::new(login.name()),
-            share,
-            state: Mutex::new(State {
-                login: Arc::new(login),
-                epoch: 0,
-                generation: 0,
-                refresh: None,
-                cooldown: Cooldown::default(),
-                flight: None,
-                rejected: None,
-                cursor: StoreCursor::default(),
-            }),
-        }))
+    /// Returns a builder with the default settings.
+    ///
+    /// ```no_run
+    /// # use auth_core::{Error, Provider, TokenManager, Transport};
+    /// # fn example(provider: impl Provider, transport: impl Transport) -> Result<(), Error> {
+    /// let tokens = TokenManager::builder(provider).with_transport(transport).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(provider: impl Provider) -> TokenManagerBuilder {
+        TokenManagerBuilder::new(provider)
+    }
+
+    /// Returns a usable token. If there is none, waits for a login or a refresh.
+    ///
+    /// The future decides when it is first polled, and works on every executor.
+    ///
+    /// # Errors
+    /// The reason why there is no token. While the current token is usable, a failed refresh is not an error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends only this wait. A login that has started continues for the other callers.
+    ///
+    /// # Example
+    /// ```no_run
+    /// # async fn example(tokens: auth_core::TokenManager) -> Result<(), auth_core::Error> {
+    /// let token = tokens.token().await?;
+    /// let request = http::Request::get("https://api.example.com/v1/calls")
+    ///     .header(http::header::AUTHORIZATION, token.authorization());
+    /// # let _ = request;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn token(&self) -> TokenFuture<'_> {
+        TokenFuture::on_poll(self)
+    }
+
+    /// Returns a usable token. If there is none, blocks this thread until the end of a login or a refresh.
+    ///
+    /// It needs no runtime. Inside async code it works too, but it blocks the thread there.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) in code that a login runs, such as a transport: the login would wait for
+    /// itself, or stop others. Otherwise the errors of [`token`](Self::token).
+    ///
+    /// # Example
+    /// ```no_run
+    /// # fn example(tokens: auth_core::TokenManager) -> Result<(), auth_core::Error> {
+    /// let token = tokens.blocking_token()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn blocking_token(&self) -> Result<AccessToken, Error> {
+        if is_library_thread() || waits::is_in_flight() {
+            return Err(self.0.misuse("`blocking_token` was called by code that a login runs; call `token` instead"));
+        }
+        blocking::block_on(self.token())
+    }
+
+    /// Returns the current token if it is usable, without waiting and without a request.
+    ///
+    /// ```no_run
+    /// # fn example(tokens: auth_core::TokenManager) {
+    /// if let Some(token) = tokens.cached() {
+    ///     println!("usable until {:?}", token.expires_at());
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn cached(&self) -> Option<AccessToken> {
+        self.cached_at(&self.0.clock.now())
+    }
+
+    /// Reports that a server rejected `token` with a 401, so that the next call gets a new one.
+    ///
+    /// If the manager already has a newer token, the call does nothing.
+    ///
+    /// ```no_run
+    /// # async fn example(tokens: auth_core::TokenManager, status: u16) -> Result<(), auth_core::Error> {
+    /// let token = tokens.token().await?;
+    /// // … a request with this token returns `status`.
+    /// if status == 401 {
+    ///     tokens.reject(&token);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reject(&self, token: &AccessToken) {
+        let mut state = self.0.lock();
+        // Many requests may have been sent with one token. Only the first rejection counts. A later one must not remove
+        // the token that has replaced it.
+        if !self.0.current.load().is_some_and(|current| current.ptr_eq(token)) {
+            return;
+        }
+        self.0.replace(None);
+        let now = self.0.clock.now();
+        state.cooldown.record_rejection(now.since(&token.issued()), now, self.0.name.provider, &self.0.policy);
+        state.rejected = Some(token.clone());
+        #[cfg(feature = "store")]
+        if let (Some(cursor), Ok(runtime)) = (state.cursor.clone(), self.0.runtime.handle()) {
+            let renewer = state.renewer.clone();
+            // Unlock first: a runtime that has shut down drops the task inside `spawn`.
+            drop(state);
+            runtime.spawn(async move { renewer.forget(cursor).await });
+        }
     }
 
     /// Returns a token that is valid for at least `min_validity`, and waits for a new one if the current token has less
@@ -139,11 +199,11 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     ///
     /// # Errors
     /// [`Misuse`](crate::ErrorKind::Misuse) if a token of this provider has a shorter lifetime than `min_validity`;
-    /// otherwise the errors of [`token`](TokenSource::token).
+    /// otherwise the errors of [`token`](Self::token).
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
-    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// # use auth_core::{Error, TokenManager};
+    /// # async fn example(tokens: TokenManager) -> Result<(), Error> {
     /// use std::time::Duration;
     ///
     /// let token = tokens.token_valid_for(Duration::from_secs(300)).await?; // for a job of five minutes
@@ -151,42 +211,43 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// # }
     /// ```
     pub async fn token_valid_for(&self, min_validity: Duration) -> Result<AccessToken, Error> {
-        let check = |token: AccessToken| {
-            if token.lifetime() < min_validity {
-                let lifetime = token.lifetime().as_secs();
-                let what = format!("`min_validity` is more than the lifetime of a token, which is {lifetime} s");
-                return Err(Error::misuse(what).with_provider(self.0.lock().login.name()));
-            }
-            Ok(Some(token).filter(|token| token.remaining_at(&self.0.clock.now()) >= min_validity))
-        };
         let now = self.0.clock.now();
         if let Some((token, freshness)) = self.0.look_at(&now).filter(|(_, freshness)| is_usable(*freshness))
-            && let Some(token) = check(token)?
+            && let Some(token) = self.with_validity(token, min_validity)?
         {
             self.0.meter.served(&token, freshness, &now);
             return Ok(token);
         }
         let renewed = self.0.clone().renewed(Need::Left(min_validity), Reason::Manual).await?;
-        let too_slow = || {
+        self.with_validity(renewed, min_validity)?.ok_or_else(|| {
             Error::unavailable("the new token took too long to arrive to be valid for `min_validity`")
-                .with_provider(self.0.lock().login.name())
+                .with_provider(self.0.name.provider)
                 .with_setting("min_validity")
-        };
-        check(renewed)?.ok_or_else(too_slow)
+        })
+    }
+
+    /// Returns the token if it is valid for long enough, or an error if no token of its lifetime is.
+    fn with_validity(&self, token: AccessToken, min_validity: Duration) -> Result<Option<AccessToken>, Error> {
+        if token.lifetime() < min_validity {
+            let lifetime = token.lifetime().as_secs();
+            let what = format!("`min_validity` is more than the lifetime of a token, which is {lifetime} s");
+            return Err(Error::misuse(what).with_provider(self.0.name.provider));
+        }
+        Ok(Some(token).filter(|token| token.remaining_at(&self.0.clock.now()) >= min_validity))
     }
 
     /// Gets a new token even if the current one is fresh. If that fails, the current token is kept.
     ///
     /// A token that was issued within the last 5 seconds counts as new, so that many concurrent calls, or a loop, make
-    /// one login. If a server has rejected the current token, call [`reject`](TokenSource::reject) instead.
+    /// one login. If a server has rejected the current token, call [`reject`](Self::reject) instead.
     ///
     /// # Errors
-    /// The errors of [`token`](TokenSource::token). During a cooldown the call fails immediately, even if the current
+    /// The errors of [`token`](Self::token). During a cooldown the call fails immediately, even if the current
     /// token is usable.
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
-    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// # use auth_core::{Error, TokenManager};
+    /// # async fn example(tokens: TokenManager) -> Result<(), Error> {
     /// let token = tokens.renew().await?;
     /// # Ok(())
     /// # }
@@ -202,15 +263,15 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// repeated with the new ones.
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
-    /// # fn example<P: Provider>(tokens: TokenManager<P, impl Transport>, provider: P) -> Result<(), Error> {
+    /// # use auth_core::{Error, Provider, TokenManager};
+    /// # fn example(tokens: TokenManager, provider: impl Provider) -> Result<(), Error> {
     /// tokens.replace_credentials(provider);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn replace_credentials(&self, provider: P) {
+    pub fn replace_credentials(&self, provider: impl Provider) {
         let mut state = self.0.lock();
-        state.login = Arc::new(state.login.with_provider(provider));
+        state.renewer = state.renewer.with_provider(Arc::new(provider));
         state.epoch += 1;
         state.refresh = None;
         state.cooldown = Cooldown::default();
@@ -226,8 +287,8 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// A slow receiver sees only the newest value. The channel closes when the last clone of this manager is dropped.
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
-    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// # use auth_core::{Error, TokenManager};
+    /// # async fn example(tokens: TokenManager) -> Result<(), Error> {
     /// let mut changes = tokens.subscribe();
     /// while changes.changed().await.is_ok() {
     ///     println!("a token: {}", changes.borrow_and_update().is_some());
@@ -246,17 +307,39 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// [`replace_credentials`](Self::replace_credentials), it uses the new credentials within a minute.
     ///
     /// # Errors
-    /// [`Misuse`](crate::ErrorKind::Misuse) outside a tokio runtime.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the system has no thread for logins.
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
-    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// # use auth_core::{Error, TokenManager};
+    /// # async fn example(tokens: TokenManager) -> Result<(), Error> {
     /// tokens.keep_warm()?;
     /// # Ok(())
     /// # }
     /// ```
     pub fn keep_warm(&self) -> Result<(), Error> {
         warm::keep_warm(&self.0)
+    }
+
+    /// Waits for the renewal under way, if there is one, at most for `timeout`. Returns `true` if none is left.
+    ///
+    /// Call it before the program ends: a renewal that a call has started in the background would end with the program,
+    /// and its new token would be lost.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the system has no thread for logins.
+    ///
+    /// # Example
+    /// ```no_run
+    /// # async fn example(tokens: auth_core::TokenManager) -> Result<(), auth_core::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let token = tokens.token().await?;
+    /// tokens.wait_idle(Duration::from_secs(2)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn wait_idle(&self, timeout: Duration) -> Result<bool, Error> {
+        self.0.wait_idle(timeout).await
     }
 
     /// Returns a snapshot of the token and of the last failure, without a request.
@@ -268,17 +351,17 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     /// Reads the store, without a request to the provider.
     ///
     /// If there is no usable token in memory, the token in the store becomes the current one, so that
-    /// [`cached`](crate::TokenSource::cached) returns it. A cooldown in the store becomes visible in
+    /// [`cached`](Self::cached) returns it. A cooldown in the store becomes visible in
     /// [`status`](Self::status). Without a store, this does nothing. You need not call it before
-    /// [`token`](crate::TokenSource::token), which reads the store itself.
+    /// [`token`](Self::token), which reads the store itself.
     ///
     /// # Errors
     /// The errors of the store, or [`Unavailable`](crate::ErrorKind::Unavailable) if it does not respond within its
     /// timeout.
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Login, Provider, TokenManager, TokenSource, Transport};
-    /// # async fn example(tokens: TokenManager<impl Provider, impl Transport>) -> Result<(), Error> {
+    /// # use auth_core::{Error, TokenManager};
+    /// # async fn example(tokens: TokenManager) -> Result<(), Error> {
     /// tokens.recall().await?;
     /// println!("{:?}", tokens.cached());
     /// # Ok(())
@@ -290,7 +373,7 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     }
 }
 
-impl<P: Provider, T: Transport> TokenManager<P, T> {
+impl TokenManager {
     pub(crate) fn cached_at(&self, now: &Moment) -> Option<AccessToken> {
         let (token, freshness) = self.0.look_at(now).filter(|(_, freshness)| is_usable(*freshness))?;
         self.0.meter.served(&token, freshness, now);
@@ -303,49 +386,39 @@ impl<P: Provider, T: Transport> TokenManager<P, T> {
     }
 }
 
-impl<P: Provider, T: Transport> TokenSource for TokenManager<P, T> {
-    fn cached(&self) -> Option<AccessToken> {
-        self.cached_at(&self.0.clock.now())
-    }
-
-    fn token(&self) -> TokenFuture<'_> {
+impl OnPoll for TokenManager {
+    fn decide(&self) -> Decision {
         let now = self.0.clock.now();
-        match self.0.look_at(&now) {
-            Some((_, Freshness::Expired)) => TokenFuture::wait(self.0.clone().renewed(Need::Usable, Reason::Expired)),
-            Some((token, freshness)) => {
+        let reason = match self.0.look_at(&now) {
+            Some((token, freshness)) if is_usable(freshness) => {
                 self.0.meter.served(&token, freshness, &now);
                 if freshness == Freshness::Stale {
                     self.0.renew_behind(&now);
                 }
-                TokenFuture::ready(Ok(token))
+                return Decision::Ready(token);
             }
-            None => TokenFuture::wait(self.0.clone().renewed(Need::Usable, Reason::Cold)),
-        }
+            Some(_) => Reason::Expired,
+            None => Reason::Cold,
+        };
+        Decision::Wait(Box::pin(self.0.clone().renewed(Need::Usable, reason)))
+    }
+}
+
+impl TokenSource for TokenManager {
+    fn cached(&self) -> Option<AccessToken> {
+        self.cached()
+    }
+
+    fn token(&self) -> TokenFuture<'_> {
+        self.token()
     }
 
     fn reject(&self, token: &AccessToken) {
-        let mut state = self.0.lock();
-        // Many requests may have been sent with one token. Only the first rejection counts. A later one must not remove
-        // the token that has replaced it.
-        if !self.0.current.load().is_some_and(|current| current.ptr_eq(token)) {
-            return;
-        }
-        self.0.replace(None);
-        let now = self.0.clock.now();
-        let login = state.login.clone();
-        state.cooldown.record_rejection(now.since(&token.issued()), now, login.name(), login.policy());
-        state.rejected = Some(token.clone());
-        self.0.share.forget(&state.cursor);
+        self.reject(token);
     }
 }
 
-impl<P, T> Clone for TokenManager<P, T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<P: Provider, T: Transport> fmt::Debug for TokenManager<P, T> {
+impl fmt::Debug for TokenManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenManager").field("status", &self.status()).finish_non_exhaustive()
     }

@@ -173,7 +173,7 @@ impl Policy {
     ///
     /// It also applies to a setting that the provider does not accept. Each step is twice the previous one, at least
     /// 1.1 seconds, and without jitter. A manager counts the refusals until it is dropped. If your processes exit soon
-    /// after a login, share the count through a store (`TokenManager::with_store`); otherwise each process starts at
+    /// after a login, share the count through a store ([`with_store`](crate::TokenManagerBuilder::with_store)); otherwise each process starts at
     /// the first step.
     ///
     /// ```

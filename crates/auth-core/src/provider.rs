@@ -13,7 +13,7 @@ use crate::token_response::TokenResponse;
 /// Builds the login requests of one API and reads its responses.
 ///
 /// An implementation uses no socket, no clock and no cache, so plain unit tests can cover its wire format.
-/// [`Login`](crate::Login) classifies the statuses that mean the same everywhere: 404, 408, 425, 429, 5xx and
+/// The login classifies the statuses that mean the same everywhere: 404, 408, 425, 429, 5xx and
 /// redirects. A provider handles only what is specific to its API.
 ///
 /// ```

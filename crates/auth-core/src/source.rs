@@ -9,10 +9,10 @@ use std::task::{Context, Poll};
 use crate::error::Error;
 use crate::token::AccessToken;
 
-/// Returns usable access tokens. Import this trait to call `.token()`, `.cached()` and `.reject()`.
+/// Returns usable access tokens, for an application that wants to substitute them.
 ///
-/// An application stores an `Arc<dyn TokenSource>`. In production that is a [`TokenManager`](crate::TokenManager); a
-/// test can use an implementation such as this one:
+/// Most programs call the methods of [`TokenManager`](crate::TokenManager) and do not need this trait. A test can use an
+/// implementation such as this one:
 ///
 /// ```
 /// use auth_core::{AccessToken, TokenFuture, TokenSource};
@@ -95,20 +95,51 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     }
 }
 
+impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
+    fn cached(&self) -> Option<AccessToken> {
+        (**self).cached()
+    }
+
+    fn token(&self) -> TokenFuture<'_> {
+        (**self).token()
+    }
+
+    fn reject(&self, token: &AccessToken) {
+        (**self).reject(token);
+    }
+}
+
 /// The future that [`TokenSource::token`] returns. It resolves to a token or an error.
 ///
 /// If the token is already known, the future costs no allocation.
 #[must_use = "a future does nothing until it is awaited"]
 pub struct TokenFuture<'a>(State<'a>);
 
-type Wait<'a> = Pin<Box<dyn Future<Output = Result<AccessToken, Error>> + Send + 'a>>;
+pub(crate) type Wait<'a> = Pin<Box<dyn Future<Output = Result<AccessToken, Error>> + Send + 'a>>;
 
 enum State<'a> {
+    /// Decides when it is polled: until then, a token may end.
+    OnPoll(&'a dyn OnPoll),
     Ready(Option<Result<AccessToken, Error>>),
     Waiting(Wait<'a>),
 }
 
+/// A source that decides what a call gets when its future is first polled.
+pub(crate) trait OnPoll: Send + Sync {
+    fn decide(&self) -> Decision;
+}
+
+/// What a call gets.
+pub(crate) enum Decision {
+    Ready(AccessToken),
+    Wait(Wait<'static>),
+}
+
 impl<'a> TokenFuture<'a> {
+    pub(crate) fn on_poll(source: &'a dyn OnPoll) -> Self {
+        Self(State::OnPoll(source))
+    }
+
     /// Returns a future that is ready at once.
     ///
     /// ```
@@ -138,13 +169,22 @@ impl Future for TokenFuture<'_> {
     type Output = Result<AccessToken, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            State::Waiting(wait) => wait.as_mut().poll(context),
-            State::Ready(result) => match result.take() {
-                Some(result) => Poll::Ready(result),
-                // An `async` block panics as well if it is polled after completion.
-                None => panic!("`TokenFuture` polled after completion"),
-            },
+        loop {
+            match &mut self.0 {
+                State::OnPoll(source) => match source.decide() {
+                    Decision::Ready(token) => {
+                        self.0 = State::Ready(None);
+                        return Poll::Ready(Ok(token));
+                    }
+                    Decision::Wait(wait) => self.0 = State::Waiting(wait),
+                },
+                State::Waiting(wait) => return wait.as_mut().poll(context),
+                State::Ready(result) => match result.take() {
+                    Some(result) => return Poll::Ready(result),
+                    // An `async` block panics as well if it is polled after completion.
+                    None => panic!("`TokenFuture` polled after completion"),
+                },
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Tokens that several processes share: the trait for stores, the sealing of their entries, and the rules of the lease.
 //!
-//! Pass a [`TokenStore`] to [`TokenManager::with_store`](crate::TokenManager::with_store). Use `auth-store-redis` for a
+//! Pass a [`TokenStore`] to [`TokenManagerBuilder::with_store`](crate::TokenManagerBuilder::with_store). Use `auth-store-redis` for a
 //! fleet, `auth-store-file` for the processes of one user, or write your own store: this page describes how.
 //!
 //! # What callers can rely on
@@ -188,7 +188,7 @@ pub const FORMAT_VERSION: u32 = 2;
 
 /// Shares one token between processes.
 ///
-/// [`TokenManager::with_store`](crate::TokenManager::with_store) calls it before and after each login. The [module
+/// [`TokenManagerBuilder::with_store`](crate::TokenManagerBuilder::with_store) calls it before and after each login. The [module
 /// page](self) describes the order of the calls, and has a complete store as an example. [`Record`] defines what each
 /// call does to an entry. Each call must be atomic: other processes see either all of its changes or none.
 ///
@@ -206,9 +206,9 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Returns how long a login waits for one response of this store before it continues without it.
     ///
-    /// The default is 50 ms.
+    /// The default is 250 ms.
     fn timeout(&self) -> Duration {
-        Duration::from_millis(50)
+        Duration::from_millis(250)
     }
 
     /// Reads an entry. If there is none, returns [`Snapshot::empty`].

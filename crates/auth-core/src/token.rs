@@ -351,12 +351,10 @@ impl Slot {
 /// Holds a refresh token (RFC 6749 1.5), its lifetime, and the lifetime of the login's first access token.
 ///
 /// ```
-/// # fn example(tokens: auth_core::TokenSet) {
-/// use auth_core::{Clock, SystemClock};
+/// use auth_core::{Clock, RefreshToken, SystemClock};
 ///
-/// let refresh = tokens.refresh.filter(|refresh| !refresh.is_expired(&SystemClock.now()));
-/// println!("the next renewal is a {}", if refresh.is_some() { "refresh" } else { "login" });
-/// # }
+/// let refresh = RefreshToken::new("not-a-real-token".into());
+/// assert!(!refresh.is_expired(&SystemClock.now()), "no lifetime is stated");
 /// ```
 #[derive(Debug, Clone)]
 pub struct RefreshToken {
@@ -431,23 +429,11 @@ impl RefreshToken {
     }
 }
 
-/// Holds the tokens of one login or refresh.
-///
-/// ```no_run
-/// # use auth_core::{Login, Provider, Transport};
-/// # async fn example<P: Provider, T: Transport>(login: Login<P, T>) -> Result<(), auth_core::Error> {
-/// let tokens = login.login().await?;
-/// println!("refreshable: {}", tokens.refresh.is_some());
-/// # Ok(())
-/// # }
-/// ```
+/// The tokens of one login or refresh.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct TokenSet {
-    /// The token for requests to the API.
-    pub access: AccessToken,
-    /// The token for the next refresh, if the provider returned one.
-    pub refresh: Option<RefreshToken>,
+pub(crate) struct TokenSet {
+    pub(crate) access: AccessToken,
+    pub(crate) refresh: Option<RefreshToken>,
 }
 
 impl TokenSet {

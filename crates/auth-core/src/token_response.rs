@@ -9,8 +9,8 @@ use crate::secret::Secret;
 
 /// Holds a successful token response (RFC 6749 5.1), before it is checked.
 ///
-/// [`Provider::read_response`](crate::Provider::read_response) returns it. [`Login`](crate::Login) checks it and builds
-/// the [`TokenSet`](crate::TokenSet).
+/// [`Provider::read_response`](crate::Provider::read_response) returns it. The login checks it and
+/// builds the [`AccessToken`](crate::AccessToken).
 ///
 /// ```
 /// use std::time::Duration;

@@ -20,7 +20,7 @@ pub(crate) mod reqwest;
 /// - keep the headers of the response;
 /// - send plain http, which always goes to this machine, without a proxy;
 /// - not retry, and set no deadline;
-/// - close the connection when the future is dropped, because [`Login`](crate::Login) drops it at the deadline. A
+/// - close the connection when the future is dropped, because a login drops it at its deadline. A
 ///   client that blocks its thread needs its own timeout.
 ///
 /// The body of a 408, 425, 429 or 5xx is not used, so a transport need not read it.

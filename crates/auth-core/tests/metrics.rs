@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth_core::{TokenManager, TokenSource};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
@@ -46,7 +45,7 @@ fn o2_requests_flights_and_waits_are_counted_without_a_secret() {
 async fn count_without_store(snapshotter: &Snapshotter) {
     let script = Script::new([ScriptedResponse::token("SENTINEL", 100), ScriptedResponse::refusal()])
         .then_always(ScriptedResponse::status(503));
-    let tokens = TokenManager::new(script.login());
+    let tokens = script.manager();
 
     tokens.token().await.unwrap();
     assert_counted(
@@ -117,7 +116,7 @@ fn store_calls(snapshotter: &Snapshotter) -> Vec<String> {
 async fn count_with_store(snapshotter: &Snapshotter) {
     let granted = ScriptedResponse::json(200, r#"{"token":"SENTINEL","expires_in":100,"refresh":"SENTINEL"}"#);
     let (script, store) = (Script::default().then_always(granted), MemoryStore::new());
-    let process = || TokenManager::with_store(script.login(), store.shared());
+    let process = || script.builder().with_store(store.shared()).build().unwrap();
 
     process().token().await.unwrap();
     assert_eq!(store_calls(snapshotter), ["{call=lease,result=granted} 1", "{call=save,result=ok} 1"]);

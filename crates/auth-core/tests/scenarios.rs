@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use auth_core::ErrorKind;
 use auth_core::http::header::RETRY_AFTER;
-use auth_core::{ErrorKind, TokenManager, TokenSource};
 use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
 use tokio::time::{Instant, sleep_until};
 
@@ -44,7 +44,7 @@ async fn run(name: &str, lines: &[Vec<&str>]) {
     let responses: Vec<_> = servers.map(|words| response(&words[1..])).collect();
     let script = Script::new(responses.clone()).then_always(responses.last().unwrap().clone());
     let clock = VirtualClock::new();
-    let tokens = TokenManager::new(script.login().with_clock(clock.clone()));
+    let tokens = script.builder().with_clock(clock.clone()).build().unwrap();
     let start = Instant::now();
 
     for words in lines.iter().filter(|words| words[0] == "at") {

@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_core::{ErrorKind, Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_core::{ErrorKind, TokenManager, TokenSource};
 use auth_middleware::{Bearer, NoReplay, NotReplayed, Outcome};
 use auth_sandbox::Sandbox;
 use auth_testing::{Script, ScriptedResponse};
@@ -26,13 +26,13 @@ fn client_with(bearer: Bearer) -> ClientWithMiddleware {
     auth_middleware::reqwest::client(reqwest::Client::builder().no_proxy(), bearer).unwrap()
 }
 
-fn zoqq(sandbox: &Sandbox) -> TokenManager<Zoqq, ReqwestTransport> {
+fn zoqq(sandbox: &Sandbox) -> TokenManager {
     let zoqq = Zoqq::builder()
         .with_base_url(sandbox.base_url(auth_sandbox::Api::Zoqq))
         .with_client_id(auth_sandbox::CLIENT_ID)
         .with_api_key(auth_sandbox::API_KEY)
         .with_scope(auth_sandbox::SCOPE);
-    TokenManager::new(Login::new(zoqq.build().unwrap(), ReqwestTransport::new().unwrap()))
+    TokenManager::new(zoqq.build().unwrap()).unwrap()
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use auth_core::http::header::DATE;
 use auth_core::http::{HeaderMap, HeaderName, StatusCode};
-use auth_core::{Error, ErrorResponse, Login, Provider, Request, Response, SecretBytes, TokenResponse, TokenSet};
+use auth_core::{AccessToken, Error, ErrorResponse, Provider, Request, Response, SecretBytes, TokenResponse};
 use auth_testing::conformance;
 use auth_testing::{Script, ScriptedResponse};
 use proptest::prelude::*;
@@ -42,9 +42,9 @@ fn read(status: u16, body: &str) -> Result<TokenResponse, ErrorResponse> {
 }
 
 /// Logs in to a server whose clock says 2025-04-25T06:47:04Z.
-async fn login(status: u16, body: &str) -> Result<TokenSet, Error> {
+async fn login(status: u16, body: &str) -> Result<AccessToken, Error> {
     let response = ScriptedResponse::json(status, body).with_header(DATE, "Fri, 25 Apr 2025 06:47:04 GMT");
-    Login::new(builder(Revision::Headers).build()?, Script::new([response])).login().await
+    Script::new([response]).builder_for(builder(Revision::Headers).build()?).build()?.token().await
 }
 
 #[test]
@@ -144,10 +144,10 @@ async fn both_response_shapes_are_read() {
         r#"{"code":"","status":200,"token":"t","expires_at":1745566024.0}"#,
         r#"{"code":"success","status":"success","token":"t","expires_at":1745566024}"#,
     ] {
-        let token = login(200, body).await.unwrap().access;
+        let token = login(200, body).await.unwrap();
         assert_eq!((token.expose(), token.lifetime().as_secs()), ("t", 40 * 60), "{body}");
     }
-    let without_expiry = login(201, r#"{"token":"t"}"#).await.unwrap().access;
+    let without_expiry = login(201, r#"{"token":"t"}"#).await.unwrap();
     assert_eq!(without_expiry.lifetime().as_secs(), 30 * 60);
 }
 

@@ -1,7 +1,7 @@
 //! The login over real HTTP: the exact request, and how each response is read.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use auth_core::{Error, ErrorKind, Login, ReqwestTransport, TokenSet};
+use auth_core::{AccessToken, Error, ErrorKind, TokenManager};
 use auth_roecny::{Builder, Roecny};
 use serde_json::json;
 use wiremock::matchers::{body_string, header, method, path};
@@ -23,8 +23,8 @@ fn documented_response() -> ResponseTemplate {
         .insert_header("date", "Fri, 25 Apr 2025 06:57:04 GMT")
 }
 
-async fn login(builder: Builder) -> Result<TokenSet, Error> {
-    Login::new(builder.build()?, ReqwestTransport::new()?).login().await
+async fn login(builder: Builder) -> Result<AccessToken, Error> {
+    TokenManager::new(builder.build()?)?.token().await
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn the_login_is_sent_as_documented() {
         .expect(1)
         .mount(&server)
         .await;
-    let token = login(builder(&server)).await.unwrap().access;
+    let token = login(builder(&server)).await.unwrap();
     assert_eq!(token.authorization(), "Bearer fake-token");
     assert_eq!(token.lifetime().as_secs(), 1800);
 }
@@ -61,7 +61,7 @@ async fn a_refusal_carries_the_code_of_the_provider() {
     post().respond_with(ResponseTemplate::new(401).set_body_json(body)).expect(1).mount(&server).await;
     let error = login(builder(&server)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, Some("unauthorized")));
-    assert_eq!(error.to_string(), "roecny: the login is refused (HTTP 401, unauthorized)");
+    assert_eq!(error.to_string(), "roecny: the login is refused (HTTP 401, unauthorized); next attempt in 60 s");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use auth_core::{ErrorKind, Login, TokenManager, TokenSource};
+use auth_core::{ErrorKind, SystemClock, TokenManager};
 use auth_testing::{Script, ScriptedResponse, TestProvider};
 use tempfile::TempDir;
 
@@ -22,9 +22,13 @@ fn open(dir: &str) -> FileStore {
 }
 
 /// Returns the manager of a process that has just started.
-fn process(script: &Script, dir: &str) -> TokenManager<TestProvider, Script> {
-    let login = Login::new(TestProvider::new("password"), script.clone());
-    TokenManager::with_store(login, Arc::new(open(dir)))
+fn manager(password: &str, script: &Script, store: FileStore) -> TokenManager {
+    let builder = script.builder_for(TestProvider::new(password)).with_clock(SystemClock);
+    builder.with_store(Arc::new(store)).build().unwrap()
+}
+
+fn process(script: &Script, dir: &str) -> TokenManager {
+    manager("password", script, open(dir))
 }
 
 /// Saves a token through a manager, and returns the name of its entry.
@@ -191,8 +195,7 @@ async fn p6_sealed_files_contain_neither_token_nor_password() {
     let script = Script::new([ScriptedResponse::token("sentinel-token", 1000)]);
     for _process in 0..2 {
         let store = FileStore::builder().with_dir(&dir).with_keys(KEY).build().unwrap();
-        let login = Login::new(TestProvider::new("sentinel-password"), script.clone());
-        let tokens = TokenManager::with_store(login, Arc::new(store));
+        let tokens = manager("sentinel-password", &script, store);
         assert_eq!(tokens.token().await.unwrap().expose(), "sentinel-token");
     }
     for file in files(&dir) {
@@ -323,8 +326,7 @@ async fn remove_removes_one_entry_and_no_other() {
     let (_home, dir) = new_dir();
     let (first, store) = (name(&dir).await, open(&dir));
     let script = Script::new([ScriptedResponse::token("other", 1000)]);
-    let login = Login::new(TestProvider::new("another password"), script.clone());
-    TokenManager::with_store(login, Arc::new(open(&dir))).token().await.unwrap();
+    manager("another password", &script, open(&dir)).token().await.unwrap();
     let sealing = store.sealing();
     let identity = auth_core::Provider::identity(&TestProvider::new("password")).unwrap();
     assert_eq!(sealing.entry_name("test", &identity), first, "the name that the manager uses");

@@ -37,7 +37,8 @@ impl VirtualClock {
     /// ```
     /// use auth_testing::{Script, VirtualClock};
     ///
-    /// let login = Script::default().login().with_clock(VirtualClock::new());
+    /// let tokens = Script::default().builder().with_clock(VirtualClock::new()).build()?;
+    /// # Ok::<(), auth_core::Error>(())
     /// ```
     #[must_use]
     pub fn new() -> Self {

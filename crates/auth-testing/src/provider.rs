@@ -17,14 +17,12 @@ use serde::Deserialize;
 ///
 /// # Example
 /// ```
-/// use auth_core::{Login, TokenManager, TokenSource};
-/// use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
+/// use auth_testing::{Script, ScriptedResponse, TestProvider};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
 /// let body = r#"{"token":"first","expires_in":60,"refresh":"r1","refresh_expires_in":600}"#;
 /// let script = Script::new([ScriptedResponse::json(200, body)]);
-/// let login = Login::new(TestProvider::new("password"), script.clone()).with_clock(VirtualClock::new());
-/// let tokens = TokenManager::new(login);
+/// let tokens = script.builder_for(TestProvider::new("password")).build()?;
 /// assert_eq!(tokens.token().await?.expose(), "first");
 /// assert_eq!(script.requests()[0].body(), b"by=password");
 /// # Ok::<(), auth_core::Error>(()) })?;

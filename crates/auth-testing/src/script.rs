@@ -5,24 +5,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auth_core::{Error, Login, Request, Response, SecretBytes, Transport};
+use auth_core::{Error, Provider, Request, Response, SecretBytes, TokenManager, TokenManagerBuilder, Transport};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::{TestProvider, VirtualClock};
 
 /// Responds to requests from a list and records them.
 ///
-/// Clones share the list and the recorded requests, so a test can keep one clone and pass another to a login.
+/// Clones share the list and the recorded requests, so a test can keep one clone and pass another to a manager.
 ///
 /// # Example
 /// ```
-/// use auth_core::{TokenManager, TokenSource};
 /// use auth_testing::{Script, ScriptedResponse};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
 /// let script = Script::new([ScriptedResponse::status(503), ScriptedResponse::token("t", 60)]);
-/// let tokens = TokenManager::new(script.login());
+/// let tokens = script.manager();
 /// assert_eq!(tokens.token().await?.expose(), "t"); // the second attempt of the same call
 /// assert_eq!(script.requests().len(), 2);
 /// # Ok::<(), auth_core::Error>(()) })?;
@@ -87,11 +87,11 @@ impl ScriptedResponse {
     ///
     /// # Example
     /// ```
-    /// use auth_core::{ErrorKind, TokenManager, TokenSource};
+    /// use auth_core::ErrorKind;
     /// use auth_testing::{Script, ScriptedResponse};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
-    /// let tokens = TokenManager::new(Script::new([ScriptedResponse::refusal()]).login());
+    /// let tokens = Script::new([ScriptedResponse::refusal()]).manager();
     /// assert_eq!(tokens.token().await.err().map(|error| error.kind()), Some(ErrorKind::Refused));
     /// # });
     /// # Ok::<(), std::io::Error>(())
@@ -213,27 +213,66 @@ impl Script {
     /// use auth_testing::{Script, ScriptedResponse};
     ///
     /// let script = Script::default();
-    /// let login = script.login();
-    /// script.push(ScriptedResponse::token("t", 60)); // `login` will receive it
+    /// let tokens = script.manager();
+    /// script.push(ScriptedResponse::token("t", 60)); // `tokens` will receive it
     /// ```
     pub fn push(&self, response: ScriptedResponse) {
         self.state().responses.push_back(response);
     }
 
-    /// Returns a login of a [`TestProvider`] through this script, with a new [`VirtualClock`].
-    ///
-    /// Its password is `password`.
+    /// Returns a manager of a [`TestProvider`] with this script as its transport; see [`builder`](Self::builder).
     ///
     /// # Example
     /// ```
-    /// use auth_core::TokenManager;
     /// use auth_testing::{Script, ScriptedResponse};
     ///
-    /// let tokens = TokenManager::new(Script::new([ScriptedResponse::token("t", 60)]).login());
+    /// let tokens = Script::new([ScriptedResponse::token("t", 60)]).manager();
+    /// assert_eq!(tokens.blocking_token()?.expose(), "t");
+    /// # Ok::<(), auth_core::Error>(())
     /// ```
     #[must_use]
-    pub fn login(&self) -> Login<TestProvider, Self> {
-        Login::new(TestProvider::new("password"), self.clone()).with_clock(VirtualClock::new())
+    #[expect(clippy::missing_panics_doc, reason = "a manager with a transport can be built")]
+    pub fn manager(&self) -> TokenManager {
+        match self.builder().build() {
+            Ok(manager) => manager,
+            Err(error) => panic!("a manager with a transport can be built: {error}"),
+        }
+    }
+
+    /// Returns the builder of a manager of a [`TestProvider`] whose password is `password`.
+    ///
+    /// The manager has this script as its transport and a new [`VirtualClock`]. Inside a tokio runtime, its logins run
+    /// on that runtime, so that they follow a paused time.
+    ///
+    /// # Example
+    /// ```
+    /// use auth_core::Policy;
+    /// use auth_testing::{Script, ScriptedResponse};
+    ///
+    /// let script = Script::new([ScriptedResponse::token("t", 60)]);
+    /// let tokens = script.builder().with_policy(Policy::default().with_attempts(2)).build()?;
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
+    pub fn builder(&self) -> TokenManagerBuilder {
+        self.builder_for(TestProvider::new("password"))
+    }
+
+    /// Returns the builder of a manager of this provider; otherwise the same as [`builder`](Self::builder).
+    ///
+    /// # Example
+    /// ```
+    /// use auth_testing::{Script, ScriptedResponse, TestProvider};
+    ///
+    /// let script = Script::new([ScriptedResponse::token("t", 60)]);
+    /// let tokens = script.builder_for(TestProvider::new("another password")).build()?;
+    /// # Ok::<(), auth_core::Error>(())
+    /// ```
+    pub fn builder_for(&self, provider: impl Provider) -> TokenManagerBuilder {
+        let builder = TokenManager::builder(provider).with_transport(self.clone()).with_clock(VirtualClock::new());
+        match Handle::try_current() {
+            Ok(runtime) => builder.with_runtime(runtime),
+            Err(_) => builder,
+        }
     }
 
     /// Returns all requests until now, in the order in which they were sent.

@@ -18,14 +18,13 @@ use crate::VirtualClock;
 ///
 /// # Example
 /// ```
-/// use auth_core::{TokenManager, TokenSource};
 /// use auth_testing::{MemoryStore, Script, ScriptedResponse};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
 /// let store = MemoryStore::new();
 /// let script = Script::new([ScriptedResponse::token("one", 60)]);
-/// let first = TokenManager::with_store(script.login(), store.shared());
-/// let second = TokenManager::with_store(script.login(), store.shared());
+/// let first = script.builder().with_store(store.shared()).build()?;
+/// let second = script.builder().with_store(store.shared()).build()?;
 /// assert_eq!(first.token().await?.expose(), second.token().await?.expose());
 /// assert_eq!(script.requests().len(), 1); // the second manager found the token in the store
 /// # Ok::<(), auth_core::Error>(()) })?;
@@ -70,11 +69,11 @@ impl MemoryStore {
     ///
     /// # Example
     /// ```
-    /// use auth_core::TokenManager;
     /// use auth_testing::{MemoryStore, Script};
     ///
     /// let store = MemoryStore::new();
-    /// let tokens = TokenManager::with_store(Script::default().login(), store.shared());
+    /// let tokens = Script::default().builder().with_store(store.shared()).build()?;
+    /// # Ok::<(), auth_core::Error>(())
     /// ```
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "the key is a constant")]
@@ -119,11 +118,11 @@ impl MemoryStore {
     ///
     /// # Example
     /// ```
-    /// use auth_core::TokenManager;
     /// use auth_testing::{MemoryStore, Script};
     ///
     /// let store = MemoryStore::new();
-    /// let tokens = TokenManager::with_store(Script::default().login(), store.shared());
+    /// let tokens = Script::default().builder().with_store(store.shared()).build()?;
+    /// # Ok::<(), auth_core::Error>(())
     /// ```
     #[must_use]
     pub fn shared(&self) -> Arc<dyn TokenStore> {

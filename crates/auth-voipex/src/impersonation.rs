@@ -6,8 +6,8 @@ use std::time::Duration;
 use auth_core::http::StatusCode;
 use auth_core::http::header::AUTHORIZATION;
 use auth_core::{
-    AccessToken, Error, ErrorResponse, Expiry, Login, NumberOrString, Provider, Request, Response, Secret, Setting,
-    TokenResponse, TokenSource, Transport, async_trait,
+    AccessToken, Error, ErrorResponse, Expiry, NumberOrString, Provider, Request, Response, Secret, Setting,
+    TokenManager, TokenManagerBuilder, TokenResponse, TokenSource, Transport, async_trait,
 };
 use serde::Deserialize;
 
@@ -32,16 +32,14 @@ pub const IMPERSONATION_SETTINGS: &[Setting] = &[
 /// The account must have been created with "Impersonation" ticked.
 ///
 /// ```no_run
-/// use std::sync::Arc;
+/// # #[cfg(feature = "reqwest")]
+/// # async fn example() -> Result<(), auth_voipex::Error> {
+/// use auth_voipex::core::ReqwestTransport;
+/// use auth_voipex::{Impersonation, TokenManager, Voipex};
 ///
-/// use auth_voipex::core::{Login, ReqwestTransport, TokenManager, TokenSource};
-/// use auth_voipex::{Impersonation, Voipex};
-///
-/// # async fn example() -> Result<(), auth_voipex::core::Error> {
-/// let transport = ReqwestTransport::new()?;
-/// let account = Arc::new(TokenManager::new(Login::new(Voipex::from_env()?, transport.clone())));
-/// let exchange = Impersonation::builder().with_impersonate_email("colleague@example.com").login(account, transport)?;
-/// let colleague = TokenManager::new(exchange);
+/// let account = TokenManager::new(Voipex::from_env()?)?;
+/// let colleague = Impersonation::builder().with_impersonate_email("colleague@example.com");
+/// let colleague = colleague.manager(account, ReqwestTransport::new()?)?.build()?;
 /// let token = colleague.token().await?;
 /// # Ok(())
 /// # }
@@ -137,19 +135,17 @@ impl ImpersonationBuilder {
         self
     }
 
-    /// Checks the settings and returns a login that exchanges the token of `account`.
+    /// Checks the settings and returns the builder of a manager that exchanges the token of `account`.
     ///
     /// Each exchange uses the current token of `account`. If the server rejects that token with 401, the exchange is
     /// sent once more with the next one.
     ///
     /// ```
-    /// use std::sync::Arc;
     /// # use auth_voipex::Impersonation;
     /// # use auth_voipex::core::{Error, TokenSource, Transport};
-    ///
-    /// # fn example(account: impl TokenSource + 'static, transport: impl Transport) -> Result<(), Error> {
+    /// # fn example(account: impl TokenSource, transport: impl Transport) -> Result<(), Error> {
     /// let builder = Impersonation::builder().with_impersonate_email("colleague@example.com");
-    /// let exchange = builder.login(Arc::new(account), transport)?;
+    /// let colleague = builder.manager(account, transport)?.with_label("colleague").build()?;
     /// # Ok(())
     /// # }
     /// ```
@@ -157,11 +153,7 @@ impl ImpersonationBuilder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting is missing or wrong. The error names the
     /// setting.
-    pub fn login<T: Transport>(
-        self,
-        account: Arc<dyn TokenSource>,
-        transport: T,
-    ) -> Result<Login<Impersonation, impl Transport + use<T>>, Error> {
+    pub fn manager(self, account: impl TokenSource, transport: impl Transport) -> Result<TokenManagerBuilder, Error> {
         let mut required = INFO.required();
         let email = required.text("impersonate_email", self.impersonate_email);
         required.check()?;
@@ -169,7 +161,8 @@ impl ImpersonationBuilder {
         let path = self.exchange_path.as_deref().unwrap_or(EXCHANGE_PATH);
         let exchange = Request::post(&INFO.endpoint(base_url, "exchange_path", path)?)
             .with_json(&[(self.email_field.as_deref().unwrap_or(EMAIL_FIELD), &email)]);
-        Ok(Login::new(Impersonation { exchange }, WithAccountToken { account, transport }))
+        let transport = WithAccountToken { account: Arc::new(account), transport };
+        Ok(TokenManager::builder(Impersonation { exchange }).with_transport(transport))
     }
 }
 

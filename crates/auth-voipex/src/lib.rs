@@ -8,11 +8,10 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use auth_core::{
-    Endpoint, Error, ErrorResponse, Provider, ProviderInfo, RefreshToken, Request, Response, TokenResponse,
-};
+use auth_core::{Endpoint, ErrorResponse, Provider, ProviderInfo, RefreshToken, Request, Response, TokenResponse};
 
 pub use auth_core as core;
+pub use auth_core::{AccessToken, Error, ErrorKind, Policy, Secret, TokenManager, TokenPool, TokenSource};
 pub use impersonation::{IMPERSONATION_SETTINGS, Impersonation, ImpersonationBuilder};
 pub use response::is_rejection;
 pub use settings::{Builder, SETTINGS};

@@ -1,12 +1,10 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::http::{HeaderMap, StatusCode};
-use auth_core::{
-    Error, ErrorKind, Login, Provider, Response, SecretBytes, TokenManager, TokenSet, TokenSource, setting_names,
-};
-use auth_testing::{Script, ScriptedResponse, VirtualClock, conformance};
+use auth_core::{AccessToken, Error, ErrorKind, Provider, Response, SecretBytes, TokenManager, setting_names};
+use auth_testing::{Script, ScriptedResponse, conformance};
 use proptest::prelude::*;
+use tokio::runtime::Handle;
 
 use crate::{
     Builder, IMPERSONATION_SETTINGS, INFO, Impersonation, ImpersonationBuilder, SETTINGS, Voipex, is_rejection,
@@ -20,9 +18,9 @@ fn builder() -> Builder {
     Voipex::builder().with_username("me@example.com").with_password("fake-password")
 }
 
-async fn login(status: u16, body: &str) -> Result<TokenSet, Error> {
+async fn login(status: u16, body: &str) -> Result<AccessToken, Error> {
     let script = Script::new(vec![ScriptedResponse::json(status, body); 3]);
-    Login::new(builder().build().unwrap(), script).login().await
+    script.builder_for(builder().build().unwrap()).build()?.token().await
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -74,27 +72,27 @@ fn one_error_names_all_missing_settings() {
 #[tokio::test(start_paused = true)]
 async fn every_field_of_the_response_is_read() {
     let token = login(200, GRANTED).await.unwrap();
-    assert_eq!(token.access.authorization(), "Bearer fake-access");
-    assert_eq!(token.access.lifetime(), Duration::from_secs(3000));
-    assert_eq!(token.access.scope(), Some("profile email"));
-    assert_eq!(token.access.extra("session_state"), Some("00000000-0000-0000-0000-000000000000"));
-    assert_eq!(token.access.extra("not-before-policy"), Some("0"));
-    assert_eq!(token.refresh.unwrap().expose(), "fake-refresh");
+    assert_eq!(token.authorization(), "Bearer fake-access");
+    assert_eq!(token.lifetime(), Duration::from_secs(3000));
+    assert_eq!(token.scope(), Some("profile email"));
+    assert_eq!(token.extra("session_state"), Some("00000000-0000-0000-0000-000000000000"));
+    assert_eq!(token.extra("not-before-policy"), Some("0"));
 
     let minimal = login(200, r#"{"access_token":"fake-access","token_type":"bearer","id_token":"x"}"#).await.unwrap();
-    assert_eq!(minimal.access.lifetime(), Duration::from_secs(3000));
-    assert!(minimal.refresh.is_none());
+    assert_eq!(minimal.lifetime(), Duration::from_secs(3000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn r8_a_refresh_token_without_a_stated_end_is_used() {
     for end in ["0", "null", "-1", "\"\""] {
-        let body = format!(r#"{{"access_token":"a","refresh_token":"fake-refresh","refresh_expires_in":{end}}}"#);
+        let body = format!(
+            r#"{{"access_token":"a","expires_in":3000,"refresh_token":"fake-refresh","refresh_expires_in":{end}}}"#
+        );
         let script = Script::new([ScriptedResponse::json(200, &body), ScriptedResponse::json(200, GRANTED)]);
-        let login = Login::new(builder().build().unwrap(), script.clone()).with_clock(VirtualClock::new());
-        let mut refresh = login.login().await.unwrap().refresh;
+        let tokens = script.builder_for(builder().build().unwrap()).build().unwrap();
+        tokens.token().await.unwrap();
         tokio::time::advance(Duration::from_secs(100 * 24 * 3600)).await;
-        login.renew(&mut refresh).await.unwrap();
+        tokens.token().await.unwrap();
         let sent = script.requests();
         let expected = "client_id=api&refresh_token=fake-refresh&grant_type=refresh_token";
         assert_eq!(text(sent[1].body()), expected, "{end}");
@@ -141,15 +139,13 @@ async fn the_other_error_bodies_are_read() {
 }
 
 /// Returns the script of an account, the script of its exchanges, and the source of impersonated tokens.
-fn exchange(account: [ScriptedResponse; 2], responses: Vec<ScriptedResponse>) -> (Script, Script, impl TokenSource) {
+fn exchange(account: [ScriptedResponse; 2], responses: Vec<ScriptedResponse>) -> (Script, Script, TokenManager) {
     let account_script = Script::new(account);
-    let account = Arc::new(TokenManager::new(Login::new(builder().build().unwrap(), account_script.clone())));
+    let account = account_script.builder_for(builder().build().unwrap()).build().unwrap();
     let script = Script::new(responses);
-    let login = Impersonation::builder()
-        .with_impersonate_email("colleague@example.com")
-        .login(account, script.clone())
-        .unwrap();
-    (account_script, script, TokenManager::new(login))
+    let exchange = Impersonation::builder().with_impersonate_email("colleague@example.com");
+    let exchange = exchange.manager(account, script.clone()).unwrap().with_runtime(Handle::current());
+    (account_script, script, exchange.build().unwrap())
 }
 
 fn account() -> [ScriptedResponse; 2] {

@@ -1,9 +1,7 @@
 //! The login over real HTTP: the exact request, and how each response is read.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::sync::Arc;
-
-use auth_core::{ErrorKind, Login, ReqwestTransport, TokenManager, TokenSource};
+use auth_core::{ErrorKind, ReqwestTransport, TokenManager};
 use auth_voipex::{Impersonation, Voipex};
 use serde_json::json;
 use wiremock::matchers::{body_json, body_string, header, method, path};
@@ -33,9 +31,9 @@ fn documented_response(token: &str) -> ResponseTemplate {
     }))
 }
 
-fn login(server: &MockServer) -> Login<Voipex, ReqwestTransport> {
+fn manager(server: &MockServer) -> TokenManager {
     let builder = Voipex::builder().with_username("me@example.com").with_password("p&=%+ á/");
-    Login::new(builder.with_base_url(server.uri()).build().unwrap(), ReqwestTransport::new().unwrap())
+    TokenManager::new(builder.with_base_url(server.uri()).build().unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -43,11 +41,12 @@ async fn the_login_and_the_refresh_are_sent_as_documented() {
     let server = MockServer::start().await;
     post(PASSWORD_FORM).respond_with(documented_response("first")).expect(1).mount(&server).await;
     post(REFRESH_FORM).respond_with(documented_response("second")).expect(1).mount(&server).await;
-    let login = login(&server);
-    let mut token = login.login().await.unwrap();
-    assert_eq!(token.access.authorization(), "Bearer first");
-    assert_eq!(token.access.lifetime().as_secs(), 3000);
-    assert_eq!(login.renew(&mut token.refresh).await.unwrap().expose(), "second");
+    let tokens = manager(&server);
+    let token = tokens.token().await.unwrap();
+    assert_eq!(token.authorization(), "Bearer first");
+    assert_eq!(token.lifetime().as_secs(), 3000);
+    tokens.reject(&token);
+    assert_eq!(tokens.token().await.unwrap().expose(), "second");
 }
 
 #[tokio::test]
@@ -60,9 +59,9 @@ async fn r9_a_refusal_of_keycloak_is_a_refusal_with_either_status() {
             .expect(1)
             .mount(&server)
             .await;
-        let error = login(&server).login().await.unwrap_err();
+        let error = manager(&server).token().await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, Some("invalid_grant")));
-        let text = format!("voipex: the credentials are refused (HTTP {status}, invalid_grant)");
+        let text = format!("voipex: the credentials are refused (HTTP {status}, invalid_grant); next attempt in 60 s");
         assert_eq!(error.to_string(), text);
     }
 }
@@ -80,10 +79,10 @@ async fn impersonation_exchanges_the_token_of_the_account() {
         .expect(1)
         .mount(&server)
         .await;
-    let account = Arc::new(TokenManager::new(login(&server)));
+    let account = manager(&server);
     let builder = Impersonation::builder().with_impersonate_email("colleague@example.com").with_base_url(server.uri());
-    let exchange = builder.login(account, ReqwestTransport::new().unwrap()).unwrap();
-    assert_eq!(TokenManager::new(exchange).token().await.unwrap().expose(), "theirs");
+    let exchange = builder.manager(account, ReqwestTransport::new().unwrap()).unwrap();
+    assert_eq!(exchange.build().unwrap().token().await.unwrap().expose(), "theirs");
 }
 
 #[test]

@@ -8,9 +8,10 @@ mod settings;
 mod tests;
 
 use auth_core::http::{HeaderName, HeaderValue};
-use auth_core::{Error, ErrorResponse, Provider, ProviderInfo, Request, Response, TokenResponse};
+use auth_core::{ErrorResponse, Provider, ProviderInfo, Request, Response, TokenResponse};
 
 pub use auth_core as core;
+pub use auth_core::{AccessToken, Error, ErrorKind, Policy, Secret, TokenManager, TokenPool, TokenSource};
 pub use response::is_rejection;
 pub use settings::{Builder, Revision, SETTINGS};
 

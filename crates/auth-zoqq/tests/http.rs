@@ -1,7 +1,7 @@
 //! The login over real HTTP: the exact request, and how each response is read.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use auth_core::{Error, ErrorKind, Login, ReqwestTransport, TokenSet};
+use auth_core::{AccessToken, Error, ErrorKind, TokenManager};
 use auth_zoqq::{Builder, Revision, Zoqq};
 use serde_json::json;
 use wiremock::matchers::{body_json, body_string, header, method, path};
@@ -23,8 +23,8 @@ fn documented_response() -> ResponseTemplate {
         .insert_header("date", "Fri, 25 Apr 2025 06:57:04 GMT")
 }
 
-async fn login(builder: Builder) -> Result<TokenSet, Error> {
-    Login::new(builder.build()?, ReqwestTransport::new()?).login().await
+async fn login(builder: Builder) -> Result<AccessToken, Error> {
+    TokenManager::new(builder.build()?)?.token().await
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn the_login_with_headers_is_sent_as_documented() {
         .expect(1)
         .mount(&server)
         .await;
-    let token = login(builder(&server).with_scope("r:awx_action:balances_view w:awx_action:x")).await.unwrap().access;
+    let token = login(builder(&server).with_scope("r:awx_action:balances_view w:awx_action:x")).await.unwrap();
     assert_eq!(token.authorization(), "Bearer fake-token");
     assert_eq!(token.lifetime().as_secs(), 1800);
 }
@@ -69,7 +69,7 @@ async fn the_login_with_a_body_is_sent_as_documented() {
     for revision in [Revision::Body, Revision::BodyAndClientId] {
         let builder =
             builder(&server).with_revision(revision).with_client_secret("fake-secret").with_email("me@example.com");
-        let token = login(builder).await.unwrap().access;
+        let token = login(builder).await.unwrap();
         assert_eq!((token.expose(), token.lifetime().as_secs()), ("fake-token", 3600));
     }
     let sent = server.received_requests().await.unwrap();
@@ -94,7 +94,7 @@ async fn a_refusal_carries_the_code_of_the_provider() {
     post().respond_with(ResponseTemplate::new(401).set_body_json(body)).expect(1).mount(&server).await;
     let error = login(builder(&server).with_revision(Revision::Headers)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, Some("unauthorized")));
-    assert_eq!(error.to_string(), "zoqq: the login is refused (HTTP 401, unauthorized)");
+    assert_eq!(error.to_string(), "zoqq: the login is refused (HTTP 401, unauthorized); next attempt in 60 s");
 }
 
 #[test]

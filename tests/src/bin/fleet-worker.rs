@@ -11,12 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use auth_all::ProviderConfig;
 use auth_all::core::store::TokenStore;
-use auth_all::core::{AccessToken, Clock, Error, Login, Moment, Policy, Provider, ReqwestTransport, SystemClock};
-use auth_all::core::{TokenManager, TokenSource};
+use auth_all::core::{AccessToken, Clock, Error, Moment, Policy, SystemClock, TokenManager};
 use auth_store_file::FileStore;
 use auth_store_redis::RedisStore;
-
-type Manager = TokenManager<Arc<dyn Provider>, ReqwestTransport>;
 
 #[derive(Debug)]
 /// The system clock, with the wall clock off by this many seconds.
@@ -67,7 +64,7 @@ async fn main() {
     }
 }
 
-fn manager(arguments: &[String]) -> Result<Manager, Error> {
+fn manager(arguments: &[String]) -> Result<TokenManager, Error> {
     let [provider, store, deadline, clock] = arguments else {
         return Err(Error::misconfigured("arguments", "must be four"));
     };
@@ -77,13 +74,13 @@ fn manager(arguments: &[String]) -> Result<Manager, Error> {
         _ => None,
     };
     let provider = ProviderConfig::from_env(provider)?.build()?;
-    let login = Login::new(provider, ReqwestTransport::new()?)
+    let builder = TokenManager::builder(provider)
         .with_policy(Policy::default().with_deadline(Duration::from_millis(parse_number(deadline)?.unsigned_abs())))
         .with_clock(SkewedClock(parse_number(clock)?));
-    Ok(match store {
-        Some(store) => TokenManager::with_store(login, store),
-        None => TokenManager::new(login),
-    })
+    match store {
+        Some(store) => builder.with_store(store).build(),
+        None => builder.build(),
+    }
 }
 
 fn parse_number(text: &str) -> Result<i64, Error> {
@@ -91,7 +88,7 @@ fn parse_number(text: &str) -> Result<i64, Error> {
 }
 
 /// Requests tokens repeatedly, as a busy program does, until the token differs from the last one.
-async fn next_token(tokens: &Manager, last: Option<&AccessToken>) -> Result<AccessToken, Error> {
+async fn next_token(tokens: &TokenManager, last: Option<&AccessToken>) -> Result<AccessToken, Error> {
     loop {
         let token = tokens.token().await?;
         if last.is_none_or(|last| last.expose() != token.expose()) {

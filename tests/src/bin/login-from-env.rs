@@ -3,12 +3,11 @@
 //! A separate program, because tests cannot safely change the environment of the process that runs them.
 
 use auth_all::ProviderConfig;
-use auth_all::core::{ReqwestTransport, TokenSource};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let name = std::env::args().nth(1).unwrap_or_default();
-    let tokens = ProviderConfig::from_env(&name).and_then(|config| config.into_manager(ReqwestTransport::new()?));
+    let tokens = ProviderConfig::from_env(&name).and_then(ProviderConfig::into_manager);
     let token = match tokens {
         Ok(tokens) => tokens.token().await,
         Err(error) => Err(error),

@@ -1,9 +1,6 @@
 //! `auth demo`: logs in to the four providers in a sandbox.
 
-use std::sync::Arc;
-
 use auth_all::ProviderConfig;
-use auth_all::core::{Login, ReqwestTransport, TokenManager, TokenSource};
 use auth_sandbox::{Api, Sandbox};
 
 use crate::error::{CliError, Result};
@@ -12,17 +9,16 @@ use crate::setting::variable;
 
 pub(crate) async fn run() -> Result<()> {
     let sandbox = Sandbox::start().map_err(|error| CliError::other(format!("cannot start the sandbox: {error}")))?;
-    let transport = Arc::new(ReqwestTransport::new()?);
     let mut rows = Vec::new();
     for api in Api::ALL {
-        rows.push(row(&sandbox, api, transport.clone()).await?);
+        rows.push(row(&sandbox, api).await?);
     }
     output::table(&["PROVIDER", "TOKEN", "TYPE", "SCOPE", "LIFETIME", "RENEWED BY"], &rows)
 }
 
 /// Logs in, revokes the token and gets the next one. Returns the cells of the table.
-async fn row(sandbox: &Sandbox, api: Api, transport: Arc<ReqwestTransport>) -> Result<Vec<String>> {
-    let tokens = TokenManager::new(Login::new(config(sandbox, api)?.build()?, transport));
+async fn row(sandbox: &Sandbox, api: Api) -> Result<Vec<String>> {
+    let tokens = config(sandbox, api)?.into_manager()?;
     let first = tokens.token().await?;
     sandbox.revoke_all(api);
     tokens.reject(&first);

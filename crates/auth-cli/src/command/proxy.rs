@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_all::core::Error;
+use auth_all::core::{Error, TokenManager};
 use auth_middleware::Bearer;
 use auth_middleware::reqwest::AuthMiddleware;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -27,7 +27,7 @@ use crate::accounts::Accounts;
 use crate::args::ProxyArgs;
 use crate::error::{CliError, Result};
 use crate::output;
-use crate::session::{Manager, Session, open_cache};
+use crate::session::{Session, open_cache};
 use crate::signal::stop_requested;
 use crate::text::with_causes;
 use crate::transport::client_builder;
@@ -101,7 +101,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn new(tokens: Manager, to: &str) -> Result<Self> {
+    fn new(tokens: TokenManager, to: &str) -> Result<Self> {
         let usage = |problem: &dyn std::error::Error| CliError::usage(format!("--to: {problem}"));
         let bearer = Bearer::new(tokens, [to]).map_err(|error| usage(&error))?;
         let to: Uri = to.parse().map_err(|error: http::uri::InvalidUri| usage(&error))?;

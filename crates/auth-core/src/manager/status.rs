@@ -1,20 +1,17 @@
 //! A snapshot of a manager for its operator.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::state::Shared;
 use crate::error::Error;
 use crate::freshness::Freshness;
-use crate::provider::Provider;
 use crate::token::AccessToken;
-use crate::transport::Transport;
 
 /// A snapshot of a [`TokenManager`](crate::TokenManager). It holds no secret.
 ///
 /// ```
-/// use auth_core::{Provider, TokenManager, Transport};
-///
-/// # fn example(tokens: TokenManager<impl Provider, impl Transport>) {
+/// # fn example(tokens: auth_core::TokenManager) {
 /// let status = tokens.status();
 /// if let (Some(error), Some(at)) = (status.last_error, status.next_attempt_at) {
 ///     eprintln!("{}: {error}; next attempt at {at:?}", status.provider);
@@ -26,6 +23,8 @@ use crate::transport::Transport;
 pub struct Status {
     /// The provider's name.
     pub provider: &'static str,
+    /// The label that [`with_label`](crate::TokenManagerBuilder::with_label) has set.
+    pub label: Option<Arc<str>>,
     /// The freshness of the current token, or `None` if there is no token.
     pub freshness: Option<Freshness>,
     /// The number of the newest token, counted from 1, or 0 if there was none yet.
@@ -44,14 +43,15 @@ pub struct Status {
     pub next_attempt_at: Option<SystemTime>,
 }
 
-impl<P: Provider, T: Transport> Shared<P, T> {
+impl Shared {
     pub(super) fn status(&self) -> Status {
         let state = self.lock();
         let now = self.clock.now();
         let token = self.current.load();
         let token = token.as_ref();
         Status {
-            provider: state.login.name(),
+            provider: self.name.provider,
+            label: self.name.label.clone(),
             freshness: token.map(|token| token.term().at(&now)),
             generation: state.generation,
             issued_at: token.map(|token| token.issued().wall),

@@ -3,14 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-
-use super::flight::no_runtime;
 use super::state::Shared;
 use crate::error::Error;
 use crate::freshness::Freshness;
-use crate::provider::Provider;
-use crate::transport::Transport;
 
 /// The longest sleep, so that a suspend or a change of the wall clock is noticed within this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -22,8 +17,8 @@ const WHILE_RENEWING: Duration = Duration::from_secs(1);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Starts the task. It ends when the last clone of the manager is dropped.
-pub(super) fn keep_warm<P: Provider, T: Transport>(shared: &Arc<Shared<P, T>>) -> Result<(), Error> {
-    let runtime = Handle::try_current().map_err(|_| no_runtime(shared.lock().login.name()))?;
+pub(super) fn keep_warm(shared: &Arc<Shared>) -> Result<(), Error> {
+    let runtime = shared.runtime.handle()?;
     let mut changes = shared.subscribe();
     let shared = Arc::downgrade(shared);
     runtime.spawn(async move {
@@ -39,7 +34,7 @@ pub(super) fn keep_warm<P: Provider, T: Transport>(shared: &Arc<Shared<P, T>>) -
 }
 
 /// Starts a flight if one is due. Returns the time until the next check, or `None` if the manager was dropped.
-fn renew_if_due<P: Provider, T: Transport>(shared: &Weak<Shared<P, T>>) -> Option<Duration> {
+fn renew_if_due(shared: &Weak<Shared>) -> Option<Duration> {
     let shared = shared.upgrade()?;
     let now = shared.clock.now();
     let sleep = match shared.look_at(&now) {

@@ -2,11 +2,12 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
 use http::uri::Scheme;
+use http::{HeaderMap, Uri};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use rustls::CertificateError;
@@ -14,8 +15,8 @@ use zeroize::Zeroize;
 
 use super::Transport;
 use crate::error::Error;
+use crate::login::retry::is_transient_status;
 use crate::message::{Request, Response};
-use crate::retry::is_transient_status;
 use crate::secret::SecretBytes;
 
 /// The longest response that is accepted, in bytes. The response to a login is much shorter.
@@ -27,22 +28,48 @@ const LONGEST_BODY: usize = 1 << 20;
 /// retries nothing, reads at most 1 MiB, and keeps no connection open between logins. Plain http, which is allowed only
 /// to a loopback address, never goes through a proxy.
 ///
-/// It is cheap to clone. Share one between all providers, because building a client loads the root certificates.
+/// It is cheap to clone. Share one between all managers, because building a client loads the root certificates. A manager
+/// without a transport of its own uses one that the process shares.
 ///
 /// ```no_run
-/// use auth_core::{Login, Provider, ReqwestTransport};
+/// use auth_core::{Provider, ReqwestTransport, TokenManager};
 ///
-/// # async fn example(provider: impl Provider) -> Result<(), auth_core::Error> {
-/// let login = Login::new(provider, ReqwestTransport::new()?);
-/// let tokens = login.login().await?;
-/// # let _ = tokens;
+/// # fn example(one: impl Provider, other: impl Provider) -> Result<(), Box<dyn std::error::Error>> {
+/// let proxy = reqwest::Proxy::https("http://proxy.example:3128")?;
+/// let transport = ReqwestTransport::from_client_builder(reqwest::Client::builder().proxy(proxy))?;
+/// let one = TokenManager::builder(one).with_transport(transport.clone()).build()?;
+/// let other = TokenManager::builder(other).with_transport(transport).build()?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct ReqwestTransport {
-    https: Client,
-    loopback: Client,
+pub struct ReqwestTransport(Arc<Clients>);
+
+/// The clients, each built when it is first needed.
+#[derive(Default)]
+struct Clients {
+    https: OnceLock<Client>,
+    loopback: OnceLock<Client>,
+}
+
+impl Clients {
+    fn https(&self) -> Result<Client, Error> {
+        get_or_build(&self.https, || Client::builder().user_agent(AGENT).https_only(true))
+    }
+
+    fn loopback(&self) -> Result<Client, Error> {
+        get_or_build(&self.loopback, || Client::builder().user_agent(AGENT).no_proxy().tls_certs_only([]))
+    }
+}
+
+fn get_or_build(cell: &OnceLock<Client>, builder: fn() -> ClientBuilder) -> Result<Client, Error> {
+    match cell.get() {
+        Some(client) => Ok(client.clone()),
+        None => {
+            let client = harden(builder())?;
+            Ok(cell.get_or_init(|| client).clone())
+        }
+    }
 }
 
 impl ReqwestTransport {
@@ -59,7 +86,24 @@ impl ReqwestTransport {
     /// # Ok::<(), auth_core::Error>(())
     /// ```
     pub fn new() -> Result<Self, Error> {
-        Self::from_client_builder(Client::builder().user_agent(AGENT))
+        let transport = Self(Arc::default());
+        transport.0.https()?;
+        Ok(transport)
+    }
+
+    /// Returns the transport that the managers of the process share.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: LazyLock<ReqwestTransport> = LazyLock::new(|| ReqwestTransport(Arc::default()));
+        &SHARED
+    }
+
+    /// Builds the client that a login to this address needs, so that an error shows before the first login.
+    pub(crate) fn prepare(&self, uri: &Uri) -> Result<(), Error> {
+        self.client(uri).map(drop)
+    }
+
+    fn client(&self, uri: &Uri) -> Result<Client, Error> {
+        if uri.scheme() == Some(&Scheme::HTTPS) { self.0.https() } else { self.0.loopback() }
     }
 
     /// Builds the transport from a client builder, for example to set a proxy, more root certificates or a timeout.
@@ -84,8 +128,8 @@ impl ReqwestTransport {
     /// # }
     /// ```
     pub fn from_client_builder(client: ClientBuilder) -> Result<Self, Error> {
-        let loopback = Client::builder().user_agent(AGENT).no_proxy().tls_certs_only([]);
-        Ok(Self { https: harden(client.https_only(true))?, loopback: harden(loopback)? })
+        let https = OnceLock::from(harden(client.https_only(true))?);
+        Ok(Self(Arc::new(Clients { https, loopback: OnceLock::new() })))
     }
 }
 
@@ -114,7 +158,7 @@ fn harden(client: ClientBuilder) -> Result<Client, Error> {
 #[async_trait]
 impl Transport for ReqwestTransport {
     async fn send(&self, request: Request) -> Result<Response, Error> {
-        let client = if request.uri().scheme() == Some(&Scheme::HTTPS) { &self.https } else { &self.loopback };
+        let client = self.client(request.uri())?;
         let request = request.into_http().map(|body| reqwest::Body::from(body.into_bytes()));
         let request = reqwest::Request::try_from(request)
             .map_err(|error| Error::misconfigured("base_url", "is not a URL").with_cause(&error.without_url()))?;

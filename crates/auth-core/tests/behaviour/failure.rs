@@ -1,6 +1,6 @@
 //! What one manager does after failures: backoff, cooldowns, refresh tokens, rejections.
 
-use auth_core::{ErrorKind, Policy, TokenManager, TokenSource};
+use auth_core::{ErrorKind, Policy};
 use auth_testing::{Script, ScriptedResponse, TestProvider};
 use tokio::time::{Instant, advance, sleep};
 
@@ -100,7 +100,7 @@ async fn r3_r4_the_first_error_also_states_the_next_attempt() {
 async fn r4_the_policy_also_applies_to_new_credentials() {
     let policy = Policy::default().with_refusal_backoff(seconds(600.0), seconds(600.0));
     let script = Script::default().then_always(ScriptedResponse::refusal());
-    let tokens = TokenManager::new(script.login().with_policy(policy));
+    let tokens = script.builder().with_policy(policy).build().unwrap();
     tokens.replace_credentials(TestProvider::new("other"));
     for logins in [1, 1, 2, 2] {
         tokens.token().await.unwrap_err();

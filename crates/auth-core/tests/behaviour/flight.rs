@@ -3,11 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use auth_core::{
-    ErrorKind, ErrorResponse, Login, Provider, Request, Response, TokenManager, TokenResponse, TokenSource,
-};
+use auth_core::{ErrorKind, ErrorResponse, Provider, Request, Response, TokenResponse};
 use auth_testing::{Script, ScriptedResponse, TestProvider};
-use tokio::runtime::Runtime;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::support::{manager, seconds, slow, stampede};
@@ -116,93 +113,15 @@ impl Provider for PanicsOnce {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_a_panic_is_an_error_and_the_next_call_logs_in() {
+async fn s7_r4_a_panic_of_the_provider_is_an_error_and_counts_as_a_refusal() {
     let script = Script::new([ScriptedResponse::token("one", 1000)]);
-    let tokens = TokenManager::new(Login::new(PanicsOnce::default(), script.clone()));
+    let tokens = script.builder_for(PanicsOnce::default()).build().unwrap();
     let (first, second) = tokio::join!(tokens.token(), tokens.token());
-    assert_eq!(first.unwrap_err().kind(), ErrorKind::Internal);
-    assert_eq!(second.unwrap_err().kind(), ErrorKind::Internal);
+    for error in [first.unwrap_err(), second.unwrap_err()] {
+        assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Internal, Some(seconds(60.0))));
+    }
+    sleep(seconds(60.0)).await;
     assert_eq!(tokens.token().await.unwrap().expose(), "one");
-    assert!(tokens.status().last_error.is_none());
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-fn runtime_with_one_worker() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-}
-
-#[test]
-fn s8_after_the_runtime_of_a_flight_is_dropped_another_runtime_can_log_in() {
-    let script = Script::new([
-        ScriptedResponse::token("lost", 1000).after(seconds(3600.0)),
-        ScriptedResponse::token("one", 1000),
-    ]);
-    let tokens = manager(&script); // outside of a runtime
-    let first = runtime();
-    first.block_on(async { assert!(timeout(seconds(0.05), tokens.token()).await.is_err()) });
-    assert!(tokens.status().is_renewing);
-    drop(first);
-    assert!(!tokens.status().is_renewing);
-    assert_eq!(runtime().block_on(tokens.token()).unwrap().expose(), "one");
-}
-
-#[test]
-fn s8_a_waiting_caller_gets_a_token_although_the_runtime_of_the_flight_ends() {
-    let script = Script::new([
-        ScriptedResponse::token("lost", 1000).after(seconds(3600.0)),
-        ScriptedResponse::token("one", 1000),
-    ]);
-    let tokens = manager(&script);
-    let first = runtime_with_one_worker();
-    first.spawn({
-        let tokens = tokens.clone();
-        async move { tokens.token().await }
-    });
-    while script.requests().is_empty() {
-        std::thread::yield_now();
-    }
-    let second = runtime_with_one_worker();
-    let waiter = second.spawn({
-        let tokens = tokens.clone();
-        async move { tokens.token().await }
-    });
-    std::thread::sleep(seconds(0.05));
-    first.shutdown_background();
-    assert_eq!(second.block_on(waiter).unwrap().unwrap().expose(), "one");
-}
-
-#[test]
-fn s8_a_runtime_that_has_ended_is_an_error_at_once() {
-    let tokens = manager(&Script::default().then_always(ScriptedResponse::token("one", 1000)));
-    let dropped = runtime();
-    let handle = dropped.handle().clone();
-    drop(dropped);
-    {
-        let _entered = handle.enter();
-        assert_eq!(poll_once(tokens.token()).unwrap_err().kind(), ErrorKind::Unavailable);
-    }
-    assert_eq!(runtime().block_on(tokens.token()).unwrap().expose(), "one");
-}
-
-#[test]
-fn s8_without_a_runtime_the_error_says_so() {
-    let tokens = manager(&Script::default());
-    let future = tokens.token();
-    let error = poll_once(future).unwrap_err();
-    assert_eq!((error.kind(), error.setting()), (ErrorKind::Misuse, None));
-}
-
-/// Polls the future once. It must be ready.
-fn poll_once<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match future.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(output) => output,
-        std::task::Poll::Pending => panic!("the future must not wait"),
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! How long one manager uses a token, and when it renews it.
 
-use auth_core::{ErrorKind, TokenManager, TokenSource};
+use auth_core::ErrorKind;
 use auth_testing::{Script, ScriptedResponse, VirtualClock};
 use tokio::time::{advance, sleep};
 
@@ -37,7 +37,7 @@ async fn f6_a_token_expires_by_the_clock_that_reaches_its_expiry_first() {
     for (shift, logins) in [(0, 1), (-3600, 1), (3600, 2), (7200, 2)] {
         let clock = VirtualClock::new();
         let script = Script::default().then_always(ScriptedResponse::token("t", 1800));
-        let tokens = TokenManager::new(script.login().with_clock(clock.clone()));
+        let tokens = script.builder().with_clock(clock.clone()).build().unwrap();
         tokens.token().await.unwrap();
         clock.shift_wall(shift);
         tokens.token().await.unwrap();

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use auth_core::store::{EntryUpdate, LeaseNumber, LeaseOutcome, TokenStore};
-use auth_core::{
-    Error, ErrorKind, Login, Provider, Request, Response, TokenManager, TokenSource, Transport, async_trait,
-};
-use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault, TestProvider, VirtualClock};
+use auth_core::{Error, ErrorKind, Provider, Request, Response, Transport, async_trait};
+use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault, TestProvider};
 use tokio::time::{Instant, advance, sleep};
 
 use crate::store::{process, seconds, slow_token, token_of_each};
@@ -55,11 +53,8 @@ async fn p3_a_killed_holder_delays_others_by_its_lease_at_most_and_not_while_a_t
 #[tokio::test(start_paused = true)]
 async fn p3_a_flight_that_panics_releases_its_lease() {
     let (script, store) = (Script::new([ScriptedResponse::token("two", 1000)]), MemoryStore::new());
-    let broken = TokenManager::with_store(
-        Login::new(TestProvider::new("password"), PanickingTransport).with_clock(VirtualClock::new()),
-        store.shared(),
-    );
-    assert_eq!(broken.token().await.unwrap_err().kind(), ErrorKind::Internal);
+    let builder = script.builder().with_transport(PanickingTransport).with_store(store.shared());
+    assert_eq!(builder.build().unwrap().token().await.unwrap_err().kind(), ErrorKind::Unavailable);
     let start = Instant::now();
     process(&script, &store).token().await.unwrap();
     assert!(start.elapsed() < seconds(1), "{:?}", start.elapsed());

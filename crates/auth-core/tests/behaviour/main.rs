@@ -9,5 +9,6 @@ mod login;
 mod manager;
 mod policy;
 mod pool;
+mod runtime;
 mod store;
 mod support;

@@ -1,6 +1,6 @@
 //! What callers of one manager see: replaced tokens, its status, its changes.
 
-use auth_core::{ErrorKind, Freshness, TokenSource};
+use auth_core::{ErrorKind, Freshness};
 use auth_testing::{Script, ScriptedResponse};
 use tokio::time::{advance, sleep};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use auth_core::http::header::RETRY_AFTER;
-use auth_core::{Clock, Login, Policy, TokenManager, TokenSource};
-use auth_testing::{Script, ScriptedResponse, TestProvider, VirtualClock};
+use auth_core::{Clock, Policy};
+use auth_testing::{Script, ScriptedResponse, VirtualClock};
 use proptest::prelude::*;
 
 fn any_time() -> impl Strategy<Value = Duration> {
@@ -49,10 +49,9 @@ proptest! {
         policy in any_policy(),
         responses in prop::collection::vec(any_response(), 1..20),
     ) {
-        let clock = VirtualClock::new();
-        let login = Login::new(TestProvider::new("password"), Script::new(responses)).with_clock(clock.clone());
-        let tokens = TokenManager::new(login.with_policy(policy));
         let calls = async {
+            let clock = VirtualClock::new();
+            let tokens = Script::new(responses).builder().with_clock(clock.clone()).with_policy(policy).build().unwrap();
             for step in 0..60 {
                 if let Ok(token) = tokens.token().await {
                     assert!(!token.remaining_at(&clock.now()).is_zero());

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use auth_core::{Error, Policy, TokenPool, TokenSource};
+use auth_core::{Error, Policy, TokenPool, TokenPoolBuilder};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider, VirtualClock};
+use tokio::runtime::Handle;
 
-fn pool(script: &Script) -> TokenPool<u32, TestProvider, Script> {
-    TokenPool::new(script.clone(), credentials).with_clock(VirtualClock::new())
+fn pool(script: &Script) -> TokenPool<u32> {
+    builder(script).build()
+}
+
+fn builder(script: &Script) -> TokenPoolBuilder<u32> {
+    let builder = TokenPool::builder(credentials).with_transport(script.clone());
+    builder.with_clock(VirtualClock::new()).with_runtime(Handle::current())
 }
 
 /// Returns the credentials of an account. The account 0 is unknown.
@@ -22,7 +28,7 @@ async fn s10_each_account_has_its_own_token() {
     let script = Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]);
     let pool = pool(&script);
     for (key, token) in [(1, "one"), (2, "two"), (1, "one"), (2, "two")] {
-        assert_eq!(pool.get(&key).unwrap().token().await.unwrap().expose(), token);
+        assert_eq!(pool.token(&key).await.unwrap().expose(), token);
         assert_eq!(pool.cached(&key).unwrap().expose(), token);
     }
     assert_eq!(script.requests().len(), 2);
@@ -49,7 +55,7 @@ async fn s9_a_login_that_hangs_for_one_account_never_delays_another() {
 #[tokio::test(start_paused = true)]
 async fn a_full_pool_removes_the_account_that_was_unused_for_the_longest_time() {
     let script = Script::default().then_always(ScriptedResponse::token("t", 86_400));
-    let pool = pool(&script).with_capacity(100);
+    let pool = builder(&script).with_capacity(100).build();
     for key in 1..=1000 {
         pool.get(&1).unwrap().token().await.unwrap();
         pool.get(&(key + 1)).unwrap().token().await.unwrap();
@@ -64,20 +70,20 @@ async fn a_full_pool_removes_the_account_that_was_unused_for_the_longest_time() 
 #[tokio::test(start_paused = true)]
 async fn r4_an_account_that_was_refused_is_not_removed_before_the_others() {
     let script = Script::new([ScriptedResponse::refusal()]);
-    let pool = pool(&script).with_capacity(10);
-    pool.get(&1).unwrap().token().await.unwrap_err();
+    let pool = builder(&script).with_capacity(10).build();
+    pool.token(&1).await.unwrap_err();
     for key in 2..100 {
         tokio::time::advance(Duration::from_millis(1)).await;
         pool.get(&key).unwrap();
     }
-    pool.get(&1).unwrap().token().await.unwrap_err();
+    pool.token(&1).await.unwrap_err();
     assert_eq!(script.requests().len(), 1, "the refusal is still remembered");
 }
 
 #[tokio::test(start_paused = true)]
 async fn s6_the_policy_of_a_pool_applies_to_each_account() {
     let script = Script::default().then_always(ScriptedResponse::token("late", 1000).after(Duration::from_secs(20)));
-    let pool = pool(&script).with_policy(Policy::default().with_deadline(Duration::from_secs(5)));
+    let pool = builder(&script).with_policy(Policy::default().with_deadline(Duration::from_secs(5))).build();
     for key in [1, 2] {
         let start = tokio::time::Instant::now();
         pool.get(&key).unwrap().token().await.unwrap_err();
@@ -87,7 +93,7 @@ async fn s6_the_policy_of_a_pool_applies_to_each_account() {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_are_removed_after_the_idle_timeout() {
-    let pool = pool(&Script::default()).with_capacity(50).with_idle_timeout(Duration::from_secs(60));
+    let pool = builder(&Script::default()).with_capacity(50).with_idle_timeout(Duration::from_secs(60)).build();
     for key in 1..=50 {
         pool.get(&key).unwrap();
     }
@@ -101,7 +107,7 @@ async fn accounts_are_removed_after_the_idle_timeout() {
 async fn p1_s10_pools_share_tokens_through_the_store_by_account() {
     let script = Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]);
     let store = MemoryStore::new();
-    let pools = [(); 3].map(|()| pool(&script).with_store(store.shared()));
+    let pools = [(); 3].map(|()| builder(&script).with_store(store.shared()).build());
     for pool in &pools {
         for (key, token) in [(1, "one"), (2, "two")] {
             assert_eq!(pool.get(&key).unwrap().token().await.unwrap().expose(), token);

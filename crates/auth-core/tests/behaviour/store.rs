@@ -1,17 +1,21 @@
 //! Tests of managers that share a store. Each manager stands for one process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::store::{Sealing, SealingKeys};
-use auth_core::{Error, ErrorKind, Login, Policy, Secret, TokenManager, TokenSource};
+use auth_core::{Error, ErrorKind, Policy, Secret, TokenManager};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault, TestProvider, VirtualClock};
 use tokio::time::{Instant, advance, sleep};
 
-pub(crate) type Manager = TokenManager<TestProvider, Script>;
+pub(crate) type Manager = TokenManager;
 
 pub(crate) fn process(script: &Script, store: &MemoryStore) -> Manager {
-    TokenManager::with_store(script.login(), store.shared())
+    script.builder().with_store(store.shared()).build().unwrap()
+}
+
+/// Returns a process with another password.
+fn process_of(password: &str, script: &Script, store: &MemoryStore) -> Manager {
+    script.builder_for(TestProvider::new(password)).with_store(store.shared()).build().unwrap()
 }
 
 pub(crate) fn seconds(count: u64) -> Duration {
@@ -96,7 +100,7 @@ async fn o3_recall_loads_the_token_and_the_last_error_without_a_login() {
     store.set_fault(StoreFault::Down);
     let error = process(&script, &store).recall().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    TokenManager::new(script.login()).recall().await.unwrap();
+    script.manager().recall().await.unwrap();
     assert_eq!(script.requests().len(), 2);
 }
 
@@ -231,13 +235,11 @@ async fn p6_a_value_that_was_changed_moved_or_sealed_differently_is_a_miss() {
         (Script::new([ScriptedResponse::token("one", 1000), ScriptedResponse::token("two", 1000)]), MemoryStore::new());
     process(&script, &store).token().await.unwrap();
     let stolen = store.entries()[0].1.access.clone();
-    let other = Login::new(TestProvider::new("other"), script.clone()).with_clock(VirtualClock::new());
-    let other = TokenManager::with_store(other, store.shared());
+    let other = process_of("other", &script, &store);
     other.token().await.unwrap();
     store.tamper(|record| record.access.clone_from(&stolen));
     script.push(ScriptedResponse::token("three", 1000));
-    let other = Login::new(TestProvider::new("other"), script.clone()).with_clock(VirtualClock::new());
-    assert_eq!(TokenManager::with_store(other, store.shared()).token().await.unwrap().expose(), "three");
+    assert_eq!(process_of("other", &script, &store).token().await.unwrap().expose(), "three");
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,8 +274,7 @@ async fn p6_an_entry_ends_and_contains_no_secret() {
         assert!(!shown.contains(secret) && !access.expose().contains(secret));
     }
     advance(seconds(1001)).await;
-    let other = Login::new(TestProvider::new("other"), script.clone()).with_clock(VirtualClock::new());
-    TokenManager::with_store(other, store.shared()).token().await.unwrap_err();
+    process_of("other", &script, &store).token().await.unwrap_err();
     assert!(store.entries().iter().all(|(known, _)| *known != name));
 }
 
@@ -300,12 +301,8 @@ async fn p7_r4_all_processes_share_the_cooldown_of_a_refusal() {
     }
     assert_eq!(attempts, [0, 60, 180, 420]);
 
-    let with_other_password = TokenManager::with_store(
-        Login::new(TestProvider::new("right"), Script::new([ScriptedResponse::token("one", 1000)]))
-            .with_clock(VirtualClock::new()),
-        store.shared(),
-    );
-    with_other_password.token().await.unwrap();
+    let script = Script::new([ScriptedResponse::token("one", 1000)]);
+    process_of("right", &script, &store).token().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -363,7 +360,7 @@ async fn clocks_can_differ_and_the_store_can_lose_its_data() {
     for seconds in [90, -90] {
         let clock = VirtualClock::new();
         clock.shift_wall(seconds);
-        let other = TokenManager::with_store(script.login().with_clock(clock), store.shared());
+        let other = script.builder().with_clock(clock).with_store(store.shared()).build().unwrap();
         assert_eq!(other.token().await.unwrap().expose(), "one");
         assert_eq!(other.cached().unwrap().lifetime(), Duration::from_secs(100));
     }
@@ -408,7 +405,7 @@ async fn new_credentials_have_their_own_entry() {
     sleep(seconds(1)).await;
     assert_eq!(tokens.token().await.unwrap().expose(), "two");
     assert_eq!(store.entries().len(), 2);
-    let old: Arc<dyn TokenSource> = Arc::new(process(&script, &store));
+    let old = process(&script, &store);
     assert_eq!(old.token().await.unwrap().expose(), "one");
 }
 
@@ -493,8 +490,8 @@ async fn p7_r4_a_cooldown_of_weeks_is_remembered_and_still_doubles() {
     let (script, store) = (Script::default().then_always(ScriptedResponse::refusal()), MemoryStore::new());
     let mut days = Vec::new();
     for day in 0..60 {
-        let login = script.login().with_policy(policy.clone());
-        TokenManager::with_store(login, store.shared()).token().await.unwrap_err();
+        let builder = script.builder().with_policy(policy.clone()).with_store(store.shared());
+        builder.build().unwrap().token().await.unwrap_err();
         if script.requests().len() > days.len() {
             days.push(day);
         }
@@ -523,6 +520,6 @@ async fn s6_a_login_server_that_hangs_costs_each_caller_one_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_login_can_have_no_deadline() {
     let (script, store) = (Script::default().then_always(ScriptedResponse::token("one", 1000)), MemoryStore::new());
-    let login = script.login().with_policy(Policy::default().with_deadline(Duration::MAX));
-    TokenManager::with_store(login, store.shared()).token().await.unwrap();
+    let policy = Policy::default().with_deadline(Duration::MAX);
+    script.builder().with_policy(policy).with_store(store.shared()).build().unwrap().token().await.unwrap();
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use auth_core::{AccessToken, Error, TokenManager, TokenSource};
-use auth_testing::{Script, ScriptedResponse, TestProvider};
+use auth_core::{AccessToken, Error, Policy, TokenManager};
+use auth_testing::{Script, ScriptedResponse};
 
-pub(crate) type Manager = TokenManager<TestProvider, Script>;
+pub(crate) type Manager = TokenManager;
 
 pub(crate) const LIFETIMES: [u64; 6] = [5, 10, 60, 300, 1800, 86400];
 
@@ -14,7 +14,11 @@ pub(crate) fn seconds(seconds: f64) -> Duration {
 }
 
 pub(crate) fn manager(script: &Script) -> Manager {
-    TokenManager::new(script.login())
+    script.manager()
+}
+
+pub(crate) fn manager_with(script: &Script, policy: Policy) -> Manager {
+    script.builder().with_policy(policy).build().unwrap()
 }
 
 /// Returns a token after two seconds.

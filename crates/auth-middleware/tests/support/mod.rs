@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use auth_core::{Error, Login, TokenManager};
-use auth_testing::{Script, ScriptedResponse, TestProvider};
+use auth_core::{Error, SystemClock, TokenManager};
+use auth_testing::{Script, ScriptedResponse};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -85,16 +85,16 @@ impl Api {
 }
 
 /// Returns a manager whose logins return the tokens `first`, `second`, `third` and `fourth`, and its script.
-pub(crate) fn tokens() -> (TokenManager<TestProvider, Script>, Script) {
+pub(crate) fn tokens() -> (TokenManager, Script) {
     let script = Script::new(["first", "second", "third", "fourth"].map(|token| ScriptedResponse::token(token, 3600)));
     (manager(&script), script)
 }
 
-pub(crate) fn manager(script: &Script) -> TokenManager<TestProvider, Script> {
-    TokenManager::new(Login::new(TestProvider::new("password"), script.clone()))
+pub(crate) fn manager(script: &Script) -> TokenManager {
+    script.builder().with_clock(SystemClock).build().unwrap()
 }
 
 /// Returns a manager whose logins always fail.
-pub(crate) fn no_tokens() -> TokenManager<TestProvider, Script> {
+pub(crate) fn no_tokens() -> TokenManager {
     manager(&Script::default().then_always(ScriptedResponse::error(Error::unavailable("the login server is down"))))
 }

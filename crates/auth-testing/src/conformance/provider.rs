@@ -1,9 +1,12 @@
 //! The promises of every provider.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use auth_core::{Error, ErrorKind, Login, Provider, RefreshToken, Request, TokenSet};
+use auth_core::{
+    AccessToken, Clock, Error, ErrorKind, ErrorResponse, Provider, RefreshToken, Request, Response, SystemClock,
+    TokenManager, TokenManagerBuilder, TokenResponse,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -11,13 +14,14 @@ use serde_json::Value;
 use tokio::runtime::Builder;
 
 use super::run;
-use crate::{Script, ScriptedResponse};
+use crate::{Script, ScriptedResponse, VirtualClock};
 
 const SECRET: &str = "conformance-Secret-of-32-letters";
 /// Secrets of the same length as `SECRET`. They differ from it in the last letter, in the first letter, and in the case
 /// of one letter.
 const OTHER_SECRETS: [&str; 3] =
     ["conformance-Secret-of-32-letterz", "xonformance-Secret-of-32-letters", "conformance-secret-of-32-letters"];
+const REFRESH_TOKEN: &str = "conformance-refresh-token-of-41-characters";
 /// All kinds of characters that a bearer token may contain (RFC 6750 section 2.1).
 const TOKEN_CHARACTERS: &str = "aZ09-._~+/";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -164,10 +168,15 @@ struct Subject<'a, B, G> {
 }
 
 impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, G> {
+    /// Returns a manager with the system's clock, because the grants state instants of that clock.
+    fn manager(&self, script: &Script) -> TokenManager {
+        manager(script.builder_for((self.provider)()).with_clock(SystemClock))
+    }
+
     /// Logs in to a server that always returns this status and body. Returns the result and the number of requests.
-    async fn login(&self, status: u16, body: &str) -> (Result<TokenSet, Error>, usize) {
+    async fn login(&self, status: u16, body: &str) -> (Result<AccessToken, Error>, usize) {
         let script = Script::default().then_always(ScriptedResponse::json(status, body));
-        let result = Login::new((self.provider)(), script.clone()).login().await;
+        let result = self.manager(&script).token().await;
         (result, script.requests().len())
     }
 
@@ -182,7 +191,7 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         let mut lifetimes = Vec::new();
         for stated in [MINUTE, HOUR] {
             let (result, _) = self.login(200, &(self.grant)("fake-token", stated)).await;
-            lifetimes.push(result.map_or(Duration::ZERO, |token| token.access.lifetime()));
+            lifetimes.push(result.map_or(Duration::ZERO, |token| token.lifetime()));
         }
         let is_read =
             lifetimes[0].abs_diff(MINUTE) < LIFETIME_TOLERANCE && lifetimes[1].abs_diff(HOUR) < LIFETIME_TOLERANCE;
@@ -233,19 +242,17 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
         let token = result.unwrap_or_else(|error| {
             panic!("R6: status 200 with the body of `grant` must be a token, but is the error {error:?}")
         });
-        let access = &token.access;
-        assert_eq!(access.expose(), "fake-token", "R6: the token must be the one in the response");
+        assert_eq!(token.expose(), "fake-token", "R6: the token must be the one in the response");
         assert!(
-            access.lifetime() > Duration::ZERO && access.lifetime() <= YEAR,
+            token.lifetime() > Duration::ZERO && token.lifetime() <= YEAR,
             "F7: a lifetime must be more than zero and at most a year, but is {:?}",
-            access.lifetime()
+            token.lifetime()
         );
         assert!(!format!("{token:?}").contains("fake-token"), "K1: `Debug` output of a token must not contain it");
         let long = TOKEN_CHARACTERS.repeat(400);
         let script = Script::default().then_always(ScriptedResponse::json(200, &self.granting(&long)));
-        let login = Login::new((self.provider)(), script);
         for attempt in 1..=2 {
-            let token = login.login().await.ok().filter(|token| token.access.expose() == long);
+            let token = self.manager(&script).token().await.ok().filter(|token| token.expose() == long);
             assert!(
                 token.is_some(),
                 "R6: a token of {} characters must be read unchanged, but login {attempt} of 2 failed or changed it",
@@ -265,26 +272,33 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
 
     /// Checks that a refresh request is as safe as the login request, and that a refused refresh leads to one login.
     ///
-    /// Does nothing if the grant has no refresh token or the provider does not use it.
+    /// Does nothing if the provider has no refresh.
     async fn r8_refresh(&self) {
-        let grant = self.granting("fake-token");
-        let (status, refusal) = self.refusal;
-        let Some(refresh) = self.login(200, &grant).await.0.ok().and_then(|token| token.refresh) else { return };
+        let refresh = RefreshToken::new(REFRESH_TOKEN.into());
         let Some(request) = (self.provider)().refresh_request(&refresh) else { return };
-        k1_k3_request(&request, refresh.expose());
+        k1_k3_request(&request, REFRESH_TOKEN);
         k1_k3_request(&request, SECRET);
         // A refresh token comes from a server and may contain anything. The provider may encode it or return no
         // request, but must not panic.
         let hostile = RefreshToken::new("a\r\nX-Evil: 1 \u{e9}".into());
         let _ = (self.provider)().refresh_request(&hostile);
 
-        let script =
-            Script::new([ScriptedResponse::json(status, refusal)]).then_always(ScriptedResponse::json(200, &grant));
-        let result = Login::new((self.provider)(), script.clone()).renew(&mut Some(refresh)).await;
+        let grant = || ScriptedResponse::json(200, &self.granting("fake-token"));
+        let (status, refusal) = self.refusal;
+        let script = Script::new([grant(), ScriptedResponse::json(status, refusal), grant()]);
+        let clock = VirtualClock::new();
+        let behind = SystemTime::now().duration_since(clock.now().wall).unwrap_or_default();
+        clock.shift_wall(i64::try_from(behind.as_secs()).unwrap_or_default());
+        let provider = WithRefreshToken((self.provider)());
+        let tokens = manager(script.builder_for(provider).with_clock(clock.clone()));
+        let first = tokens.token().await;
+        // For the first seconds, a token counts as new and is not renewed.
+        clock.shift_wall(60);
+        let result = first.and(tokens.renew().await);
         let requests = script.requests().len();
         assert!(
-            result.is_ok() && requests == 2,
-            "R8: a refused refresh must lead to one login, which is 2 requests and a token; it made {requests} \
+            result.is_ok() && requests == 3,
+            "R8: a refused refresh must lead to one login, which is 3 requests and a token; it made {requests} \
              requests and returned {result:?}"
         );
     }
@@ -339,7 +353,7 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
                 for body in [&grant[..end], &changed] {
                     for status in [200, 401] {
                         let (result, _) = self.login(status, body).await;
-                        let lifetime = result.map_or(YEAR, |token| token.access.lifetime());
+                        let lifetime = result.map_or(YEAR, |token| token.lifetime());
                         assert!(
                             lifetime <= YEAR && !lifetime.is_zero(),
                             "F7: a lifetime must be more than zero and at most a year, but the response {body:?} led \
@@ -352,7 +366,36 @@ impl<P: Provider, B: Fn() -> P, G: Fn(&str, Duration) -> String> Subject<'_, B, 
     }
 }
 
-fn error_kind(result: &Result<TokenSet, Error>) -> Option<ErrorKind> {
+fn manager(builder: TokenManagerBuilder) -> TokenManager {
+    match builder.build() {
+        Ok(manager) => manager,
+        Err(error) => panic!("a manager with a transport can be built: {error}"),
+    }
+}
+
+/// Adds a refresh token to each grant.
+#[derive(Debug)]
+struct WithRefreshToken<P>(P);
+
+impl<P: Provider> Provider for WithRefreshToken<P> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn login_request(&self) -> Request {
+        self.0.login_request()
+    }
+
+    fn refresh_request(&self, token: &RefreshToken) -> Option<Request> {
+        self.0.refresh_request(token)
+    }
+
+    fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
+        self.0.read_response(response).map(|granted| granted.with_refresh_token(REFRESH_TOKEN.into(), None))
+    }
+}
+
+fn error_kind(result: &Result<AccessToken, Error>) -> Option<ErrorKind> {
     result.as_ref().err().map(Error::kind)
 }
 

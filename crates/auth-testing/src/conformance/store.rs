@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use auth_core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Snapshot, TokenStore};
-use auth_core::{AccessToken, Error, ErrorKind, Login, Secret, TokenManager, TokenSource};
+use auth_core::{AccessToken, Error, ErrorKind, Secret, TokenManager};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use super::run;
-use crate::{Script, ScriptedResponse, TestProvider, VirtualClock};
+use crate::{Script, ScriptedResponse, TestProvider};
 
 const TTL: Duration = Duration::from_secs(60);
 /// A lease that lasts for a few calls, even on a busy machine.
@@ -337,8 +337,8 @@ async fn p1_p7_p8_managers(open: &impl Fn() -> Store) {
     let script = Script::new([ScriptedResponse::token("one", 600), ScriptedResponse::token("two", 600)])
         .then_always(ScriptedResponse::refusal());
     let process = || {
-        let login = Login::new(TestProvider::new(password.as_str()), script.clone()).with_clock(VirtualClock::new());
-        TokenManager::with_store(login, open())
+        let builder = script.builder_for(TestProvider::new(password.as_str())).with_store(open());
+        builder.build().unwrap_or_else(|error| panic!("a manager with a transport can be built: {error}"))
     };
     let (first, second) = (process(), process());
     assert_eq!(outcome(first.token().await), Ok("one".into()), "P1: the first process must log in");
@@ -377,12 +377,12 @@ fn outcome(result: Result<AccessToken, Error>) -> Result<String, ErrorKind> {
 }
 
 /// Returns `true` if a process that has just started finds a token in the store.
-async fn finds_token(tokens: TokenManager<TestProvider, Script>) -> bool {
+async fn finds_token(tokens: TokenManager) -> bool {
     completed(tokens.recall()).await;
     tokens.cached().is_some()
 }
 
-fn current(tokens: &impl TokenSource) -> AccessToken {
+fn current(tokens: &TokenManager) -> AccessToken {
     tokens.cached().unwrap_or_else(|| panic!("P1: a manager must keep the token that it has just returned"))
 }
 

@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::guard::LeaseGuard;
+use super::lease::LeaseGuard;
 use crate::error::Error;
-use crate::manager::meter::Meter;
+use crate::meter;
+use crate::name::Name;
 use crate::secret::Secret;
 use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot, TokenStore};
 use crate::targets;
@@ -18,18 +19,17 @@ const SLICES: u32 = 10;
 /// The calls of one flight.
 pub(super) struct Calls<'a> {
     pub(super) store: &'a Arc<dyn TokenStore>,
-    pub(super) name: EntryName,
-    pub(super) provider: &'static str,
-    pub(super) meter: &'a Meter,
+    pub(super) entry: EntryName,
+    pub(super) name: &'a Name,
     /// Whether the store has failed in this flight. After that, the flight still calls it, but does not wait.
     pub(super) is_out: bool,
 }
 
 impl Calls<'_> {
     pub(super) async fn load(&mut self) -> Result<Snapshot, Error> {
-        let (store, name) = (self.store.clone(), self.name.clone());
+        let (store, name) = (self.store.clone(), self.entry.clone());
         let snapshot = self.response(async move { store.load(&name).await }).await;
-        self.meter.stored("load", if snapshot.is_ok() { "ok" } else { "error" });
+        self.count("load", if snapshot.is_ok() { "ok" } else { "error" });
         snapshot
     }
 
@@ -42,7 +42,7 @@ impl Calls<'_> {
         known: LeaseNumber,
         ttl: Duration,
     ) -> Option<(LeaseOutcome, Option<LeaseGuard>, Snapshot)> {
-        let (store, name) = (self.store.clone(), self.name.clone());
+        let (store, name) = (self.store.clone(), self.entry.clone());
         let call = async move {
             let (lease, snapshot) = store.lease(&name, known, ttl).await?;
             let guard = match lease {
@@ -57,24 +57,24 @@ impl Calls<'_> {
             LeaseOutcome::Held(_) => "held",
             LeaseOutcome::Changed => "changed",
         };
-        self.meter.stored("lease", outcome);
+        self.count("lease", outcome);
         Some(leased)
     }
 
     pub(super) async fn claim(&mut self, lease: LeaseNumber) -> Option<Secret> {
-        let (store, name) = (self.store.clone(), self.name.clone());
+        let (store, name) = (self.store.clone(), self.entry.clone());
         let call = async move { store.claim_refresh(&name, lease).await };
         let refresh = self.ask("claim", call).await?;
-        self.meter.stored("claim", if refresh.is_some() { "ok" } else { "lost" });
+        self.count("claim", if refresh.is_some() { "ok" } else { "lost" });
         refresh
     }
 
     /// Returns `true` if the update was saved, `false` if not, or `None` if the response was lost.
     pub(super) async fn save(&mut self, lease: LeaseNumber, change: EntryUpdate) -> Option<bool> {
-        let (store, name) = (self.store.clone(), self.name.clone());
+        let (store, name) = (self.store.clone(), self.entry.clone());
         let call = async move { store.save(&name, lease, change).await };
         let is_saved = self.ask("save", call).await?;
-        self.meter.stored("save", if is_saved { "ok" } else { "lost" });
+        self.count("save", if is_saved { "ok" } else { "lost" });
         Some(is_saved)
     }
 
@@ -92,15 +92,19 @@ impl Calls<'_> {
             Ok(response) => return Some(response),
             Err(error) => error,
         };
-        self.meter.stored(what, "error");
-        let (provider, store) = (self.provider, self.store.name());
+        self.count(what, "error");
+        let (provider, label, store) = (self.name.provider, self.name.label(), self.store.name());
         tracing::warn!(
             target: targets::STORE,
-            provider, store, what, ?error,
+            provider, label, store, what, ?error,
             "store unavailable: this login continues without it"
         );
         self.is_out = true;
         None
+    }
+
+    fn count(&self, call: &'static str, result: &'static str) {
+        meter::stored(self.name.provider, call, result);
     }
 
     async fn response<R: Send + 'static>(

@@ -9,7 +9,7 @@ use crate::token::AccessToken;
 
 /// The token that a caller needs.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Need {
+pub(crate) enum Need {
     /// Any token that is not expired.
     Usable,
     /// A token before its refresh point.
@@ -21,7 +21,7 @@ pub(super) enum Need {
 }
 
 impl Need {
-    pub(super) fn is_met(self, token: &AccessToken, now: &Moment) -> bool {
+    pub(crate) fn is_met(self, token: &AccessToken, now: &Moment) -> bool {
         match self {
             Self::Usable => token.term().at(now) != Freshness::Expired,
             Self::Fresh => token.term().at(now) == Freshness::Fresh,
@@ -33,7 +33,7 @@ impl Need {
 
 /// Why a flight was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     /// There has been no token yet.
     Cold,
     /// The token was rejected.
@@ -47,7 +47,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cold => "cold",
             Self::Rejected => "rejected",
@@ -59,4 +59,4 @@ impl Reason {
 }
 
 /// The result of a flight, shared by all callers that wait for it.
-pub(super) type Outcome = Result<AccessToken, Error>;
+pub(crate) type Outcome = Result<AccessToken, Error>;

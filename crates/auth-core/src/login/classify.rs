@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
 
+use super::provider_calls::ProviderCalls;
+use super::retry::{is_transient_status, retry_after};
 use crate::error::{Error, ErrorKind};
 use crate::error_response::{ErrorClass, ErrorResponse};
 use crate::message::{Request, Response};
 use crate::policy::Policy;
-use crate::provider::Provider;
-use crate::retry::{is_transient_status, retry_after};
 use crate::token_response::TokenResponse;
 
 /// Classifies the response to the last of `sent`, the requests that this login has made.
@@ -19,7 +19,7 @@ use crate::token_response::TokenResponse;
 /// status, the provider reads the body first. The status decides only if the body does not. `now` is the wall clock
 /// when the response arrived.
 pub(crate) fn classify(
-    provider: &dyn Provider,
+    provider: &ProviderCalls,
     sent: &[Request],
     response: &Response,
     now: SystemTime,
@@ -29,7 +29,7 @@ pub(crate) fn classify(
     let error_response = if is_transient_status(status) {
         ErrorResponse::status(status)
     } else {
-        match provider.read_response(response) {
+        match provider.read_response(response)? {
             Ok(token_response) if status.is_success() => return Ok(token_response),
             Ok(_) => ErrorResponse::status(status),
             Err(error_response) => error_response,

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "metrics")]
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+#[cfg(not(feature = "metrics"))]
+use off::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::need::{Outcome, Reason};
 use crate::clock::Moment;
 use crate::freshness::Freshness;
+use crate::need::{Outcome, Reason};
 use crate::token::AccessToken;
 
 /// The metrics that change often. They are looked up once, so a hit costs two atomic writes and no lookup by name.
-pub(super) struct Meter {
-    provider: &'static str,
+pub(crate) struct Meter {
     hit: Counter,
     stale: Counter,
     wait: Counter,
@@ -22,10 +24,9 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(provider: &'static str) -> Self {
+    pub(crate) fn new(provider: &'static str) -> Self {
         let requests = |result| counter!("auth_token_requests_total", "provider" => provider, "result" => result);
         Self {
-            provider,
             hit: requests("hit"),
             stale: requests("stale"),
             wait: requests("wait"),
@@ -37,35 +38,76 @@ impl Meter {
     }
 
     /// Records that a caller got a token at once.
-    pub(super) fn served(&self, token: &AccessToken, freshness: Freshness, now: &Moment) {
+    pub(crate) fn served(&self, token: &AccessToken, freshness: Freshness, now: &Moment) {
         let counter = if freshness == Freshness::Fresh { &self.hit } else { &self.stale };
         counter.increment(1);
         self.to_expiry.set(token.remaining_at(now).as_secs_f64());
     }
 
     /// Records that a caller waited for a token, or got an error.
-    pub(super) fn waited(&self, outcome: &Outcome, took: Duration) {
+    pub(crate) fn waited(&self, outcome: &Outcome, took: Duration) {
         let counter = if outcome.is_ok() { &self.wait } else { &self.error };
         counter.increment(1);
         self.waited.record(took);
     }
 
     /// Records that a cooldown prevented an attempt.
-    pub(super) fn suppressed(&self) {
+    pub(crate) fn suppressed(&self) {
         self.suppressed.increment(1);
     }
 
-    /// Records a call of a store.
-    #[cfg(feature = "store")]
-    pub(super) fn stored(&self, call: &'static str, result: &'static str) {
-        counter!("auth_store_calls_total", "provider" => self.provider, "call" => call, "result" => result)
-            .increment(1);
-    }
-
     /// Records the end of a flight.
-    pub(super) fn finished(&self, reason: Reason, outcome: &'static str, took: Duration) {
-        let (provider, reason) = (self.provider, reason.name());
+    pub(crate) fn finished(provider: &'static str, reason: Reason, outcome: &'static str, took: Duration) {
+        let reason = reason.name();
         counter!("auth_flights_total", "provider" => provider, "reason" => reason, "outcome" => outcome).increment(1);
         histogram!("auth_flight_seconds", "provider" => provider, "outcome" => outcome).record(took);
     }
+}
+
+/// Records a call of a store.
+#[cfg(feature = "store")]
+pub(crate) fn stored(provider: &'static str, call: &'static str, result: &'static str) {
+    counter!("auth_store_calls_total", "provider" => provider, "call" => call, "result" => result).increment(1);
+}
+
+/// What takes the place of the facade without the feature `metrics`: it counts nothing.
+#[cfg(not(feature = "metrics"))]
+mod off {
+    pub(super) struct Counter;
+
+    impl Counter {
+        pub(super) fn increment(&self, _: u64) {}
+    }
+
+    pub(super) struct Gauge;
+
+    impl Gauge {
+        pub(super) fn set(&self, _: f64) {}
+    }
+
+    pub(super) struct Histogram;
+
+    impl Histogram {
+        pub(super) fn record(&self, _: std::time::Duration) {}
+    }
+
+    macro_rules! counter {
+        ($name:literal $(, $label:literal => $value:expr)*) => {{
+            $(let _ = $value;)*
+            Counter
+        }};
+    }
+    macro_rules! gauge {
+        ($name:literal $(, $label:literal => $value:expr)*) => {{
+            $(let _ = $value;)*
+            Gauge
+        }};
+    }
+    macro_rules! histogram {
+        ($name:literal $(, $label:literal => $value:expr)*) => {{
+            $(let _ = $value;)*
+            Histogram
+        }};
+    }
+    pub(super) use {counter, gauge, histogram};
 }

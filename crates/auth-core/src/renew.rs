@@ -1,0 +1,116 @@
+//! The seam between a manager and what gets its next token: values in, a value out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::cooldown::Cooldown;
+use crate::error::Error;
+#[cfg(feature = "store")]
+use crate::need::Need;
+use crate::need::Outcome;
+use crate::provider::Provider;
+#[cfg(feature = "store")]
+use crate::shared_login::StoreCursor;
+#[cfg(feature = "store")]
+use crate::token::AccessToken;
+use crate::token::RefreshToken;
+
+/// Gets the next token: [`Login`](crate::login::Login), or [`SharedLogin`](crate::shared_login::SharedLogin) around it.
+#[async_trait]
+pub(crate) trait Renew: fmt::Debug + Send + Sync {
+    /// Gets a new token. It runs on the runtime of the logins.
+    async fn renew(&self, context: RenewalContext) -> Renewal;
+
+    /// Returns the same with other credentials.
+    fn with_provider(&self, provider: Arc<dyn Provider>) -> Arc<dyn Renew>;
+
+    /// Returns the longest time that [`renew`](Self::renew) takes.
+    fn longest(&self) -> Duration;
+
+    /// Reads what other processes have saved, without a request to the provider. Returns `None` if there is no store.
+    #[cfg(feature = "store")]
+    async fn recall(&self, context: RenewalContext) -> Result<Option<Recalled>, Error>;
+
+    /// Removes a rejected token from where other processes would find it.
+    #[cfg(feature = "store")]
+    async fn forget(&self, cursor: StoreCursor);
+}
+
+/// What a renewal starts from: a copy of the manager's state.
+pub(crate) struct RenewalContext {
+    /// The end of the login.
+    pub(crate) deadline: Instant,
+    /// The refresh token, unless it is in a store.
+    pub(crate) refresh: Option<RefreshToken>,
+    pub(crate) cooldown: Cooldown,
+    #[cfg(feature = "store")]
+    pub(crate) shared: SharedContext,
+}
+
+/// What only a renewal with a store needs.
+#[cfg(feature = "store")]
+pub(crate) struct SharedContext {
+    pub(crate) need: Need,
+    pub(crate) superseded: Superseded,
+    pub(crate) cursor: Option<StoreCursor>,
+}
+
+/// What a renewal returns.
+pub(crate) struct Renewal {
+    /// The number of login requests.
+    pub(crate) attempts: u32,
+    pub(crate) outcome: Outcome,
+    /// The refresh token for the next renewal.
+    pub(crate) refresh: Option<RefreshToken>,
+    pub(crate) cooldown: Cooldown,
+    #[cfg(feature = "store")]
+    pub(crate) cursor: Option<StoreCursor>,
+}
+
+impl Renewal {
+    /// Returns the result of a renewal that ended without a value of its own.
+    pub(crate) fn failed(error: Error, cooldown: Cooldown) -> Self {
+        Self {
+            attempts: 0,
+            outcome: Err(error),
+            refresh: None,
+            cooldown,
+            #[cfg(feature = "store")]
+            cursor: None,
+        }
+    }
+}
+
+/// What a store holds for other processes.
+#[cfg(feature = "store")]
+pub(crate) struct Recalled {
+    pub(crate) token: Option<AccessToken>,
+    pub(crate) cooldown: Cooldown,
+    pub(crate) cursor: Option<StoreCursor>,
+}
+
+/// The tokens that a renewal must not take from a store: the current one and the rejected one.
+#[cfg(feature = "store")]
+#[derive(Clone, Default)]
+pub(crate) struct Superseded {
+    pub(crate) current: Option<AccessToken>,
+    pub(crate) rejected: Option<AccessToken>,
+}
+
+#[cfg(feature = "store")]
+impl Superseded {
+    /// Returns `true` if `token` is one of them. A token with the text of the current one, but with more lifetime left,
+    /// is a new token: a server may issue the same text again.
+    pub(crate) fn covers(&self, token: &AccessToken, now: &crate::clock::Moment) -> bool {
+        let is_same = |superseded: &&AccessToken| superseded.expose() == token.expose();
+        if self.rejected.as_ref().filter(is_same).is_some() {
+            return true;
+        }
+        let current = self.current.as_ref().filter(is_same);
+        current.is_some_and(|current| token.remaining_at(now) <= current.remaining_at(now) + Duration::from_secs(1))
+    }
+}
