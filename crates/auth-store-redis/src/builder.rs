@@ -14,7 +14,7 @@ use crate::connection::SharedConnection;
 use crate::{INFO, RedisStore};
 
 const PREFIX: &str = "auth";
-const TIMEOUT: Duration = Duration::from_millis(50);
+const TIMEOUT: Duration = Duration::from_millis(250);
 const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// Collects the settings of a [`RedisStore`].
@@ -145,7 +145,7 @@ impl Builder {
         self
     }
 
-    /// Sets how long a login waits for one reply of Redis, from 10 ms to 2 s. The default is 50 ms.
+    /// Sets how long a login waits for one reply of Redis, from 10 ms to 2 s. The default is 250 ms.
     ///
     /// Raise it if a round trip to Redis takes more than 10 ms.
     ///
