@@ -2,6 +2,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(target_family = "wasm")]
+compile_error!(
+    "auth-core does not support wasm: logins run on threads, and their deadlines need the clocks of a system"
+);
+
 mod clock;
 mod cooldown;
 mod endpoint;

@@ -226,8 +226,8 @@ impl<'a> SharedRenewal<'a> {
             && self.need.is_met(&token, &now)
             && !self.superseded.covers(&token, &now)
         {
-            let (label, store) = (self.login.name.label(), self.calls.store.name());
-            tracing::debug!(target: targets::STORE, label, store, "token taken from the store");
+            let (provider, label, store) = (self.login.name.provider, self.login.name.label(), self.calls.store.name());
+            tracing::debug!(target: targets::STORE, provider, label, store, "token taken from the store");
             self.cursor.revision = snapshot.revision;
             self.cursor.saved = Some(snapshot.saved);
             return Some(Found::Token(token));
@@ -278,8 +278,8 @@ impl<'a> SharedRenewal<'a> {
         let is_saved = match self.update(held.clock, outcome.as_ref().ok()) {
             Ok(update) => self.calls.save(lease_number, update).await,
             Err(error) => {
-                let label = self.login.name.label();
-                tracing::warn!(target: targets::STORE, label, %error, "token not saved");
+                let (provider, label) = (self.login.name.provider, self.login.name.label());
+                tracing::warn!(target: targets::STORE, provider, label, %error, "token not saved");
                 Some(false)
             }
         };
