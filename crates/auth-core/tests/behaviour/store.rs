@@ -159,7 +159,7 @@ async fn p2_a_hit_makes_no_call_to_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p4_a_store_outage_delays_callers_by_50_ms_and_is_no_error() {
+async fn p4_a_store_outage_delays_callers_by_one_timeout_and_is_no_error() {
     for fault in [StoreFault::Down, StoreFault::Slow(seconds(5)), StoreFault::Slow(seconds(100_000))] {
         let script = Script::default().then_always(ScriptedResponse::token("own", 1000));
         let store = MemoryStore::new();
@@ -167,7 +167,7 @@ async fn p4_a_store_outage_delays_callers_by_50_ms_and_is_no_error() {
         let processes: Vec<_> = (0..5).map(|_| process(&script, &store)).collect();
         let start = Instant::now();
         token_of_each(&processes).await;
-        assert!(start.elapsed() <= Duration::from_millis(51), "{fault:?}: {:?}", start.elapsed());
+        assert!(start.elapsed() <= Duration::from_millis(251), "{fault:?}: {:?}", start.elapsed());
         assert_eq!(script.requests().len(), 5, "one login for each process");
         token_of_each(&processes).await;
         assert_eq!(script.requests().len(), 5);
@@ -198,7 +198,7 @@ async fn p4_a_store_outage_during_a_flight_costs_one_timeout() {
     store.set_fault(StoreFault::Slow(seconds(5)));
     let start = Instant::now();
     waiting.await.unwrap().unwrap();
-    assert!(start.elapsed() <= Duration::from_millis(60), "{:?}", start.elapsed());
+    assert!(start.elapsed() <= Duration::from_millis(260), "{:?}", start.elapsed());
 }
 
 /// Replaces one character near the end of a sealed value.
