@@ -40,6 +40,7 @@ impl Moment {
     }
 
     /// Returns `true` if neither clock has reached `instant`.
+    #[inline]
     pub(crate) fn is_before(&self, instant: &Self) -> bool {
         self.monotonic < instant.monotonic && self.wall < instant.wall
     }

@@ -48,6 +48,7 @@ impl Term {
     }
 
     /// Returns the freshness at `now`. A moment has passed as soon as one of the two clocks has reached it.
+    #[inline]
     pub(crate) fn at(&self, now: &Moment) -> Freshness {
         if now.is_before(&self.refresh) {
             Freshness::Fresh

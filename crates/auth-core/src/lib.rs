@@ -32,6 +32,7 @@ mod secret;
 mod settings;
 #[cfg(feature = "store")]
 mod shared_login;
+mod slot;
 mod source;
 #[cfg(feature = "store")]
 pub mod store;
@@ -48,7 +49,7 @@ pub use error_response::ErrorResponse;
 pub use expiry::{Expiry, NumberOrString};
 pub use freshness::Freshness;
 pub use http;
-pub use manager::{Status, TokenManager, TokenManagerBuilder};
+pub use manager::{Status, TokenFuture, TokenManager, TokenManagerBuilder};
 pub use message::{Request, Response};
 pub use origin::Origin;
 pub use policy::Policy;
@@ -56,7 +57,7 @@ pub use pool::{TokenPool, TokenPoolBuilder};
 pub use provider::Provider;
 pub use secret::{Secret, SecretBytes};
 pub use settings::{ProviderInfo, RequiredSettings, Setting, setting_names};
-pub use source::{TokenFuture, TokenSource};
+pub use source::TokenSource;
 pub use token::{AccessToken, RefreshToken};
 pub use token_response::TokenResponse;
 pub use transport::Transport;

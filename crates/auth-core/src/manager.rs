@@ -3,6 +3,7 @@
 mod blocking;
 mod builder;
 mod flight;
+mod future;
 pub(crate) mod options;
 #[cfg(feature = "store")]
 mod recall;
@@ -24,17 +25,18 @@ use crate::freshness::{Freshness, Term};
 use crate::need::{Need, Reason};
 use crate::provider::Provider;
 use crate::runtime::is_library_thread;
-use crate::source::{Decision, OnPoll, TokenFuture, TokenSource};
 use crate::token::AccessToken;
 
+use future::Wait;
 use state::{Shared, is_usable};
 
 pub use builder::TokenManagerBuilder;
+pub use future::TokenFuture;
 pub use status::Status;
 
 /// Keeps the access token of one account fresh, for any number of callers.
 ///
-/// - A fresh token costs two clock reads and a pointer load: no lock, no allocation, no task.
+/// - A fresh token costs two clock reads and a count of references: no lock, no allocation, no task.
 /// - One login serves every caller that waits. It runs on threads of the library, with its own deadline. So it does not
 ///   depend on a caller's runtime, and a caller that is dropped or has a shorter timeout ends only its own wait.
 /// - A token past its refresh point is returned at once while the next one is fetched. An error never displaces a
@@ -120,8 +122,9 @@ impl TokenManager {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn token(&self) -> TokenFuture<'_> {
-        TokenFuture::on_poll(self)
+        TokenFuture::undecided(self)
     }
 
     /// Returns a usable token. If there is none, blocks this thread until the end of a login or a refresh.
@@ -156,6 +159,7 @@ impl TokenManager {
     /// # }
     /// ```
     #[must_use]
+    #[inline]
     pub fn cached(&self) -> Option<AccessToken> {
         self.cached_at(&self.0.clock.now())
     }
@@ -277,8 +281,8 @@ impl TokenManager {
         state.cooldown = Cooldown::default();
         if let Some(token) = self.0.current.load() {
             // Stale from now on, so that the next call starts a login.
-            let term = Term { refresh: token.issued(), ..token.term() };
-            self.0.current.store(Some(token.with(token.generation(), term)));
+            let term = Term { refresh: token.issued(), ..*token.term() };
+            self.0.current.store(Some(&token.with(token.generation(), term)));
         }
     }
 
@@ -374,47 +378,39 @@ impl TokenManager {
 }
 
 impl TokenManager {
+    #[inline]
     pub(crate) fn cached_at(&self, now: &Moment) -> Option<AccessToken> {
         let (token, freshness) = self.0.look_at(now).filter(|(_, freshness)| is_usable(*freshness))?;
         self.0.meter.served(&token, freshness, now);
         Some(token)
     }
 
-    /// Returns `true` if a cooldown prevents logins now.
-    pub(crate) fn has_cooldown(&self) -> bool {
-        self.0.lock().cooldown.remaining_at(&self.0.clock.now()).is_some()
-    }
-}
-
-impl OnPoll for TokenManager {
-    fn decide(&self) -> Decision {
+    /// Returns a usable token, or the reason for a flight that the caller must wait for.
+    #[inline]
+    fn decide(&self) -> Result<AccessToken, Reason> {
         let now = self.0.clock.now();
-        let reason = match self.0.look_at(&now) {
+        match self.0.look_at(&now) {
             Some((token, freshness)) if is_usable(freshness) => {
                 self.0.meter.served(&token, freshness, &now);
                 if freshness == Freshness::Stale {
                     self.0.renew_behind(&now);
                 }
-                return Decision::Ready(token);
+                Ok(token)
             }
-            Some(_) => Reason::Expired,
-            None => Reason::Cold,
-        };
-        Decision::Wait(Box::pin(self.0.clone().renewed(Need::Usable, reason)))
-    }
-}
-
-impl TokenSource for TokenManager {
-    fn cached(&self) -> Option<AccessToken> {
-        self.cached()
+            Some(_) => Err(Reason::Expired),
+            None => Err(Reason::Cold),
+        }
     }
 
-    fn token(&self) -> TokenFuture<'_> {
-        self.token()
+    /// Apart from the hit, which would otherwise make room on the stack for this future.
+    #[cold]
+    fn wait_for(&self, reason: Reason) -> Wait<'static> {
+        Box::pin(self.0.clone().renewed(Need::Usable, reason))
     }
 
-    fn reject(&self, token: &AccessToken) {
-        self.reject(token);
+    /// Returns `true` if a cooldown prevents logins now.
+    pub(crate) fn has_cooldown(&self) -> bool {
+        self.0.lock().cooldown.remaining_at(&self.0.clock.now()).is_some()
     }
 }
 

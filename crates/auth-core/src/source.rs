@@ -1,12 +1,9 @@
 //! The trait that an application uses to get tokens.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use crate::error::Error;
+use crate::manager::{TokenFuture, TokenManager};
 use crate::token::AccessToken;
 
 /// Returns usable access tokens, for an application that wants to substitute them.
@@ -109,89 +106,16 @@ impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
     }
 }
 
-/// The future that [`TokenSource::token`] returns. It resolves to a token or an error.
-///
-/// If the token is already known, the future costs no allocation.
-#[must_use = "a future does nothing until it is awaited"]
-pub struct TokenFuture<'a>(State<'a>);
-
-pub(crate) type Wait<'a> = Pin<Box<dyn Future<Output = Result<AccessToken, Error>> + Send + 'a>>;
-
-enum State<'a> {
-    /// Decides when it is polled: until then, a token may end.
-    OnPoll(&'a dyn OnPoll),
-    Ready(Option<Result<AccessToken, Error>>),
-    Waiting(Wait<'a>),
-}
-
-/// A source that decides what a call gets when its future is first polled.
-pub(crate) trait OnPoll: Send + Sync {
-    fn decide(&self) -> Decision;
-}
-
-/// What a call gets.
-pub(crate) enum Decision {
-    Ready(AccessToken),
-    Wait(Wait<'static>),
-}
-
-impl<'a> TokenFuture<'a> {
-    pub(crate) fn on_poll(source: &'a dyn OnPoll) -> Self {
-        Self(State::OnPoll(source))
+impl TokenSource for TokenManager {
+    fn cached(&self) -> Option<AccessToken> {
+        self.cached()
     }
 
-    /// Returns a future that is ready at once.
-    ///
-    /// ```
-    /// # fn example(token: auth_core::AccessToken) {
-    /// let future = auth_core::TokenFuture::ready(Ok(token));
-    /// # let _ = future;
-    /// # }
-    /// ```
-    pub fn ready(result: Result<AccessToken, Error>) -> Self {
-        Self(State::Ready(Some(result)))
+    fn token(&self) -> TokenFuture<'_> {
+        self.token()
     }
 
-    /// Returns a future that waits for `future`, which is boxed.
-    ///
-    /// ```
-    /// # fn example(token: auth_core::AccessToken) {
-    /// let future = auth_core::TokenFuture::wait(async move { Ok(token) });
-    /// # let _ = future;
-    /// # }
-    /// ```
-    pub fn wait(future: impl Future<Output = Result<AccessToken, Error>> + Send + 'a) -> Self {
-        Self(State::Waiting(Box::pin(future)))
-    }
-}
-
-impl Future for TokenFuture<'_> {
-    type Output = Result<AccessToken, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match &mut self.0 {
-                State::OnPoll(source) => match source.decide() {
-                    Decision::Ready(token) => {
-                        self.0 = State::Ready(None);
-                        return Poll::Ready(Ok(token));
-                    }
-                    Decision::Wait(wait) => self.0 = State::Waiting(wait),
-                },
-                State::Waiting(wait) => return wait.as_mut().poll(context),
-                State::Ready(result) => match result.take() {
-                    Some(result) => return Poll::Ready(result),
-                    // An `async` block panics as well if it is polled after completion.
-                    None => panic!("`TokenFuture` polled after completion"),
-                },
-            }
-        }
-    }
-}
-
-impl fmt::Debug for TokenFuture<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_ready = matches!(self.0, State::Ready(_));
-        f.debug_struct("TokenFuture").field("is_ready", &is_ready).finish()
+    fn reject(&self, token: &AccessToken) {
+        self.reject(token);
     }
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwapOption, Guard};
 use http::{HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -33,25 +32,27 @@ const SCHEME: &str = "Bearer ";
 /// # let _ = request;
 /// # }
 /// ```
-pub struct AccessToken(
-    /// Never `None`. It is a guard and not an `Arc`, because cloning an `Arc` out of the [`Slot`] writes to a counter
-    /// that all threads share, and each hit would wait for that cache line.
-    Guard<Option<Arc<Inner>>>,
-);
-
 #[derive(Clone)]
-// A hit reads only the first fields. With many accounts they are rarely in the CPU's cache, so they start a cache line.
-#[repr(C, align(64))]
-struct Inner {
+pub struct AccessToken(pub(crate) Arc<Inner>);
+
+/// What a hit reads. The rest is apart, because a manager has several copies of this.
+#[derive(Clone)]
+// Its counter of references has a cache line of its own, which only the threads that use this copy write to.
+#[repr(align(64))]
+pub(crate) struct Inner {
     /// `Bearer ` and the token, in one buffer that is wiped when the last clone is dropped.
     authorization: HeaderValue,
     term: Term,
+    generation: u64,
+    details: Arc<Details>,
+}
+
+struct Details {
     scope: Option<String>,
     issued: Moment,
     lifetime: Duration,
     extras: Vec<(Cow<'static, str>, String)>,
     api_headers: Vec<(HeaderName, HeaderValue)>,
-    generation: u64,
 }
 
 impl AccessToken {
@@ -87,8 +88,9 @@ impl AccessToken {
     /// # Ok::<(), auth_core::Error>(())
     /// ```
     #[must_use]
+    #[inline]
     pub fn authorization(&self) -> &HeaderValue {
-        &self.inner().authorization
+        &self.0.authorization
     }
 
     /// Returns the headers that calls of the API need in addition to `Authorization`, such as an API key.
@@ -106,7 +108,7 @@ impl AccessToken {
     /// ```
     #[must_use]
     pub fn api_headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.inner().api_headers
+        &self.0.details.api_headers
     }
 
     /// Returns the token's text.
@@ -122,7 +124,7 @@ impl AccessToken {
     #[must_use]
     pub fn expose(&self) -> &str {
         // The value was checked to be visible ASCII when it was built, so `to_str` does not fail.
-        let value = self.inner().authorization.to_str().unwrap_or_default();
+        let value = self.0.authorization.to_str().unwrap_or_default();
         value.strip_prefix(SCHEME).unwrap_or_default()
     }
 
@@ -152,7 +154,7 @@ impl AccessToken {
     /// ```
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
-        self.inner().scope.as_deref()
+        self.0.details.scope.as_deref()
     }
 
     /// Returns the moment just before the login request was sent. The lifetime is counted from this moment.
@@ -169,7 +171,7 @@ impl AccessToken {
     /// ```
     #[must_use]
     pub fn issued(&self) -> Moment {
-        self.inner().issued
+        self.0.details.issued
     }
 
     /// Returns the lifetime, counted from [`issued`](Self::issued).
@@ -183,7 +185,7 @@ impl AccessToken {
     /// ```
     #[must_use]
     pub fn lifetime(&self) -> Duration {
-        self.inner().lifetime
+        self.0.details.lifetime
     }
 
     /// Returns the end of the lifetime by the wall clock.
@@ -200,7 +202,7 @@ impl AccessToken {
     /// ```
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.inner().issued.wall + self.inner().lifetime
+        self.issued().wall + self.lifetime()
     }
 
     /// Returns the time that is left at `now`, or zero if the lifetime is over.
@@ -218,7 +220,7 @@ impl AccessToken {
     /// ```
     #[must_use]
     pub fn remaining_at(&self, now: &Moment) -> Duration {
-        self.inner().lifetime.saturating_sub(now.since(&self.inner().issued))
+        self.lifetime().saturating_sub(now.since(&self.issued()))
     }
 
     /// Returns an additional value of the login's response by its name, or `None` if there is none.
@@ -234,7 +236,7 @@ impl AccessToken {
     /// ```
     #[must_use]
     pub fn extra(&self, name: &str) -> Option<&str> {
-        let mut extras = self.inner().extras.iter();
+        let mut extras = self.0.details.extras.iter();
         extras.find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
@@ -260,7 +262,7 @@ impl AccessToken {
 
     #[cfg(feature = "store")]
     pub(crate) fn extras(&self) -> &[(Cow<'static, str>, String)] {
-        &self.inner().extras
+        &self.0.details.extras
     }
 
     /// Returns the number of this token: its manager counts its tokens from 1.
@@ -276,24 +278,23 @@ impl AccessToken {
     /// ```
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.inner().generation
+        self.0.generation
     }
 
     /// Returns the moments at which the token becomes stale and expired.
-    pub(crate) fn term(&self) -> Term {
-        self.inner().term
+    #[inline]
+    pub(crate) fn term(&self) -> &Term {
+        &self.0.term
     }
 
     /// Returns the same token with another number and term.
     pub(crate) fn with(&self, generation: u64, term: Term) -> Self {
-        Inner { generation, term, ..self.inner().clone() }.into()
+        Self(Arc::new(Inner { generation, term, ..(*self.0).clone() }))
     }
 
-    fn inner(&self) -> &Inner {
-        match &*self.0 {
-            Some(inner) => inner,
-            None => unreachable!("an `AccessToken` is never built without a value"),
-        }
+    /// Returns a copy with a counter of references of its own. It shares the text.
+    pub(crate) fn copied(&self) -> Arc<Inner> {
+        Arc::new((*self.0).clone())
     }
 
     /// Returns `true` if both are clones of the same token. Tokens of two logins differ, even if their text is equal.
@@ -311,40 +312,13 @@ impl AccessToken {
     }
 }
 
-impl From<Inner> for AccessToken {
-    fn from(inner: Inner) -> Self {
-        Self(Guard::from_inner(Some(Arc::new(inner))))
-    }
-}
-
-impl Clone for AccessToken {
-    fn clone(&self) -> Self {
-        Self(Guard::from_inner(self.0.clone()))
-    }
-}
-
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken")
-            .field("authorization", &self.inner().authorization)
-            .field("issued", &self.inner().issued.wall)
-            .field("lifetime", &self.inner().lifetime)
+            .field("authorization", self.authorization())
+            .field("issued", &self.issued().wall)
+            .field("lifetime", &self.lifetime())
             .finish_non_exhaustive()
-    }
-}
-
-/// Holds a manager's current token. A read takes no lock and writes to no memory that other readers use.
-#[derive(Default)]
-pub(crate) struct Slot(ArcSwapOption<Inner>);
-
-impl Slot {
-    pub(crate) fn load(&self) -> Option<AccessToken> {
-        let current = self.0.load();
-        current.is_some().then_some(AccessToken(current))
-    }
-
-    pub(crate) fn store(&self, token: Option<AccessToken>) {
-        self.0.store(token.and_then(|token| Guard::into_inner(token.0)));
     }
 }
 
@@ -474,18 +448,9 @@ impl TokenSet {
         let login_lifetime = used.as_ref().map_or(lifetime, RefreshToken::login_lifetime);
         let refresh = response.refresh.filter(|(secret, _)| !secret.is_empty());
         let refresh = refresh.map(|(secret, stated)| RefreshToken::of_session(secret, issued, stated, login_lifetime));
-        Ok(Self {
-            access: AccessToken::from(Inner {
-                authorization,
-                scope: response.scope,
-                issued,
-                lifetime,
-                extras: response.extras,
-                api_headers,
-                term: Term::new(issued, lifetime, fastrand::f64(), policy),
-                generation: 0,
-            }),
-            refresh: refresh.or(used),
-        })
+        let term = Term::new(issued, lifetime, fastrand::f64(), policy);
+        let details = Details { scope: response.scope, issued, lifetime, extras: response.extras, api_headers };
+        let inner = Inner { authorization, term, generation: 0, details: Arc::new(details) };
+        Ok(Self { access: AccessToken(Arc::new(inner)), refresh: refresh.or(used) })
     }
 }

@@ -21,9 +21,9 @@ use crate::renew::Renew;
 use crate::runtime::LoginRuntime;
 #[cfg(feature = "store")]
 use crate::shared_login::SharedLogin;
+use crate::slot::Slot;
 #[cfg(feature = "store")]
 use crate::store::TokenStore;
-use crate::token::Slot;
 use crate::transport::Transport;
 
 #[derive(Clone)]

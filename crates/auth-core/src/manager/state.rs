@@ -21,7 +21,8 @@ use crate::renew::Renew;
 use crate::runtime::LoginRuntime;
 #[cfg(feature = "store")]
 use crate::shared_login::StoreCursor;
-use crate::token::{AccessToken, RefreshToken, Slot};
+use crate::slot::Slot;
+use crate::token::{AccessToken, RefreshToken};
 
 /// A flight under way.
 #[derive(Clone)]
@@ -108,7 +109,7 @@ impl Shared {
     /// Replaces the current token and notifies the subscribers. The caller holds the lock, so that they see the changes
     /// in order.
     pub(super) fn replace(&self, token: Option<AccessToken>) {
-        self.current.store(token.clone());
+        self.current.store(token.as_ref());
         if let Some(changes) = self.changes.get() {
             changes.send_replace(token);
         }
@@ -121,6 +122,7 @@ impl Shared {
         self.changes.get_or_init(|| watch::channel(self.current.load()).0).subscribe()
     }
 
+    #[inline]
     pub(super) fn look_at(&self, now: &Moment) -> Option<(AccessToken, Freshness)> {
         let token = self.current.load()?;
         let freshness = token.term().at(now);
@@ -131,7 +133,7 @@ impl Shared {
     pub(super) fn keep(&self, state: &mut State, token: AccessToken) -> AccessToken {
         state.cooldown.record_success(self.current.load().is_none());
         state.generation += 1;
-        let token = token.with(state.generation, token.term());
+        let token = token.with(state.generation, *token.term());
         state.rejected = None;
         self.replace(Some(token.clone()));
         token
