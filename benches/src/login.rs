@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use auth_core::{Provider, ReqwestTransport, TokenManager};
 use auth_voipex::Voipex;
@@ -30,12 +30,30 @@ pub(crate) fn overhead() -> Result<Vec<Row>> {
 
     let (bare, ours) = compare(&format!("https://localhost:{}", tls.port()), &root)?;
     let (bare_plain, ours_plain) = compare(&format!("http://127.0.0.1:{}", plain.port()), &root)?;
+    let hand_over = hand_over()?;
     Ok(vec![
         Row::new("login over TLS: the same POST with bare reqwest", bare, bare, None),
         Row::new("login over TLS: a new TokenManager, token().await", ours, bare, Some(1.05)),
         Row::new("login over plain HTTP: bare reqwest", bare_plain, bare_plain, None),
         Row::new("login over plain HTTP: a new TokenManager, token().await", ours_plain, bare_plain, None),
+        Row::new("a task on an idle runtime of two threads", hand_over, hand_over, None),
     ])
+}
+
+/// Returns how long a task takes on a runtime of two idle threads, as a login has it: from the caller and back.
+fn hand_over() -> Result<f64> {
+    let idle = Builder::new_multi_thread().worker_threads(2).build()?;
+    let mut times = Vec::new();
+    Builder::new_current_thread().build()?.block_on(async {
+        for _ in 0..LOGINS {
+            std::thread::sleep(Duration::from_micros(200));
+            let start = Instant::now();
+            idle.spawn(async {}).await?;
+            times.push(nanoseconds(start));
+        }
+        Ok::<_, tokio::task::JoinError>(())
+    })?;
+    Ok(median(times))
 }
 
 /// Returns the medians of bare reqwest and of a login.
