@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::backoff;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
-use crate::login::retry::{backoff, exponential_step};
 use crate::policy::Policy;
 
 /// The failures since the last success, and the cooldown that they caused.
@@ -79,10 +79,9 @@ impl Cooldown {
         let is_refusal = matches!(error.kind(), ErrorKind::Refused | ErrorKind::Misconfigured | ErrorKind::Internal);
         let cooldown = if is_refusal {
             self.refusals = self.refusals.saturating_add(1);
-            // No jitter: many providers lock an account after a few wrong passwords, so the full step is kept.
-            exponential_step(&policy.refusal_backoff, self.refusals)
+            backoff::after_refusal(policy, self.refusals)
         } else {
-            backoff(policy, self.failures, random)
+            backoff::after_failure(policy, self.failures, random)
         };
         let cooldown = cooldown.max(error.retry_after().unwrap_or_default());
         self.last = Some(LastFailure { error: error.clone(), failed_at: now, cooldown });

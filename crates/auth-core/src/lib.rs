@@ -7,6 +7,7 @@ compile_error!(
     "auth-core does not support wasm: logins run on threads, and their deadlines need the clocks of a system"
 );
 
+mod backoff;
 mod clock;
 mod cooldown;
 mod endpoint;

@@ -2,7 +2,7 @@
 
 pub(crate) mod classify;
 pub(crate) mod provider_calls;
-pub(crate) mod retry;
+mod retry_after;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
+use crate::backoff;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
 use crate::freshness::Freshness;
@@ -24,7 +25,6 @@ use crate::transport::Transport;
 
 use classify::{classify, is_unreadable};
 use provider_calls::ProviderCalls;
-use retry::backoff;
 
 /// Logs in to a provider through a transport, with a few attempts within one deadline. It caches nothing.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ impl Renew for Login {
     }
 
     #[cfg(feature = "store")]
-    async fn forget(&self, _: crate::shared_login::StoreCursor) {}
+    async fn forget(&self, _: crate::renew::StoreCursor) {}
 }
 
 impl Login {
@@ -128,7 +128,7 @@ impl Login {
                 }
                 Err(error) => error,
             };
-            let backoff = backoff(&self.policy, failures.saturating_add(*attempt), fastrand::f64());
+            let backoff = backoff::after_failure(&self.policy, failures.saturating_add(*attempt), fastrand::f64());
             let is_last = *attempt >= self.policy.attempts;
             let Some(wait) = retry_delay(kind, is_last, &error, was_unreadable, backoff) else {
                 return Err(error);

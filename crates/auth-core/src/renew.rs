@@ -14,7 +14,7 @@ use crate::need::Need;
 use crate::need::Outcome;
 use crate::provider::Provider;
 #[cfg(feature = "store")]
-use crate::shared_login::StoreCursor;
+use crate::store::{EntryName, LeaseNumber};
 #[cfg(feature = "store")]
 use crate::token::AccessToken;
 use crate::token::RefreshToken;
@@ -49,6 +49,17 @@ pub(crate) struct RenewalContext {
     pub(crate) cooldown: Cooldown,
     #[cfg(feature = "store")]
     pub(crate) shared: SharedContext,
+}
+
+/// What a manager has last seen of its entry in the store.
+#[cfg(feature = "store")]
+#[derive(Debug, Clone)]
+pub(crate) struct StoreCursor {
+    pub(crate) name: EntryName,
+    /// The number of the last change.
+    pub(crate) revision: LeaseNumber,
+    /// The number under which the current token was saved, if it is in the store.
+    pub(crate) saved: Option<LeaseNumber>,
 }
 
 /// What only a renewal with a store needs.

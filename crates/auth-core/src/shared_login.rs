@@ -17,7 +17,7 @@ use crate::login::Login;
 use crate::meter;
 use crate::need::{Need, Outcome};
 use crate::provider::Provider;
-use crate::renew::{Recalled, Renew, Renewal, RenewalContext, SharedContext, Superseded};
+use crate::renew::{Recalled, Renew, Renewal, RenewalContext, SharedContext, StoreCursor, Superseded};
 use crate::store::wire::{Codec, StoreClock};
 use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot, TokenStore};
 use crate::targets;
@@ -44,16 +44,6 @@ const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 pub(crate) struct SharedLogin {
     login: Login,
     store: Arc<dyn TokenStore>,
-}
-
-/// What a manager has last seen of its entry in the store.
-#[derive(Debug, Clone)]
-pub(crate) struct StoreCursor {
-    name: EntryName,
-    /// The number of the last change.
-    revision: LeaseNumber,
-    /// The number under which the current token was saved, if it is in the store.
-    saved: Option<LeaseNumber>,
 }
 
 impl SharedLogin {

@@ -4,12 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::StatusCode;
 
 use crate::error::Error;
 use crate::message::{Request, Response};
 
 #[cfg(feature = "reqwest")]
 pub(crate) mod reqwest;
+
+/// Returns `true` if another attempt may succeed with nothing changed. The body of such a response is never read.
+pub(crate) fn is_transient_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
+}
 
 /// Sends one login request and returns the response.
 ///

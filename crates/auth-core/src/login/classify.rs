@@ -6,12 +6,13 @@ use http::header::LOCATION;
 use http::{StatusCode, Uri};
 
 use super::provider_calls::ProviderCalls;
-use super::retry::{is_transient_status, retry_after};
+use super::retry_after::retry_after;
 use crate::error::{Error, ErrorKind};
 use crate::error_response::{ErrorClass, ErrorResponse};
 use crate::message::{Request, Response};
 use crate::policy::Policy;
 use crate::token_response::TokenResponse;
+use crate::transport::is_transient_status;
 
 /// Classifies the response to the last of `sent`, the requests that this login has made.
 ///

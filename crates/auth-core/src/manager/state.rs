@@ -18,9 +18,9 @@ use crate::name::Name;
 use crate::need::Outcome;
 use crate::policy::Policy;
 use crate::renew::Renew;
-use crate::runtime::LoginRuntime;
 #[cfg(feature = "store")]
-use crate::shared_login::StoreCursor;
+use crate::renew::StoreCursor;
+use crate::runtime::LoginRuntime;
 use crate::slot::Slot;
 use crate::token::{AccessToken, RefreshToken};
 

@@ -13,9 +13,8 @@ use reqwest::{Client, ClientBuilder};
 use rustls::CertificateError;
 use zeroize::Zeroize;
 
-use super::Transport;
+use super::{Transport, is_transient_status};
 use crate::error::Error;
-use crate::login::retry::is_transient_status;
 use crate::message::{Request, Response};
 use crate::secret::SecretBytes;
 

@@ -1,18 +1,11 @@
-//! When a failed request is sent again.
+//! The wait that a server asks for.
 
-use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use crate::message::Response;
 use crate::policy::Policy;
-
-/// Returns `true` if another attempt may succeed with nothing changed. The body of such a response is never read.
-pub(crate) fn is_transient_status(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
-}
 
 /// Returns the wait that a `Retry-After` header states (RFC 9110 10.2.3), at most the policy's longest.
 ///
@@ -34,23 +27,12 @@ fn delay_seconds(text: &str) -> Option<Duration> {
     is_number.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
 }
 
-/// Returns the backoff after failed attempt number `attempt`, from 1, with full jitter: `random` is in 0..1.
-pub(crate) fn backoff(policy: &Policy, attempt: u32, random: f64) -> Duration {
-    exponential_step(&policy.backoff, attempt).mul_f64(random)
-}
-
-/// Returns step `number`, from 1, of a backoff that starts and ends as `steps` does and doubles each time.
-pub(crate) fn exponential_step(steps: &RangeInclusive<Duration>, number: u32) -> Duration {
-    let factor = 2_u32.saturating_pow(number.saturating_sub(1));
-    steps.start().saturating_mul(factor).min(*steps.end())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::secret::SecretBytes;
     use http::header::DATE;
-    use http::{HeaderMap, HeaderName};
+    use http::{HeaderMap, HeaderName, StatusCode};
     use proptest::prelude::*;
 
     fn retry_after_seconds(headers: &[(HeaderName, &str)]) -> Option<u64> {
@@ -97,19 +79,6 @@ mod tests {
     fn r5_a_date_is_measured_by_the_servers_clock() {
         let headers = [(RETRY_AFTER, "Sun, 06 Nov 1994 10:01:00 GMT"), (DATE, "Sun, 06 Nov 1994 10:00:00 GMT")];
         assert_eq!(retry_after_seconds(&headers), Some(60));
-    }
-
-    fn longest_backoffs(policy: &Policy) -> [u64; 8] {
-        [1, 2, 3, 4, 5, 6, 7, 100].map(|attempt| backoff(policy, attempt, 1.0).as_secs())
-    }
-
-    #[test]
-    fn r1_the_backoff_doubles_up_to_its_cap() {
-        let policy = Policy::default();
-        assert_eq!(longest_backoffs(&policy), [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(backoff(&policy, 3, 0.0), Duration::ZERO);
-        let policy = policy.with_backoff(Duration::from_secs(5), Duration::from_secs(60));
-        assert_eq!(longest_backoffs(&policy), [5, 10, 20, 40, 60, 60, 60, 60]);
     }
 
     proptest! {
