@@ -1,7 +1,7 @@
 //! Builds the crates as they would be published.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use crate::run::{Result, cargo, run};
 use crate::steps::Steps;
@@ -26,6 +26,33 @@ pub(crate) fn flags<S: AsRef<str>>(names: &[S]) -> Vec<String> {
 
 /// Packages every crate and builds it from the package, in the order of the dependencies.
 pub(crate) fn build(root: &Path, _: &mut Steps) -> Result<()> {
+    let libraries = libraries(root)?;
+    remove_unpacked(&libraries)?;
     let mut package = cargo(root, &["package", "--quiet", "--locked", "--allow-dirty", "-p", "auth-cli"]);
-    run(package.args(flags(&libraries(root)?)))
+    run(package.args(flags(&libraries)))
+}
+
+/// Removes what an earlier run has unpacked of these crates.
+///
+/// Cargo passes packages to each other through a registry in the target directory, and keeps what it unpacks from a
+/// registry by name and version. Between two releases the version stays the same, so cargo would build against the
+/// crates of the earlier run.
+fn remove_unpacked(names: &[String]) -> Result<()> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let Some(Ok(registries)) = home.map(|home| fs::read_dir(home.join("registry/src"))) else { return Ok(()) };
+    for registry in registries {
+        let registry = registry?;
+        // The name of a registry starts with its host. Only a registry in a directory has none.
+        if !registry.file_name().to_string_lossy().starts_with('-') {
+            continue;
+        }
+        for unpacked in fs::read_dir(registry.path())? {
+            let unpacked = unpacked?;
+            let package = unpacked.file_name().to_string_lossy().into_owned();
+            if names.iter().any(|name| package.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('-'))) {
+                fs::remove_dir_all(unpacked.path())?;
+            }
+        }
+    }
+    Ok(())
 }
