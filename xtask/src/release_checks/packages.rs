@@ -27,17 +27,18 @@ pub(crate) fn flags<S: AsRef<str>>(names: &[S]) -> Vec<String> {
 /// Packages every crate and builds it from the package, in the order of the dependencies.
 pub(crate) fn build(root: &Path, _: &mut Steps) -> Result<()> {
     let libraries = libraries(root)?;
-    remove_unpacked(&libraries)?;
+    remove_earlier_run(root, &libraries)?;
     let mut package = cargo(root, &["package", "--quiet", "--locked", "--allow-dirty", "-p", "auth-cli"]);
     run(package.args(flags(&libraries)))
 }
 
-/// Removes what an earlier run has unpacked of these crates.
+/// Removes what an earlier run has unpacked and built of these crates.
 ///
-/// Cargo passes packages to each other through a registry in the target directory, and keeps what it unpacks from a
-/// registry by name and version. Between two releases the version stays the same, so cargo would build against the
-/// crates of the earlier run.
-fn remove_unpacked(names: &[String]) -> Result<()> {
+/// Cargo passes packages to each other through a registry in the target directory, and knows what comes from a registry
+/// by name and version. Between two releases the version stays the same, so cargo would build against the crates of the
+/// earlier run.
+fn remove_earlier_run(root: &Path, names: &[String]) -> Result<()> {
+    run(cargo(root, &["clean", "--quiet", "--locked"]).args(flags(names)))?;
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let Some(Ok(registries)) = home.map(|home| fs::read_dir(home.join("registry/src"))) else { return Ok(()) };
     for registry in registries {
