@@ -1,10 +1,11 @@
 //! A login depends on no caller's runtime (S8). In real time, because several runtimes cannot share a paused clock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use auth_core::{Error, ErrorKind, Policy, Request, Response, TokenManager, Transport, async_trait};
+use auth_core::{Error, ErrorKind, Policy, Request, Response, TokenManager, Transport, async_trait, http};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
@@ -180,6 +181,34 @@ fn s8_s9_a_transport_that_blocks_stops_neither_deadlines_nor_other_accounts() {
     // Another flight would block the second thread as well.
     let error = blocking.blocking_token().unwrap_err();
     assert!(error.to_string().contains("still blocks its thread"), "{error}");
+}
+
+/// A transport that panics at its first request.
+#[derive(Debug, Default)]
+struct Panicking(AtomicBool);
+
+#[async_trait]
+impl Transport for Panicking {
+    async fn send(&self, _: Request) -> Result<Response, Error> {
+        assert!(self.0.swap(true, Ordering::Relaxed), "the first request");
+        Ok(Response::new(
+            http::StatusCode::OK,
+            http::HeaderMap::new(),
+            br#"{"token":"one","expires_in":1000}"#.to_vec().into(),
+        ))
+    }
+}
+
+#[test]
+fn s7_a_panic_of_the_transport_is_an_outage_with_a_backoff() {
+    let policy = Policy::default().with_backoff(seconds(0.2), seconds(0.2));
+    let builder = TokenManager::builder(TestProvider::new("password")).with_transport(Panicking::default());
+    let tokens = builder.with_policy(policy).build().unwrap();
+    let error = tokens.blocking_token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("the transport panicked"), "{error}");
+    thread::sleep(error.retry_after().unwrap() + seconds(0.05)); // the clock ticks every few milliseconds
+    assert_eq!(tokens.blocking_token().unwrap().expose(), "one");
 }
 
 /// A transport whose name lookup hangs on a thread for blocking work, as the system's resolver does.
