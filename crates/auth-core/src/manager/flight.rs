@@ -192,8 +192,9 @@ impl RenewalTask {
     }
 
     fn end(&self, outcome: Outcome, attempts: u32, took: Duration) {
-        self.sender.send_replace(Some(outcome.clone()));
+        // First the report, because a program may end as soon as it has the outcome.
         self.report(&outcome, attempts, took);
+        self.sender.send_replace(Some(outcome));
     }
 
     fn context(&self, deadline: Instant) -> (Arc<dyn Renew>, RenewalContext, Start) {
