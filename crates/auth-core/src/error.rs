@@ -60,7 +60,8 @@ pub enum ErrorKind {
     Internal,
     /// The call can never succeed. Correct the program.
     ///
-    /// For example, there is no tokio runtime, or `min_validity` is more than a token's lifetime.
+    /// For example, `blocking_token` is called by code that a login runs, or `min_validity` is more than the lifetime of a
+    /// token.
     Misuse,
 }
 

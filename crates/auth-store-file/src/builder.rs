@@ -18,7 +18,7 @@ use crate::{FileStore, INFO};
 ///     .with_dir("/home/me/.cache/auth")
 ///     .with_keys_file("/home/me/.config/auth/keys")
 ///     .build()?;
-/// # Ok::<(), auth_store_file::auth_core::Error>(())
+/// # Ok::<(), auth_store_file::core::Error>(())
 /// ```
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,7 +36,7 @@ impl Builder {
     /// use auth_store_file::Builder;
     ///
     /// let store = Builder::from_env()?.with_dir("/var/cache/auth").build()?;
-    /// # Ok::<(), auth_store_file::auth_core::Error>(())
+    /// # Ok::<(), auth_store_file::core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Builder {
     ///
     /// ```no_run
     /// let store = auth_store_file::FileStore::builder().with_dir("/home/me/.cache/auth").build()?;
-    /// # Ok::<(), auth_store_file::auth_core::Error>(())
+    /// # Ok::<(), auth_store_file::core::Error>(())
     /// ```
     pub fn with_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());

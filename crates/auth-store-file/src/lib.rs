@@ -22,7 +22,7 @@ use auth_core::{Error, ProviderInfo, Secret};
 use directory::{Directory, DirectoryError, LOCK_TIMEOUT, LeaseNote, LockedDirectory};
 use entry::Entry;
 
-pub use auth_core;
+pub use auth_core as core;
 pub use builder::Builder;
 
 const INFO: ProviderInfo = ProviderInfo::new("file", "AUTH_CACHE");
@@ -48,7 +48,7 @@ impl FileStore {
     ///
     /// ```no_run
     /// let store = auth_store_file::FileStore::builder().with_dir("/home/me/.cache/auth").build()?;
-    /// # Ok::<(), auth_store_file::auth_core::Error>(())
+    /// # Ok::<(), auth_store_file::core::Error>(())
     /// ```
     pub fn builder() -> Builder {
         Builder::default()
@@ -60,7 +60,7 @@ impl FileStore {
     ///
     /// ```no_run
     /// let store = auth_store_file::FileStore::from_env()?;
-    /// # Ok::<(), auth_store_file::auth_core::Error>(())
+    /// # Ok::<(), auth_store_file::core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -26,7 +26,7 @@ const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 ///     .with_url("redis://127.0.0.1:6379/0")
 ///     .with_keys("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 ///     .build()?;
-/// # Ok::<(), auth_store_redis::auth_core::Error>(())
+/// # Ok::<(), auth_store_redis::core::Error>(())
 /// ```
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -56,7 +56,7 @@ impl Builder {
     /// use auth_store_redis::Builder;
     ///
     /// let store = Builder::from_env()?.with_prefix("billing").build()?;
-    /// # Ok::<(), auth_store_redis::auth_core::Error>(())
+    /// # Ok::<(), auth_store_redis::core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -196,7 +196,7 @@ impl Builder {
     /// use auth_store_redis::RedisStore;
     ///
     /// let store = RedisStore::builder().with_url("redis://127.0.0.1/0").dangerously_unsealed().build()?;
-    /// # Ok::<(), auth_store_redis::auth_core::Error>(())
+    /// # Ok::<(), auth_store_redis::core::Error>(())
     /// ```
     pub fn dangerously_unsealed(mut self) -> Self {
         self.is_unsealed = true;
@@ -208,7 +208,7 @@ impl Builder {
     /// ```
     /// use auth_store_redis::RedisStore;
     ///
-    /// # fn example() -> Result<(), auth_store_redis::auth_core::Error> {
+    /// # fn example() -> Result<(), auth_store_redis::core::Error> {
     /// let store = RedisStore::builder()
     ///     .with_url("redis://127.0.0.1/0")
     ///     .with_keys_file("/run/secrets/auth-keys")

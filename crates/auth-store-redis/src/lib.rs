@@ -22,7 +22,7 @@ use redis::{Script, ScriptInvocation};
 use connection::SharedConnection;
 use reply::{LeaseReply, LoadReply};
 
-pub use auth_core;
+pub use auth_core as core;
 pub use builder::Builder;
 
 /// The maximum number of requests for one lease, if each reaches Redis after its deadline.
@@ -50,7 +50,7 @@ impl RedisStore {
     ///     .with_url("redis://127.0.0.1:6379/0")
     ///     .with_keys("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
     ///     .build()?;
-    /// # Ok::<(), auth_store_redis::auth_core::Error>(())
+    /// # Ok::<(), auth_store_redis::core::Error>(())
     /// ```
     pub fn builder() -> Builder {
         Builder::default()
@@ -63,7 +63,7 @@ impl RedisStore {
     ///
     /// ```no_run
     /// let store = auth_store_redis::RedisStore::from_env()?;
-    /// # Ok::<(), auth_store_redis::auth_core::Error>(())
+    /// # Ok::<(), auth_store_redis::core::Error>(())
     /// ```
     ///
     /// # Errors
