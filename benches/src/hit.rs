@@ -60,8 +60,7 @@ impl Subjects {
         let bearer = format!("Bearer {}", "x".repeat(700));
         let script = Script::default().then_always(ScriptedResponse::token(&"x".repeat(700), 86_400));
         let tokens = script.builder().with_clock(SystemClock).build()?;
-        let pool =
-            TokenPool::builder(|key: &u32| Ok(TestProvider::new(&key.to_string()))).with_transport(script).build();
+        let pool = TokenPool::builder(|key: u32| TestProvider::new(&key.to_string())).with_transport(script).build();
         runtime.block_on(async {
             tokens.token().await?;
             for key in 0..ACCOUNTS {

@@ -357,7 +357,7 @@ fn new_credentials_replace_the_token_of_a_flight_with_the_old_ones() {
         let caller = call(&tokens);
         let replacement = {
             let tokens = tokens.clone();
-            run_later(move || tokens.replace_credentials(TestProvider::new("second")))
+            run_later(move || tokens.replace_credentials(TestProvider::new("second")).unwrap())
         };
         caller.await.unwrap().unwrap();
         replacement.await.unwrap();

@@ -52,7 +52,7 @@ fn a_hit_allocates_nothing() {
         assert_eq!(counted.count_total, 0, "through `dyn TokenSource`, awaited");
     });
 
-    let pool = TokenPool::builder(|_: &u32| Ok(TestProvider::new("p"))).with_transport(script).build();
+    let pool = TokenPool::builder(|_: u32| TestProvider::new("p")).with_transport(script).build();
     runtime.block_on(async { pool.get(&1).unwrap().token().await }).unwrap();
     assert_eq!(allocations(|| drop(black_box(header(&pool.get(&1).unwrap())))), 0);
     assert_eq!(allocations(|| drop(black_box(pool.cached(&1)))), 0);
@@ -64,7 +64,7 @@ fn a_pool_account_uses_at_most_two_kib() {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let script = Script::default().then_always(ScriptedResponse::token("fake-token", 86_400));
-    let pool = TokenPool::builder(|key: &u64| Ok(TestProvider::new(&key.to_string()))).with_transport(script).build();
+    let pool = TokenPool::builder(|key: u64| TestProvider::new(&key.to_string())).with_transport(script).build();
     // No account has logged in yet, so this is the memory that an account needs in addition to its token.
     let counted = allocation_counter::measure(|| (0..ACCOUNTS).for_each(|key| drop(pool.get(&key).unwrap())));
     let each = counted.bytes_current / ACCOUNTS as i64;

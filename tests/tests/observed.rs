@@ -98,8 +98,8 @@ async fn o1_a_flight_logs_its_start_its_attempts_and_its_end() {
 async fn o1_a_warning_names_the_tenant_without_any_span() {
     let (lines, _guard) = Lines::log(Level::WARN);
     let script = Script::default().then_always(ScriptedResponse::refusal());
-    let provider = |tenant: &u32| Ok(TestProvider::new(&format!("password {tenant}")));
-    let pool = TokenPool::builder(provider).with_transport(script).with_runtime(tokio::runtime::Handle::current());
+    let account = |tenant: u32| TestProvider::new(&format!("password {tenant}"));
+    let pool = TokenPool::builder(account).with_transport(script).with_runtime(tokio::runtime::Handle::current());
     let pool = pool.with_label(|tenant| format!("tenant {tenant}")).build();
     for tenant in 0..500 {
         pool.token(&tenant).await.unwrap_err();

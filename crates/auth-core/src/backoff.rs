@@ -12,9 +12,15 @@ pub(crate) fn after_failure(policy: &Policy, attempt: u32, random: f64) -> Durat
 
 /// Returns the wait after refusal number `refusal` in a row, from 1.
 ///
-/// It has no jitter: many providers lock an account after a few wrong passwords, so the full step is kept.
-pub(crate) fn after_refusal(policy: &Policy, refusal: u32) -> Duration {
-    step(&policy.refusal_backoff, refusal)
+/// It is never less than the full step, because many providers lock an account after a few wrong passwords.
+pub(crate) fn after_refusal(policy: &Policy, refusal: u32, random: f64) -> Duration {
+    with_jitter(step(&policy.refusal_backoff, refusal), random)
+}
+
+/// Returns a wait that is up to a tenth longer, so that clients which were told the same time do not return in the same
+/// instant. `random` is in 0..1.
+pub(crate) fn with_jitter(wait: Duration, random: f64) -> Duration {
+    wait + (wait / 10).mul_f64(random)
 }
 
 /// Returns step `number`, from 1, of a backoff that starts and ends as `steps` does and doubles each time.
@@ -41,9 +47,10 @@ mod tests {
     }
 
     #[test]
-    fn r4_the_backoff_after_refusals_has_no_jitter() {
+    fn r4_the_backoff_after_refusals_is_never_shorter_and_up_to_a_tenth_longer() {
         let policy = Policy::default();
-        let steps = [1, 2, 3, 4, 5, 6, 100].map(|refusal| after_refusal(&policy, refusal).as_secs());
-        assert_eq!(steps, [60, 120, 240, 480, 900, 900, 900]);
+        let steps = |random| [1, 2, 3, 4, 5, 6, 100].map(|refusal| after_refusal(&policy, refusal, random).as_secs());
+        assert_eq!(steps(0.0), [60, 120, 240, 480, 900, 900, 900]);
+        assert_eq!(steps(1.0), [66, 132, 264, 528, 990, 990, 990]);
     }
 }

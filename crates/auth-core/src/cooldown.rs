@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::backoff;
 use crate::clock::Moment;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::policy::Policy;
 
 /// The failures since the last success, and the cooldown that they caused.
@@ -17,8 +17,6 @@ pub(crate) struct Cooldown {
     pub(crate) refusals: u32,
     /// Failed attempts of any kind.
     pub(crate) failures: u32,
-    /// Tokens in a row that an API rejected soon after their issue.
-    early_rejections: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -33,7 +31,7 @@ impl Cooldown {
     /// Returns what another process has saved in the store.
     #[cfg(feature = "store")]
     pub(crate) fn from_store(last: LastFailure, refusals: u32, failures: u32) -> Self {
-        Self { last: Some(last), refusals, failures, early_rejections: 0 }
+        Self { last: Some(last), refusals, failures }
     }
 
     /// Merges the state of a flight or of another process: keeps the higher counts, and the cooldown that ends later.
@@ -52,9 +50,13 @@ impl Cooldown {
     }
 
     /// Returns the time from `now` to the end of the cooldown, or `None` if an attempt may be made.
+    ///
+    /// Only the monotonic clock counts: a wall clock that is set forward must not end the cooldown of refused
+    /// credentials.
     pub(crate) fn remaining_at(&self, now: &Moment) -> Option<Duration> {
         let last = self.last.as_ref()?;
-        last.cooldown.checked_sub(now.since(&last.failed_at)).filter(|remaining| !remaining.is_zero())
+        let passed = now.monotonic.saturating_duration_since(last.failed_at.monotonic);
+        last.cooldown.checked_sub(passed).filter(|remaining| !remaining.is_zero())
     }
 
     /// Returns the number of failed attempts since the last success.
@@ -73,40 +75,38 @@ impl Cooldown {
         self.error_at(&now).unwrap_or(error)
     }
 
+    /// Records that the source of the credentials failed. The backoff is that of an outage, whatever the error's kind:
+    /// nothing was sent, so no account can be locked.
+    pub(crate) fn fail_source(&mut self, error: Error, now: Moment, policy: &Policy) -> Error {
+        self.failures = self.failures.saturating_add(1);
+        let cooldown = backoff::after_failure(policy, self.failures, fastrand::f64());
+        self.last = Some(LastFailure { error: error.clone(), failed_at: now, cooldown });
+        self.error_at(&now).unwrap_or(error)
+    }
+
+    /// Returns `true` until this time after the cooldown of a refusal. Until then, its count is needed: the next refusal
+    /// gets a longer cooldown.
+    pub(crate) fn is_remembered(&self, now: &Moment, time: Duration) -> bool {
+        let Some(last) = self.last.as_ref().filter(|_| self.is_refusal()) else { return false };
+        now.monotonic.saturating_duration_since(last.failed_at.monotonic) < last.cooldown.saturating_add(time)
+    }
+
+    /// Returns `true` if the last failure was a refusal. The failure of a source is none, whatever its kind.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.refusals > 0 && self.last_error().is_some_and(Error::is_refusal)
+    }
+
     /// Records that a flight failed at `now` after this number of attempts. `random` is in 0..1.
     fn record_failure(&mut self, error: &Error, attempts: u32, now: Moment, random: f64, policy: &Policy) {
         self.failures = self.failures.saturating_add(attempts);
-        let is_refusal = matches!(error.kind(), ErrorKind::Refused | ErrorKind::Misconfigured | ErrorKind::Internal);
-        let cooldown = if is_refusal {
+        let cooldown = if error.is_refusal() {
             self.refusals = self.refusals.saturating_add(1);
-            backoff::after_refusal(policy, self.refusals)
+            backoff::after_refusal(policy, self.refusals, random)
         } else {
             backoff::after_failure(policy, self.failures, random)
         };
-        let cooldown = cooldown.max(error.retry_after().unwrap_or_default());
+        let cooldown = cooldown.max(backoff::with_jitter(error.retry_after().unwrap_or_default(), random));
         self.last = Some(LastFailure { error: error.clone(), failed_at: now, cooldown });
-    }
-
-    /// Records that a login succeeded.
-    ///
-    /// If the new token replaces a rejected one, the count of rejections is kept. The login succeeded, but the API may
-    /// reject the new token as well.
-    pub(crate) fn record_success(&mut self, was_rejected: bool) {
-        let early_rejections = if was_rejected { self.early_rejections } else { 0 };
-        *self = Self { early_rejections, ..Self::default() };
-    }
-
-    /// Records that a server rejected a token of this age.
-    ///
-    /// The second token in a row that is rejected early starts a cooldown. Otherwise an API that rejects every token
-    /// would cause one login for each of its calls.
-    pub(crate) fn record_rejection(&mut self, age: Duration, now: Moment, provider: &'static str, policy: &Policy) {
-        let cooldown = policy.rejection_cooldown;
-        self.early_rejections = if age < cooldown { self.early_rejections + 1 } else { 0 };
-        if self.early_rejections >= 2 && self.remaining_at(&now) < Some(cooldown) {
-            let error = Error::throttled("two new tokens in a row were rejected by the API").with_provider(provider);
-            self.last = Some(LastFailure { error, failed_at: now, cooldown });
-        }
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
         for second in 0..seconds {
             let now = after(start, second);
             if cooldown.error_at(&now).is_none() {
-                cooldown.record_failure(&Error::refused("no"), 1, now, 1.0, policy);
+                cooldown.record_failure(&Error::refused("no"), 1, now, 0.0, policy);
                 times.push(second);
             }
         }
@@ -151,18 +151,6 @@ mod tests {
     }
 
     #[test]
-    fn r10_the_rejection_cooldown_is_a_setting() {
-        let policy = Policy::default().with_rejection_cooldown(Duration::from_secs(10));
-        let (start, mut cooldown) = (SystemClock.now(), Cooldown::default());
-        cooldown.record_rejection(Duration::from_secs(9), start, "test", &policy);
-        cooldown.record_rejection(Duration::from_secs(10), start, "test", &policy);
-        cooldown.record_rejection(Duration::from_secs(9), start, "test", &policy);
-        assert!(cooldown.error_at(&start).is_none());
-        cooldown.record_rejection(Duration::from_secs(9), start, "test", &policy);
-        assert_eq!(cooldown.remaining_at(&start), Some(Duration::from_secs(10)));
-    }
-
-    #[test]
     fn r5_a_retry_after_is_kept() {
         let (start, mut cooldown) = (SystemClock.now(), Cooldown::default());
         let error = Error::throttled("slow down").with_retry(Duration::from_secs(600), start.wall);
@@ -173,25 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn r10_two_early_rejections_start_a_cooldown() {
+    fn r4_a_step_of_the_wall_clock_shortens_no_cooldown() {
         let (start, mut cooldown) = (SystemClock.now(), Cooldown::default());
-        cooldown.record_rejection(Duration::from_secs(59), start, "test", &Policy::default());
-        cooldown.record_success(true);
-        assert!(cooldown.error_at(&start).is_none());
-        cooldown.record_rejection(Duration::from_secs(1), start, "test", &Policy::default());
-        assert!(cooldown.error_at(&after(start, 59)).is_some());
-        assert!(cooldown.error_at(&after(start, 60)).is_none());
-
-        cooldown.record_failure(&Error::refused("no"), 1, start, 1.0, &Policy::default());
-        cooldown.record_failure(&Error::refused("no"), 1, start, 1.0, &Policy::default());
-        cooldown.record_rejection(Duration::from_secs(1), start, "test", &Policy::default());
-        assert!(cooldown.error_at(&after(start, 119)).is_some(), "the longer cooldown of a refusal is kept");
-
-        let mut old = Cooldown::default();
-        for _ in 0..10 {
-            old.record_rejection(Duration::from_secs(60), start, "test", &Policy::default());
-            assert!(old.error_at(&start).is_none());
+        cooldown.record_failure(&Error::refused("no"), 1, start, 0.0, &Policy::default());
+        let hour = Duration::from_secs(3600);
+        for wall in [start.wall - hour, start.wall + hour] {
+            assert_eq!(cooldown.remaining_at(&Moment { wall, ..start }), Some(Duration::from_secs(60)));
         }
+        assert_eq!(cooldown.remaining_at(&after(start, 60)), None);
     }
 
     proptest! {
@@ -206,7 +183,7 @@ mod tests {
                 cooldown.record_failure(&Error::refused("no"), 1, start, random, &Policy::default());
             }
             prop_assert!(cooldown.error_at(&after(start, 59)).is_some());
-            prop_assert!(cooldown.error_at(&after(start, 900)).is_none());
+            prop_assert!(cooldown.error_at(&after(start, 990)).is_none());
         }
     }
 }

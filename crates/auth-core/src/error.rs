@@ -44,7 +44,7 @@ pub enum ErrorKind {
     ///
     /// Correct them before the next attempt. Repeated refusals can lock an account.
     Refused,
-    /// The server limits logins, or the API rejects new tokens. Wait until [`Error::retry_at`].
+    /// The server limits logins. Wait until [`Error::retry_at`].
     Throttled,
     /// The provider could not be reached or did not respond. A later attempt may succeed with nothing changed.
     Unavailable,
@@ -121,7 +121,8 @@ struct Inner {
     retry: Option<(Duration, SystemTime)>,
     is_transient: bool,
     is_unsent: bool,
-    is_settled: bool,
+    /// Whether the provider's own words say so, and not only the status.
+    is_recognised: bool,
     cause: Option<Cause>,
 }
 
@@ -137,7 +138,7 @@ impl Error {
             retry: None,
             is_transient: matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable),
             is_unsent: false,
-            is_settled: false,
+            is_recognised: false,
             cause: None,
         }))
     }
@@ -204,6 +205,22 @@ impl Error {
         Self::new(ErrorKind::Untrusted, message)
     }
 
+    /// Builds the error of a [`CredentialSource`](crate::CredentialSource) that cannot read its credentials.
+    ///
+    /// At most 300 characters of the cause are kept. Pass no error whose text may repeat a secret, such as one of a
+    /// parser.
+    ///
+    /// ```
+    /// use auth_core::{Error, ErrorKind};
+    ///
+    /// let error = Error::source_failed(std::io::Error::other("the vault is sealed"));
+    /// assert_eq!(error.kind(), ErrorKind::Unavailable);
+    /// ```
+    #[must_use]
+    pub fn source_failed(cause: impl StdError + 'static) -> Self {
+        Self::new(ErrorKind::Unavailable, "the source of the credentials failed").with_cause(&cause)
+    }
+
     /// Builds a transport's error for a response that holds no usable token.
     ///
     /// `message` must not contain any part of the response.
@@ -237,22 +254,6 @@ impl Error {
             "the login was redirected to {target}; redirects are never followed, set `base_url` to the final URL"
         );
         Self::new(ErrorKind::Redirected, message).with_setting("base_url")
-    }
-
-    /// Marks an error as final for this login, so that no other attempt is made.
-    ///
-    /// Use it in a transport that gets a token from another manager, because that manager has already retried.
-    ///
-    /// ```
-    /// # async fn example(account: &impl auth_core::TokenSource) -> Result<(), auth_core::Error> {
-    /// let token = account.token().await.map_err(auth_core::Error::settled)?;
-    /// # let _ = token;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn settled(self) -> Self {
-        self.with(|inner| inner.is_settled = true)
     }
 
     /// Sets the underlying cause. At most 300 characters of its text are kept, without control characters.
@@ -416,9 +417,21 @@ impl Error {
         self.0.retry.map(|(_, at)| at)
     }
 
-    /// Returns `true` if no other attempt may be made in this login.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.0.is_settled
+    /// Marks the error as one that the provider has stated in its own words, in the body of a response.
+    pub(crate) fn recognised(self) -> Self {
+        self.with(|inner| inner.is_recognised = true)
+    }
+
+    /// Returns `true` if the failure is final, and its cause may be local to this machine: a proxy or a filter may have
+    /// responded in place of the provider. Other processes must not pause because of it.
+    #[cfg(feature = "store")]
+    pub(crate) fn may_be_local(&self) -> bool {
+        !self.is_transient() && !self.0.is_recognised
+    }
+
+    /// Returns `true` if the error pauses logins like refused credentials: a person has to correct something.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Refused | ErrorKind::Misconfigured | ErrorKind::Internal)
     }
 
     /// Returns `true` if no part of the request was sent, as in an error from [`unreachable`](Self::unreachable).

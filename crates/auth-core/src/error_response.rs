@@ -130,20 +130,6 @@ impl ErrorResponse {
         self.code = Some(code.into());
         self
     }
-
-    /// Removes the error code.
-    ///
-    /// ```
-    /// use auth_core::ErrorResponse;
-    ///
-    /// let error = ErrorResponse::refused().with_code("x");
-    /// assert!(error.without_code() == ErrorResponse::refused());
-    /// ```
-    #[must_use]
-    pub fn without_code(mut self) -> Self {
-        self.code = None;
-        self
-    }
 }
 
 impl From<ErrorClass> for ErrorResponse {

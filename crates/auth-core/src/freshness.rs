@@ -1,4 +1,4 @@
-//! Whether a token is fresh, stale or expired: pure functions of its age and its lifetime.
+//! Whether a token is fresh, stale, expiring or expired: pure functions of its age and its lifetime.
 
 use std::time::Duration;
 
@@ -21,30 +21,43 @@ pub enum Freshness {
     Fresh,
     /// The token is past its refresh point. It can still be used while the next one is fetched.
     Stale,
-    /// The token must not be sent any more: its lifetime is over, or what is left is within the margin.
+    /// The token is within the [margin](crate::Policy::with_margin) before its end.
+    ///
+    /// Callers wait up to two seconds for the next token, and not at all during a cooldown. If there is no next token
+    /// by then, they get this one.
+    Expiring,
+    /// The token must not be sent any more: less than a second of its lifetime is left.
     Expired,
 }
 
-/// The two moments at which a token becomes stale and expired. They are computed once for each token.
+/// A token with less than this left is not handed out, because it would expire on its way to the server.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// The moments at which a token becomes stale, expiring and expired. They are computed once for each token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term {
     /// The token is stale from this moment on.
     pub(crate) refresh: Moment,
-    /// The token is expired from this moment on.
+    /// The token is within the margin from this moment on.
+    pub(crate) margin: Moment,
+    /// The token is expired from this moment on. It is never before the margin.
     pub(crate) end: Moment,
 }
 
 impl Term {
-    /// Computes both moments of a token issued at `issued`.
+    /// Computes the moments of a token issued at `issued`.
     ///
     /// `random`, in 0..1, places the refresh point in the policy's window, so that processes that started together do
-    /// not refresh together. The token counts as expired before its lifetime ends, because it may expire on its way to
-    /// the server. The difference is the margin, or a tenth of the lifetime if that is less.
+    /// not refresh together. The margin is the policy's, or a tenth of the lifetime if that is less.
     pub(crate) fn new(issued: Moment, lifetime: Duration, random: f64, policy: &Policy) -> Self {
         let (first, last) = (f64::from(*policy.refresh_window.start()), f64::from(*policy.refresh_window.end()));
         let percent = first + (last - first) * random;
         let usable = lifetime - policy.margin.min(lifetime / 10);
-        Self { refresh: issued.plus(lifetime.mul_f64(percent / 100.0).min(usable)), end: issued.plus(usable) }
+        Self {
+            refresh: issued.plus(lifetime.mul_f64(percent / 100.0).min(usable)),
+            margin: issued.plus(usable),
+            end: issued.plus(lifetime.saturating_sub(LEAST).max(usable)),
+        }
     }
 
     /// Returns the freshness at `now`. A moment has passed as soon as one of the two clocks has reached it.
@@ -52,8 +65,10 @@ impl Term {
     pub(crate) fn at(&self, now: &Moment) -> Freshness {
         if now.is_before(&self.refresh) {
             Freshness::Fresh
-        } else if now.is_before(&self.end) {
+        } else if now.is_before(&self.margin) {
             Freshness::Stale
+        } else if now.is_before(&self.end) {
+            Freshness::Expiring
         } else {
             Freshness::Expired
         }
@@ -76,7 +91,15 @@ mod tests {
         let cases = [(5_000, 500), (60_000, 6_000), (300_000, 30_000), (1_800_000, 30_000), (86_400_000, 30_000)];
         for (lifetime, margin) in cases {
             let (issued, term) = term(Duration::from_millis(lifetime), 0.5);
-            assert_eq!(term.end, issued.plus(Duration::from_millis(lifetime - margin)));
+            assert_eq!(term.margin, issued.plus(Duration::from_millis(lifetime - margin)));
+        }
+    }
+
+    #[test]
+    fn f11_a_token_in_its_margin_is_usable_until_its_last_second() {
+        for (lifetime, end) in [(5_000, 4_500), (10_000, 9_000), (60_000, 59_000), (1_800_000, 1_799_000)] {
+            let (issued, term) = term(Duration::from_millis(lifetime), 0.5);
+            assert_eq!(term.end, issued.plus(Duration::from_millis(end)));
         }
     }
 
@@ -101,11 +124,11 @@ mod tests {
             let (issued, lifetime) = (SystemClock.now(), Duration::from_secs(lifetime));
             let points = [0.0, 1.0].map(|random| Term::new(issued, lifetime, random, &policy).refresh);
             assert_eq!(points, [issued.plus(lifetime / 2), issued.plus(lifetime * 3 / 5)]);
-            let end = Term::new(issued, lifetime, 0.5, &policy).end;
-            assert_eq!(end, issued.plus(lifetime - Duration::from_secs(margin)));
+            let term = Term::new(issued, lifetime, 0.5, &policy);
+            assert_eq!(term.margin, issued.plus(lifetime - Duration::from_secs(margin)));
 
             let late = Term::new(issued, lifetime, 0.5, &policy.clone().with_refresh_window(95..=100));
-            assert_eq!(late.refresh, late.end, "the refresh point is never after the end");
+            assert_eq!(late.refresh, late.margin, "the refresh point is never within the margin");
         }
     }
 
@@ -123,11 +146,15 @@ mod tests {
             (750, 749, Freshness::Stale),
             (749, 750, Freshness::Stale),
             (969, 969, Freshness::Stale),
-            (970, 969, Freshness::Expired),
-            (969, 970, Freshness::Expired),
+            (970, 969, Freshness::Expiring),
+            (969, 970, Freshness::Expiring),
+            (998, 998, Freshness::Expiring),
+            (999, 998, Freshness::Expired),
+            (998, 999, Freshness::Expired),
             (0, 7200, Freshness::Expired),
             (0, -7200, Freshness::Fresh),
-            (970, -7200, Freshness::Expired),
+            (970, -7200, Freshness::Expiring),
+            (999, -7200, Freshness::Expired),
         ];
         for (monotonic, wall, expected) in cases {
             assert_eq!(at(monotonic, wall), expected, "{monotonic} {wall}");
@@ -136,8 +163,9 @@ mod tests {
 
     fn rank(freshness: Freshness) -> u8 {
         match freshness {
-            Freshness::Fresh => 2,
-            Freshness::Stale => 1,
+            Freshness::Fresh => 3,
+            Freshness::Stale => 2,
+            Freshness::Expiring => 1,
             Freshness::Expired => 0,
         }
     }

@@ -10,6 +10,7 @@ compile_error!(
 mod backoff;
 mod clock;
 mod cooldown;
+pub mod credentials;
 mod endpoint;
 mod error;
 mod error_response;
@@ -44,6 +45,7 @@ mod transport;
 
 pub use async_trait::async_trait;
 pub use clock::{Clock, Moment, SystemClock};
+pub use credentials::CredentialSource;
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind};
 pub use error_response::ErrorResponse;

@@ -17,7 +17,6 @@ use crate::freshness::Freshness;
 use crate::message::Request;
 use crate::name::Name;
 use crate::policy::Policy;
-use crate::provider::Provider;
 use crate::renew::{Renew, Renewal, RenewalContext};
 use crate::targets;
 use crate::token::{AccessToken, RefreshToken, TokenSet};
@@ -42,10 +41,6 @@ impl Renew for Login {
         self.run(context).await
     }
 
-    fn with_provider(&self, provider: Arc<dyn Provider>) -> Arc<dyn Renew> {
-        Arc::new(self.of(provider))
-    }
-
     fn longest(&self) -> Duration {
         self.policy.deadline
     }
@@ -60,11 +55,6 @@ impl Renew for Login {
 }
 
 impl Login {
-    /// Returns the same login with other credentials.
-    pub(crate) fn of(&self, provider: Arc<dyn Provider>) -> Self {
-        Self { provider: ProviderCalls::new(provider), ..self.clone() }
-    }
-
     /// Gets a new token, and records a failure in the cooldown.
     ///
     /// It sends the refresh token if there is one that has not expired and the provider supports refreshes. Otherwise
@@ -80,12 +70,12 @@ impl Login {
         let failures = cooldown.failures();
         let result = match timeout_at(deadline, self.attempts(&mut refresh, failures, deadline, &mut attempts)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::unavailable("the login did not finish within its deadline")),
+            Err(_) => Err(Error::unavailable(LATE)),
         };
         let now = self.clock.now();
         let result = result.and_then(|token| match token.term().at(&now) {
-            Freshness::Expired => Err(Error::malformed("the token ended before it arrived")),
-            _ => Ok(token),
+            Freshness::Fresh | Freshness::Stale => Ok(token),
+            Freshness::Expiring | Freshness::Expired => Err(Error::malformed("the token ended before it arrived")),
         });
         let outcome = result.map_err(|error| {
             let error = error.with_provider(self.name.provider);
@@ -96,6 +86,7 @@ impl Login {
             outcome,
             refresh,
             cooldown,
+            is_news: true,
             #[cfg(feature = "store")]
             cursor: None,
         }
@@ -128,7 +119,9 @@ impl Login {
                 }
                 Err(error) => error,
             };
-            let backoff = backoff::after_failure(&self.policy, failures.saturating_add(*attempt), fastrand::f64());
+            let random = fastrand::f64();
+            let backoff = backoff::after_failure(&self.policy, failures.saturating_add(*attempt), random)
+                .max(backoff::with_jitter(error.retry_after().unwrap_or_default(), random));
             let is_last = *attempt >= self.policy.attempts;
             let Some(wait) = retry_delay(kind, is_last, &error, was_unreadable, backoff) else {
                 return Err(error);
@@ -136,7 +129,12 @@ impl Login {
             // If the deadline ended this sleep, the caller would get a timeout. Return this error now, because it has
             // the cause and the time of the next attempt.
             if Instant::now() + wait >= deadline {
-                return Err(error);
+                return Err(match kind {
+                    // The login that follows a refused refresh has no time left, so nothing is known about the
+                    // credentials. A refusal would pause all logins of the account.
+                    AttemptKind::Refresh if !error.is_transient() => Error::unavailable(LATE),
+                    _ => error,
+                });
             }
             was_unreadable |= is_unreadable(&error);
             let wait_ms = wait.as_millis() as u64;
@@ -221,9 +219,6 @@ fn retry_delay(
     was_unreadable: bool,
     backoff: Duration,
 ) -> Option<Duration> {
-    if error.is_settled() {
-        return None;
-    }
     // A refused refresh says nothing about the credentials, so they are tried at once, even after the last attempt. A
     // redirect or a bad certificate concerns the server, and the credentials would only be sent to the wrong one. After
     // a panic of the provider, the next request would end in the same way.
@@ -239,8 +234,10 @@ fn retry_delay(
     if !error.is_transient() || (is_unreadable(error) && was_unreadable) {
         return None;
     }
-    Some(error.retry_after().unwrap_or_default().max(backoff))
+    Some(backoff)
 }
+
+const LATE: &str = "the login did not finish within its deadline";
 
 /// Returns `true` if the server has certainly not processed the request, so that a refresh token may be sent again.
 ///

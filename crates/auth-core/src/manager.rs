@@ -4,9 +4,12 @@ mod blocking;
 mod builder;
 mod flight;
 mod future;
+mod look;
 pub(crate) mod options;
 #[cfg(feature = "store")]
 mod recall;
+mod rejection;
+mod renewal;
 mod state;
 mod status;
 mod waits;
@@ -20,14 +23,17 @@ use tokio::sync::watch;
 
 use crate::clock::Moment;
 use crate::cooldown::Cooldown;
+use crate::credentials::{Credentials, Fingerprint, IntoCredentials, Origin};
 use crate::error::Error;
 use crate::freshness::{Freshness, Term};
+use crate::login::provider_calls::ProviderCalls;
 use crate::need::{Need, Reason};
 use crate::provider::Provider;
 use crate::runtime::is_library_thread;
 use crate::token::AccessToken;
 
 use future::Wait;
+use look::Looks;
 use state::{Shared, is_usable};
 
 pub use builder::TokenManagerBuilder;
@@ -40,7 +46,7 @@ pub use status::Status;
 /// - One login serves every caller that waits. It runs on threads of the library, with its own deadline. So it does not
 ///   depend on a caller's runtime, and a caller that is dropped or has a shorter timeout ends only its own wait.
 /// - A token past its refresh point is returned at once while the next one is fetched. An error never displaces a
-///   usable token.
+///   usable token, and neither does a server that rejects every token.
 /// - A failure starts a cooldown, shared by all callers. Until it ends, calls without a usable token fail immediately
 ///   with the same error. After refused credentials, or a setting that the provider does not accept, it lasts 60, 120,
 ///   240 s and so on, 15 minutes at most. After an outage it is a backoff. After throttling it is the time that the
@@ -64,7 +70,7 @@ pub use status::Status;
 #[derive(Clone)]
 pub struct TokenManager(Arc<Shared>);
 
-/// A token that was issued within this time counts as new for [`TokenManager::renew`].
+/// A token that was issued within this time before the call counts as new for [`TokenManager::renew`].
 const NEW: Duration = Duration::from_secs(5);
 
 impl TokenManager {
@@ -72,6 +78,8 @@ impl TokenManager {
     ///
     /// All managers of the process that are built in this way share one HTTPS client, with the system's root
     /// certificates and proxy settings. For everything else, there is a [builder](Self::builder).
+    ///
+    /// `credentials` is a [`Provider`], or a [source](crate::credentials) whose credentials may change.
     ///
     /// # Errors
     /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the system has no root certificates. A login by plain http
@@ -85,11 +93,13 @@ impl TokenManager {
     /// # }
     /// ```
     #[cfg(feature = "reqwest")]
-    pub fn new(provider: impl Provider) -> Result<Self, Error> {
-        Self::builder(provider).build()
+    pub fn new<Kind>(credentials: impl IntoCredentials<Kind>) -> Result<Self, Error> {
+        Self::builder(credentials).build()
     }
 
     /// Returns a builder with the default settings.
+    ///
+    /// `credentials` is a [`Provider`], or a [source](crate::credentials) whose credentials may change.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenManager, Transport};
@@ -98,8 +108,8 @@ impl TokenManager {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn builder(provider: impl Provider) -> TokenManagerBuilder {
-        TokenManagerBuilder::new(provider)
+    pub fn builder<Kind>(credentials: impl IntoCredentials<Kind>) -> TokenManagerBuilder {
+        TokenManagerBuilder::new(credentials.into_credentials())
     }
 
     /// Returns a usable token. If there is none, waits for a login or a refresh.
@@ -149,7 +159,7 @@ impl TokenManager {
         blocking::block_on(self.token())
     }
 
-    /// Returns the current token if it is usable, without waiting and without a request.
+    /// Returns the current token if it has at least a second left, without waiting and without a request.
     ///
     /// ```no_run
     /// # fn example(tokens: auth_core::TokenManager) {
@@ -166,7 +176,9 @@ impl TokenManager {
 
     /// Reports that a server rejected `token` with a 401, so that the next call gets a new one.
     ///
-    /// If the manager already has a newer token, the call does nothing.
+    /// If the manager already has a newer token, the call does nothing. The same holds if `token` has itself replaced a
+    /// rejected one within the last [minute](crate::Policy::with_rejection_interval): then the server that rejects is the
+    /// cause, and other callers keep the token.
     ///
     /// ```no_run
     /// # async fn example(tokens: auth_core::TokenManager, status: u16) -> Result<(), auth_core::Error> {
@@ -179,31 +191,15 @@ impl TokenManager {
     /// # }
     /// ```
     pub fn reject(&self, token: &AccessToken) {
-        let mut state = self.0.lock();
-        // Many requests may have been sent with one token. Only the first rejection counts. A later one must not remove
-        // the token that has replaced it.
-        if !self.0.current.load().is_some_and(|current| current.ptr_eq(token)) {
-            return;
-        }
-        self.0.replace(None);
-        let now = self.0.clock.now();
-        state.cooldown.record_rejection(now.since(&token.issued()), now, self.0.name.provider, &self.0.policy);
-        state.rejected = Some(token.clone());
-        #[cfg(feature = "store")]
-        if let (Some(cursor), Ok(runtime)) = (state.cursor.clone(), self.0.runtime.handle()) {
-            let renewer = state.renewer.clone();
-            // Unlock first: a runtime that has shut down drops the task inside `spawn`.
-            drop(state);
-            runtime.spawn(async move { renewer.forget(cursor).await });
-        }
+        self.0.reject(token);
     }
 
     /// Returns a token that is valid for at least `min_validity`, and waits for a new one if the current token has less
     /// left.
     ///
     /// # Errors
-    /// [`Misuse`](crate::ErrorKind::Misuse) if a token of this provider has a shorter lifetime than `min_validity`;
-    /// otherwise the errors of [`token`](Self::token).
+    /// [`Misuse`](crate::ErrorKind::Misuse) if `min_validity` is more than the lifetime of a token, or more than the last
+    /// new token had left when it arrived; otherwise the errors of [`token`](Self::token).
     ///
     /// ```no_run
     /// # use auth_core::{Error, TokenManager};
@@ -215,35 +211,32 @@ impl TokenManager {
     /// # }
     /// ```
     pub async fn token_valid_for(&self, min_validity: Duration) -> Result<AccessToken, Error> {
+        let need = Need::Left(min_validity);
         let now = self.0.clock.now();
-        if let Some((token, freshness)) = self.0.look_at(&now).filter(|(_, freshness)| is_usable(*freshness))
-            && let Some(token) = self.with_validity(token, min_validity)?
-        {
-            self.0.meter.served(&token, freshness, &now);
+        if let Some((token, freshness)) = self.0.look_at(&now) {
+            if need.is_met(&token, &now) {
+                self.0.meter().served(&token, freshness, &now);
+                return Ok(token);
+            }
+            if is_usable(freshness) && token.lifetime() < min_validity {
+                return Err(self.0.too_long(token.lifetime()));
+            }
+        }
+        let token = self.0.clone().renewed(need, Reason::Manual).await?;
+        let left = token.remaining_at(&self.0.clock.now());
+        if left >= min_validity {
             return Ok(token);
         }
-        let renewed = self.0.clone().renewed(Need::Left(min_validity), Reason::Manual).await?;
-        self.with_validity(renewed, min_validity)?.ok_or_else(|| {
-            Error::unavailable("the new token took too long to arrive to be valid for `min_validity`")
-                .with_provider(self.0.name.provider)
-                .with_setting("min_validity")
-        })
-    }
-
-    /// Returns the token if it is valid for long enough, or an error if no token of its lifetime is.
-    fn with_validity(&self, token: AccessToken, min_validity: Duration) -> Result<Option<AccessToken>, Error> {
-        if token.lifetime() < min_validity {
-            let lifetime = token.lifetime().as_secs();
-            let what = format!("`min_validity` is more than the lifetime of a token, which is {lifetime} s");
-            return Err(Error::misuse(what).with_provider(self.0.name.provider));
-        }
-        Ok(Some(token).filter(|token| token.remaining_at(&self.0.clock.now()) >= min_validity))
+        // Remembered, so that the next call with the same requirement fails at once and makes no login.
+        let mut state = self.0.lock();
+        state.arrived_with = Some(state.arrived_with.map_or(left, |known| known.min(left)));
+        Err(self.0.too_long(left))
     }
 
     /// Gets a new token even if the current one is fresh. If that fails, the current token is kept.
     ///
-    /// A token that was issued within the last 5 seconds counts as new, so that many concurrent calls, or a loop, make
-    /// one login. If a server has rejected the current token, call [`reject`](Self::reject) instead.
+    /// A token that was issued within the 5 seconds before the call, or later, counts as new, so that many concurrent
+    /// calls, or a loop, make one login. If a server has rejected the current token, call [`reject`](Self::reject) instead.
     ///
     /// # Errors
     /// The errors of [`token`](Self::token). During a cooldown the call fails immediately, even if the current
@@ -257,33 +250,57 @@ impl TokenManager {
     /// # }
     /// ```
     pub async fn renew(&self) -> Result<AccessToken, Error> {
-        self.0.clone().renewed(Need::Newer(NEW), Reason::Manual).await
+        let now = self.0.clock.now();
+        let start = Moment {
+            monotonic: now.monotonic.checked_sub(NEW).unwrap_or(now.monotonic),
+            wall: now.wall.checked_sub(NEW).unwrap_or(now.wall),
+        };
+        self.0.clone().renewed(Need::IssuedAfter(start), Reason::Manual).await
     }
 
     /// Replaces the credentials, for example after a rotation of the account's secret.
     ///
     /// This clears the cooldown. The next call starts a login with the new credentials. Until that login succeeds, the
     /// current token is still returned while it is usable. A login that is under way with the old credentials is
-    /// repeated with the new ones.
+    /// repeated with the new ones. The same credentials again change nothing, and end no cooldown.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) if the credentials come from a [source](crate::credentials), which replaces
+    /// them by itself.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenManager};
     /// # fn example(tokens: TokenManager, provider: impl Provider) -> Result<(), Error> {
-    /// tokens.replace_credentials(provider);
+    /// tokens.replace_credentials(provider)?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn replace_credentials(&self, provider: impl Provider) {
+    pub fn replace_credentials(&self, provider: impl Provider) -> Result<(), Error> {
+        let Some(old) = self.0.lock().constant_provider() else {
+            return Err(self.0.misuse("the credentials come from a source; let the source return the new ones"));
+        };
+        let provider: Arc<dyn Provider> = Arc::new(provider);
+        let new = ProviderCalls::new(provider.clone());
+        // Code of a provider may panic or be slow, so it runs without the lock. An error means that it cannot be compared.
+        let fingerprints = Fingerprint::of(&new).and_then(|new| Ok((new, Fingerprint::of(&ProviderCalls::new(old))?)));
+        if fingerprints.is_ok_and(|(new, old)| new == old) {
+            return Ok(());
+        }
+        let name = self.0.name.of(new.name());
+        let renewer = self.0.options.renewer(new, name)?;
         let mut state = self.0.lock();
-        state.renewer = state.renewer.with_provider(Arc::new(provider));
+        state.credentials = Credentials(Origin::Constant(provider));
+        state.renewer = Some(renewer);
         state.epoch += 1;
         state.refresh = None;
         state.cooldown = Cooldown::default();
+        state.looks = Looks::default();
         if let Some(token) = self.0.current.load() {
             // Stale from now on, so that the next call starts a login.
             let term = Term { refresh: token.issued(), ..*token.term() };
-            self.0.current.store(Some(&token.with(token.generation(), term)));
+            self.0.current.store(Some(&token.with_term(term)));
         }
+        Ok(())
     }
 
     /// Returns a channel that yields each new token, or `None` after a rejection.
@@ -381,7 +398,7 @@ impl TokenManager {
     #[inline]
     pub(crate) fn cached_at(&self, now: &Moment) -> Option<AccessToken> {
         let (token, freshness) = self.0.look_at(now).filter(|(_, freshness)| is_usable(*freshness))?;
-        self.0.meter.served(&token, freshness, now);
+        self.0.meter().served(&token, freshness, now);
         Some(token)
     }
 
@@ -390,8 +407,8 @@ impl TokenManager {
     fn decide(&self) -> Result<AccessToken, Reason> {
         let now = self.0.clock.now();
         match self.0.look_at(&now) {
-            Some((token, freshness)) if is_usable(freshness) => {
-                self.0.meter.served(&token, freshness, &now);
+            Some((token, freshness)) if matches!(freshness, Freshness::Fresh | Freshness::Stale) => {
+                self.0.meter().served(&token, freshness, &now);
                 if freshness == Freshness::Stale {
                     self.0.renew_behind(&now);
                 }
@@ -408,10 +425,27 @@ impl TokenManager {
         Box::pin(self.0.clone().renewed(Need::Usable, reason))
     }
 
-    /// Returns `true` if a cooldown prevents logins now.
-    pub(crate) fn has_cooldown(&self) -> bool {
-        self.0.lock().cooldown.remaining_at(&self.0.clock.now()).is_some()
+    /// Returns what a pool must know before it drops this manager.
+    pub(crate) fn usage(&self, now: &Moment) -> Usage {
+        let state = self.0.lock();
+        let memory = self.0.options.policy.refusal_backoff.end();
+        Usage {
+            is_unused: state.generation == 0 && state.flight.is_none() && state.cooldown.last_error().is_none(),
+            is_renewing: state.flight.is_some(),
+            is_refused: state.cooldown.is_remembered(now, *memory),
+            has_token: self.0.look_at(now).is_some_and(|(_, freshness)| is_usable(freshness)),
+        }
     }
+}
+
+/// What would be lost if a pool dropped a manager.
+pub(crate) struct Usage {
+    /// Whether there was no login yet.
+    pub(crate) is_unused: bool,
+    pub(crate) is_renewing: bool,
+    /// Whether the account was refused lately. A new manager would send the refused credentials at once.
+    pub(crate) is_refused: bool,
+    pub(crate) has_token: bool,
 }
 
 impl fmt::Debug for TokenManager {

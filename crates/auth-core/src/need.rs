@@ -10,22 +10,23 @@ use crate::token::AccessToken;
 /// The token that a caller needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Need {
-    /// Any token that is not expired.
+    /// Any token before its margin.
     Usable,
     /// A token before its refresh point.
     Fresh,
     /// A token with at least this lifetime left.
     Left(Duration),
-    /// A token that was issued at most this long ago.
-    Newer(Duration),
+    /// A token that was issued after this moment. It is fixed when the caller calls: if it were counted back from the
+    /// end of a slow login, that login's token would be too old for each caller that waits for it.
+    IssuedAfter(Moment),
 }
 
 impl Need {
     pub(crate) fn is_met(self, token: &AccessToken, now: &Moment) -> bool {
         match self {
-            Self::Usable => token.term().at(now) != Freshness::Expired,
+            Self::Usable => matches!(token.term().at(now), Freshness::Fresh | Freshness::Stale),
             Self::Fresh => token.term().at(now) == Freshness::Fresh,
-            Self::Newer(age) => Self::Usable.is_met(token, now) && now.since(&token.issued()) <= age,
+            Self::IssuedAfter(start) => Self::Usable.is_met(token, now) && !token.issued().is_before(&start),
             Self::Left(lifetime) => Self::Usable.is_met(token, now) && token.remaining_at(now) >= lifetime,
         }
     }

@@ -38,7 +38,7 @@ pub struct Policy {
     pub(crate) backoff: RangeInclusive<Duration>,
     pub(crate) longest_retry_after: Duration,
     pub(crate) refusal_backoff: RangeInclusive<Duration>,
-    pub(crate) rejection_cooldown: Duration,
+    pub(crate) rejection_interval: Duration,
     pub(crate) ending_session: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Default for Policy {
             backoff: seconds(1)..=seconds(30),
             longest_retry_after: seconds(3600),
             refusal_backoff: seconds(60)..=seconds(15 * 60),
-            rejection_cooldown: seconds(60),
+            rejection_interval: seconds(60),
             ending_session: seconds(60),
         }
     }
@@ -110,10 +110,11 @@ impl Policy {
         self
     }
 
-    /// Sets the minimum validity of a returned token (F3). The default is 30 seconds.
+    /// Sets the margin before the end of a token (F3). The default is 30 seconds.
     ///
-    /// The margin is never more than a tenth of the token's lifetime. If a caller needs more, use
-    /// [`token_valid_for`](crate::TokenManager::token_valid_for).
+    /// In the margin, callers wait for the next token. The old token is returned only if there is no next one within two
+    /// seconds (F11). The margin is never more than a tenth of the token's lifetime. If a caller needs more validity,
+    /// use [`token_valid_for`](crate::TokenManager::token_valid_for).
     ///
     /// ```
     /// use std::time::Duration;
@@ -172,8 +173,8 @@ impl Policy {
     /// and 15 minutes.
     ///
     /// It also applies to a setting that the provider does not accept. Each step is twice the previous one, at least
-    /// 1.1 seconds, and without jitter. A manager counts the refusals until it is dropped. If your processes exit soon
-    /// after a login, share the count through a store ([`with_store`](crate::TokenManagerBuilder::with_store)); otherwise each process starts at
+    /// 1.1 seconds, and up to a tenth longer, so that processes do not return in the same instant. A manager counts
+    /// the refusals until it is dropped. If your processes exit soon after a login, share the count through a store ([`with_store`](crate::TokenManagerBuilder::with_store)); otherwise each process starts at
     /// the first step.
     ///
     /// ```
@@ -190,21 +191,24 @@ impl Policy {
         self
     }
 
-    /// Sets the cooldown after an API has rejected two new tokens in a row (R10). The default is 60 seconds.
+    /// Sets how long a token that has replaced a rejected one is kept, even if it is rejected as well (R10). The default
+    /// is 60 seconds.
     ///
-    /// A token counts as new if it is younger than this duration. Zero means no cooldown.
+    /// If a server rejects the new token too, then that server is the cause, and other callers keep the token. So a
+    /// server that rejects every token causes one login in this time, at most. Half of the token's lifetime counts if
+    /// that is less. Zero means that each rejected token is replaced.
     ///
     /// ```
     /// use std::time::Duration;
     ///
     /// use auth_core::Policy;
     ///
-    /// let policy = Policy::default().with_rejection_cooldown(Duration::from_secs(30));
+    /// let policy = Policy::default().with_rejection_interval(Duration::from_secs(30));
     /// # let _ = policy;
     /// ```
     #[must_use]
-    pub fn with_rejection_cooldown(mut self, cooldown: Duration) -> Self {
-        self.rejection_cooldown = cooldown.min(LONGEST);
+    pub fn with_rejection_interval(mut self, interval: Duration) -> Self {
+        self.rejection_interval = interval.min(LONGEST);
         self
     }
 
@@ -253,7 +257,7 @@ mod tests {
             .with_backoff(Duration::MAX, second)
             .with_longest_retry_after(Duration::MAX)
             .with_refusal_backoff(Duration::ZERO, Duration::ZERO)
-            .with_rejection_cooldown(Duration::MAX)
+            .with_rejection_interval(Duration::MAX)
             .with_ending_session(Duration::MAX);
         assert_eq!(
             policy,
@@ -265,7 +269,7 @@ mod tests {
                 backoff: second..=year,
                 longest_retry_after: year,
                 refusal_backoff: SHORTEST_REFUSAL..=SHORTEST_REFUSAL,
-                rejection_cooldown: year,
+                rejection_interval: year,
                 ending_session: year,
             }
         );

@@ -1,20 +1,25 @@
 //! A token manager for each of many accounts.
 
+mod accounts;
 mod builder;
+mod source;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use crate::clock::Moment;
+use crate::credentials::{Credentials, IntoCredentials, Origin};
 use crate::error::Error;
 use crate::manager::TokenManager;
 use crate::manager::options::Options;
-use crate::provider::Provider;
+use crate::targets;
 use crate::token::AccessToken;
+
+use accounts::Accounts;
+use source::{AccountSource, PoolSource};
 
 pub use builder::TokenPoolBuilder;
 
@@ -27,11 +32,12 @@ pub use builder::TokenPoolBuilder;
 /// ```no_run
 /// # async fn example<P: auth_core::Provider>(
 /// #     transport: impl auth_core::Transport,
-/// #     account: impl Fn(&u64) -> Result<P, auth_core::Error> + Send + Sync + 'static,
+/// #     load: fn(u64) -> Result<P, auth_core::Error>,
 /// # ) -> Result<(), auth_core::Error> {
-/// use auth_core::TokenPool;
+/// use auth_core::{TokenPool, credentials};
 ///
-/// let tenants = TokenPool::builder(account) // `account` returns the provider of a tenant
+/// // `load` returns the provider of a tenant. It is called before each login.
+/// let tenants = TokenPool::builder(move |tenant: u64| credentials::from_fn(move || load(tenant)))
 ///     .with_transport(transport)
 ///     .with_label(|tenant| format!("tenant {tenant}"))
 ///     .build();
@@ -41,49 +47,43 @@ pub use builder::TokenPoolBuilder;
 /// # }
 /// ```
 pub struct TokenPool<K> {
-    providers: Box<Providers<K>>,
+    account: Arc<AccountSource<K>>,
     label: Option<Box<Label<K>>>,
-    capacity: usize,
     idle_timeout: Duration,
-    options: Options,
+    options: Arc<Options>,
     start: Instant,
-    accounts: RwLock<HashMap<K, Account>>,
+    hasher: RandomState,
+    capacity: usize,
+    accounts: RwLock<Accounts<K>>,
+    /// Whether the event of a full pool was emitted.
+    is_full_told: AtomicBool,
 }
-
-type Providers<K> = dyn Fn(&K) -> Result<Arc<dyn Provider>, Error> + Send + Sync;
 
 type Label<K> = dyn Fn(&K) -> String + Send + Sync;
 
-struct Account {
-    manager: TokenManager,
-    /// The last use, in milliseconds since the start of the pool.
-    last_used: AtomicU64,
-}
-
-impl Account {
-    /// Returns the order in which accounts are dropped, lowest first.
-    fn rank(&self) -> (bool, u64) {
-        (self.manager.has_cooldown(), self.last_used.load(Ordering::Relaxed))
-    }
-}
-
-impl<K: Hash + Eq + Clone> TokenPool<K> {
-    /// Returns a builder. `account` returns the provider of an account, and is called at the first call for it.
+impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
+    /// Returns a builder. `account` returns the credentials of an account: a [source](crate::credentials), or a
+    /// [`Provider`](crate::Provider) if they never change.
+    ///
+    /// It is called once for each account, by its first login. So a program that asks for an account from a thousand
+    /// tasks reads its credentials once. It must not block its thread; a source may.
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenPool, Transport};
     /// # fn example<P: Provider>(transport: impl Transport, load: fn(&str) -> Option<P>) {
-    /// let pool = TokenPool::builder(move |tenant: &String| {
-    ///     load(tenant).ok_or_else(|| Error::misconfigured("tenant", "is unknown"))
+    /// use auth_core::credentials;
+    ///
+    /// let pool = TokenPool::builder(move |tenant: String| {
+    ///     credentials::from_fn(move || load(&tenant).ok_or_else(|| Error::misconfigured("tenant", "is unknown")))
     /// });
     /// let pool = pool.with_transport(transport).build();
     /// # let _ = pool.len();
     /// # }
     /// ```
-    pub fn builder<P: Provider>(
-        account: impl Fn(&K) -> Result<P, Error> + Send + Sync + 'static,
+    pub fn builder<Kind, C: IntoCredentials<Kind>>(
+        account: impl Fn(K) -> C + Send + Sync + 'static,
     ) -> TokenPoolBuilder<K> {
-        TokenPoolBuilder::new(Box::new(move |key| Ok(Arc::new(account(key)?) as Arc<dyn Provider>)))
+        TokenPoolBuilder::new(Arc::new(move |key| account(key).into_credentials()))
     }
 
     /// Returns a usable token of an account. If there is none, waits for a login or a refresh.
@@ -119,18 +119,17 @@ impl<K: Hash + Eq + Clone> TokenPool<K> {
     /// ```
     #[must_use]
     pub fn cached(&self, key: &K) -> Option<AccessToken> {
+        let hash = self.hasher.hash_one(key);
         let now = self.options.clock.now();
         let accounts = self.read();
-        let account = accounts.get(key)?;
-        account.last_used.store(self.since_start(&now), Ordering::Relaxed);
-        account.manager.cached_at(&now)
+        accounts.use_manager(hash, key, self.since_start(&now))?.cached_at(&now)
     }
 
-    /// Returns the manager of an account, and builds it if the account is new. The manager logs in at the first call
-    /// for a token.
+    /// Returns the manager of an account, and builds it if the account is new. The manager gets its credentials and logs
+    /// in at the first call for a token.
     ///
     /// # Errors
-    /// The error of the pool's closure, or of its transport, if the account is new.
+    /// [`Misconfigured`](crate::ErrorKind::Misconfigured) if the pool has no transport.
     ///
     /// # Example
     /// ```no_run
@@ -142,22 +141,32 @@ impl<K: Hash + Eq + Clone> TokenPool<K> {
     /// # }
     /// ```
     pub fn get(&self, key: &K) -> Result<TokenManager, Error> {
-        let now = self.since_start(&self.options.clock.now());
-        if let Some(account) = self.read().get(key) {
-            account.last_used.store(now, Ordering::Relaxed);
-            return Ok(account.manager.clone());
+        // Outside the lock: the hash of a long key, or a slow `Hash`, must not delay other accounts.
+        let hash = self.hasher.hash_one(key);
+        let now = self.options.clock.now();
+        let since_start = self.since_start(&now);
+        if let Some(manager) = self.read().use_manager(hash, key, since_start) {
+            return Ok(manager.clone());
         }
-        // Without the lock: the closure may read a file or a database, and other accounts must not wait for that. So
-        // two threads may build a manager for the same account. `or_insert` keeps the first, and both threads use it.
         let label = self.label.as_ref().map(|label| label(key).into());
-        let manager = self.options.manager((self.providers)(key)?, label)?;
+        let source = PoolSource::new(key.clone(), self.account.clone());
+        let manager = self.options.manager(Credentials(Origin::Source(Arc::new(source))), label)?;
+        let oldest = since_start.saturating_sub(millis(self.idle_timeout));
         let mut accounts = self.write();
-        self.make_room(&mut accounts, now);
-        let account = accounts.entry(key.clone()).or_insert(Account { manager, last_used: now.into() });
-        Ok(account.manager.clone())
+        // Another thread may have added the account meanwhile. All callers must use the same manager.
+        if let Some(manager) = accounts.use_manager(hash, key, since_start) {
+            return Ok(manager.clone());
+        }
+        let is_full = accounts.make_room(&now, since_start, oldest);
+        accounts.insert(hash, key.clone(), manager.clone(), since_start);
+        drop(accounts);
+        if is_full {
+            self.tell_full();
+        }
+        Ok(manager)
     }
 
-    /// Removes an account, for example after a change of its credentials.
+    /// Removes an account, for example after a tenant has left.
     ///
     /// The next call for it builds a new manager. Clones of the old manager stay usable.
     ///
@@ -169,7 +178,9 @@ impl<K: Hash + Eq + Clone> TokenPool<K> {
     /// # }
     /// ```
     pub fn forget(&self, key: &K) {
-        self.write().remove(key);
+        let hash = self.hasher.hash_one(key);
+        // Dropped after the lock is released, because the transport or the source may be dropped with it.
+        let _removed = self.write().remove(hash, key);
     }
 
     /// Returns the number of accounts.
@@ -200,39 +211,32 @@ impl<K: Hash + Eq + Clone> TokenPool<K> {
         self.len() == 0
     }
 
-    /// Makes room for one account if the pool is full.
-    ///
-    /// Accounts that are past the idle timeout are dropped first. If that is not enough, a sixteenth of the capacity is
-    /// dropped at once, so that the next calls need not sort all accounts again. Accounts in a cooldown are dropped
-    /// last: a new manager does not know about the refusal and would send the wrong credentials again at once.
-    fn make_room(&self, accounts: &mut HashMap<K, Account>, now: u64) {
-        if accounts.len() < self.capacity {
-            return;
-        }
-        let oldest = now.saturating_sub(self.idle_timeout.as_millis().try_into().unwrap_or(u64::MAX));
-        accounts.retain(|_, account| account.last_used.load(Ordering::Relaxed) >= oldest);
-        let surplus = (accounts.len() + 1).saturating_sub(self.capacity);
-        if surplus == 0 {
-            return;
-        }
-        let mut ranked: Vec<_> = accounts.iter().map(|(key, account)| (account.rank(), key.clone())).collect();
-        ranked.sort_unstable_by_key(|(rank, _)| *rank);
-        for (_, key) in ranked.into_iter().take(surplus.max(self.capacity / 16)) {
-            accounts.remove(&key);
+    /// Emits an event, once: a pool that is too small logs in again and again, and nothing else shows why.
+    fn tell_full(&self) {
+        if !self.is_full_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: targets::POOL,
+                capacity = self.capacity,
+                "pool full: accounts in use are dropped and log in again at their next call; raise `with_capacity`"
+            );
         }
     }
 
     fn since_start(&self, now: &Moment) -> u64 {
-        now.monotonic.saturating_duration_since(self.start).as_millis().try_into().unwrap_or(u64::MAX)
+        millis(now.monotonic.saturating_duration_since(self.start))
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<K, Account>> {
+    fn read(&self) -> RwLockReadGuard<'_, Accounts<K>> {
         self.accounts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<K, Account>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Accounts<K>> {
         self.accounts.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 impl<K> fmt::Debug for TokenPool<K> {

@@ -1,18 +1,18 @@
 //! The seam between a manager and what gets its next token: values in, a value out.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+#[cfg(feature = "store")]
+use crate::clock::Moment;
 use crate::cooldown::Cooldown;
 use crate::error::Error;
 #[cfg(feature = "store")]
 use crate::need::Need;
 use crate::need::Outcome;
-use crate::provider::Provider;
 #[cfg(feature = "store")]
 use crate::store::{EntryName, LeaseNumber};
 #[cfg(feature = "store")]
@@ -24,9 +24,6 @@ use crate::token::RefreshToken;
 pub(crate) trait Renew: fmt::Debug + Send + Sync {
     /// Gets a new token. It runs on the runtime of the logins.
     async fn renew(&self, context: RenewalContext) -> Renewal;
-
-    /// Returns the same with other credentials.
-    fn with_provider(&self, provider: Arc<dyn Provider>) -> Arc<dyn Renew>;
 
     /// Returns the longest time that [`renew`](Self::renew) takes.
     fn longest(&self) -> Duration;
@@ -78,6 +75,8 @@ pub(crate) struct Renewal {
     /// The refresh token for the next renewal.
     pub(crate) refresh: Option<RefreshToken>,
     pub(crate) cooldown: Cooldown,
+    /// Whether this is worth a report: `false` if a look during a cooldown has found nothing.
+    pub(crate) is_news: bool,
     #[cfg(feature = "store")]
     pub(crate) cursor: Option<StoreCursor>,
 }
@@ -90,6 +89,7 @@ impl Renewal {
             outcome: Err(error),
             refresh: None,
             cooldown,
+            is_news: true,
             #[cfg(feature = "store")]
             cursor: None,
         }
@@ -114,14 +114,27 @@ pub(crate) struct Superseded {
 
 #[cfg(feature = "store")]
 impl Superseded {
-    /// Returns `true` if `token` is one of them. A token with the text of the current one, but with more lifetime left,
-    /// is a new token: a server may issue the same text again.
-    pub(crate) fn covers(&self, token: &AccessToken, now: &crate::clock::Moment) -> bool {
-        let is_same = |superseded: &&AccessToken| superseded.expose() == token.expose();
-        if self.rejected.as_ref().filter(is_same).is_some() {
+    /// Returns `true` if `token` must not be taken.
+    ///
+    /// A token that was issued before the rejected one must not: the rejected token may have replaced it after a
+    /// rejection as well, while the store was unreachable. A token with the text of the current one, but with more
+    /// lifetime left, is a new token: a server may issue the same text again.
+    pub(crate) fn covers(&self, token: &AccessToken, now: &Moment) -> bool {
+        let is_same = |superseded: &AccessToken| superseded.expose() == token.expose();
+        if let Some(rejected) = &self.rejected
+            && (is_same(rejected) || token.issued().monotonic <= rejected.issued().monotonic)
+        {
             return true;
         }
-        let current = self.current.as_ref().filter(is_same);
+        let current = self.current.as_ref().filter(|current| is_same(current));
         current.is_some_and(|current| token.remaining_at(now) <= current.remaining_at(now) + Duration::from_secs(1))
+    }
+
+    /// Marks a token of a login as the replacement of the rejected one, if there is one.
+    pub(crate) fn mark(&self, token: AccessToken) -> AccessToken {
+        match &self.rejected {
+            Some(rejected) => token.with_rejections(rejected.rejections().saturating_add(1)),
+            None => token,
+        }
     }
 }

@@ -16,7 +16,6 @@ use crate::error::Error;
 use crate::login::Login;
 use crate::meter;
 use crate::need::{Need, Outcome};
-use crate::provider::Provider;
 use crate::renew::{Recalled, Renew, Renewal, RenewalContext, SharedContext, StoreCursor, Superseded};
 use crate::store::wire::{Codec, StoreClock};
 use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot, TokenStore};
@@ -70,10 +69,6 @@ impl Renew for SharedLogin {
             Ok(None) => self.login.run(context).await,
             Err(error) => self.login.failed(error, context),
         }
-    }
-
-    fn with_provider(&self, provider: Arc<dyn Provider>) -> Arc<dyn Renew> {
-        Arc::new(Self { login: self.login.of(provider), store: self.store.clone() })
     }
 
     fn longest(&self) -> Duration {
@@ -167,7 +162,14 @@ impl<'a> SharedRenewal<'a> {
     }
 
     fn finish(self, attempts: u32, outcome: Outcome) -> Renewal {
-        Renewal { attempts, outcome, refresh: self.refresh, cooldown: self.cooldown, cursor: Some(self.cursor) }
+        Renewal {
+            attempts,
+            outcome,
+            refresh: self.refresh,
+            cooldown: self.cooldown,
+            is_news: true,
+            cursor: Some(self.cursor),
+        }
     }
 
     /// Reads the entry once, without a lease.
@@ -265,7 +267,11 @@ impl<'a> SharedRenewal<'a> {
             self.refresh = refresh.or(self.refresh.take());
         }
         let (attempts, outcome) = self.run_login().await;
-        let is_saved = match self.update(held.clock, outcome.as_ref().ok()) {
+        let is_saved = match self.update(held.clock, &outcome) {
+            // Nothing to save. The lease is released, so that the next process logs in.
+            Ok(update) if update.access.is_none() && update.refresh.is_none() && update.cooldown.is_none() => {
+                Some(false)
+            }
             Ok(update) => self.calls.save(lease_number, update).await,
             Err(error) => {
                 let (provider, label) = (self.login.name.provider, self.login.name.label());
@@ -314,13 +320,17 @@ impl<'a> SharedRenewal<'a> {
         let renewal = self.login.run(context).await;
         self.refresh = renewal.refresh;
         self.cooldown = renewal.cooldown;
-        (renewal.attempts, renewal.outcome)
+        // Marked before it is saved, so that the mark reaches the other processes.
+        (renewal.attempts, renewal.outcome.map(|token| self.superseded.mark(token)))
     }
 
-    fn update(&self, clock: StoreClock, token: Option<&AccessToken>) -> Result<EntryUpdate, Error> {
+    fn update(&self, clock: StoreClock, outcome: &Outcome) -> Result<EntryUpdate, Error> {
         let codec = self.codec(clock);
-        let refresh = self.refresh.as_ref();
-        let cooldown = if token.is_none() { codec.seal_cooldown(&self.cooldown)? } else { None };
+        let (token, refresh) = (outcome.as_ref().ok(), self.refresh.as_ref());
+        let cooldown = match outcome {
+            Err(error) if !error.may_be_local() => codec.seal_cooldown(&self.cooldown)?,
+            _ => None,
+        };
         let left = self.cooldown.remaining_at(&self.login.clock.now()).unwrap_or_default();
         let ttl = [
             token.map(AccessToken::lifetime),

@@ -13,5 +13,8 @@ pub const FLIGHT: &str = "auth::flight";
 /// Events of token stores: a token taken from the store, an entry that cannot be read, a store that does not respond.
 pub const STORE: &str = "auth::store";
 
+/// Events of a pool of accounts: a capacity that is too small.
+pub const POOL: &str = "auth::pool";
+
 /// Events of the middleware: rejected tokens, and whether the request was sent again.
 pub const MIDDLEWARE: &str = "auth::middleware";

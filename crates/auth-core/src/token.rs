@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     authorization: HeaderValue,
     term: Term,
     generation: u64,
+    /// How many tokens in a row were rejected before this one replaced them.
+    rejections: u32,
     details: Arc<Details>,
 }
 
@@ -281,15 +283,30 @@ impl AccessToken {
         self.0.generation
     }
 
-    /// Returns the moments at which the token becomes stale and expired.
+    /// Returns the moments at which the token becomes stale, expiring and expired.
     #[inline]
     pub(crate) fn term(&self) -> &Term {
         &self.0.term
     }
 
-    /// Returns the same token with another number and term.
-    pub(crate) fn with(&self, generation: u64, term: Term) -> Self {
-        Self(Arc::new(Inner { generation, term, ..(*self.0).clone() }))
+    /// Returns the number of tokens in a row that were rejected before this one replaced them.
+    pub(crate) fn rejections(&self) -> u32 {
+        self.0.rejections
+    }
+
+    /// Returns the same token with another number.
+    pub(crate) fn with_generation(&self, generation: u64) -> Self {
+        Self(Arc::new(Inner { generation, ..(*self.0).clone() }))
+    }
+
+    /// Returns the same token with another term.
+    pub(crate) fn with_term(&self, term: Term) -> Self {
+        Self(Arc::new(Inner { term, ..(*self.0).clone() }))
+    }
+
+    /// Returns the same token as the replacement of rejected ones.
+    pub(crate) fn with_rejections(&self, rejections: u32) -> Self {
+        Self(Arc::new(Inner { rejections, ..(*self.0).clone() }))
     }
 
     /// Returns a copy with a counter of references of its own. It shares the text.
@@ -450,7 +467,7 @@ impl TokenSet {
         let refresh = refresh.map(|(secret, stated)| RefreshToken::of_session(secret, issued, stated, login_lifetime));
         let term = Term::new(issued, lifetime, fastrand::f64(), policy);
         let details = Details { scope: response.scope, issued, lifetime, extras: response.extras, api_headers };
-        let inner = Inner { authorization, term, generation: 0, details: Arc::new(details) };
+        let inner = Inner { authorization, term, generation: 0, rejections: 0, details: Arc::new(details) };
         Ok(Self { access: AccessToken(Arc::new(inner)), refresh: refresh.or(used) })
     }
 }

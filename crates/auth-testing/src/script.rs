@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auth_core::{Error, Provider, Request, Response, SecretBytes, TokenManager, TokenManagerBuilder, Transport};
+use auth_core::credentials::IntoCredentials;
+use auth_core::{Error, Request, Response, SecretBytes, TokenManager, TokenManagerBuilder, Transport};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -257,7 +258,7 @@ impl Script {
         self.builder_for(TestProvider::new("password"))
     }
 
-    /// Returns the builder of a manager of this provider; otherwise the same as [`builder`](Self::builder).
+    /// Returns the builder of a manager of this provider, or of a source of credentials; otherwise the same as [`builder`](Self::builder).
     ///
     /// # Example
     /// ```
@@ -267,8 +268,8 @@ impl Script {
     /// let tokens = script.builder_for(TestProvider::new("another password")).build()?;
     /// # Ok::<(), auth_core::Error>(())
     /// ```
-    pub fn builder_for(&self, provider: impl Provider) -> TokenManagerBuilder {
-        let builder = TokenManager::builder(provider).with_transport(self.clone()).with_clock(VirtualClock::new());
+    pub fn builder_for<Kind>(&self, credentials: impl IntoCredentials<Kind>) -> TokenManagerBuilder {
+        let builder = TokenManager::builder(credentials).with_transport(self.clone()).with_clock(VirtualClock::new());
         match Handle::try_current() {
             Ok(runtime) => builder.with_runtime(runtime),
             Err(_) => builder,

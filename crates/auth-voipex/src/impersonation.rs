@@ -1,13 +1,13 @@
 //! Impersonation: the exchange of an account's token for the token of another user.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use auth_core::http::StatusCode;
 use auth_core::http::header::AUTHORIZATION;
 use auth_core::{
-    AccessToken, Error, ErrorResponse, Expiry, NumberOrString, Provider, Request, Response, Secret, Setting,
-    TokenManager, TokenManagerBuilder, TokenResponse, TokenSource, Transport, async_trait,
+    AccessToken, CredentialSource, Error, ErrorResponse, Expiry, NumberOrString, Provider, Request, Response, Secret,
+    Setting, TokenResponse, TokenSource, async_trait,
 };
 use serde::Deserialize;
 
@@ -29,24 +29,27 @@ pub const IMPERSONATION_SETTINGS: &[Setting] = &[
 
 /// Exchanges an account's token for the token of another user.
 ///
-/// The account must have been created with "Impersonation" ticked.
+/// It is a [source of credentials](auth_core::credentials): the credentials of an exchange are the current token of the
+/// account. The account must have been created with "Impersonation" ticked.
 ///
 /// ```no_run
 /// # #[cfg(feature = "reqwest")]
 /// # async fn example() -> Result<(), auth_voipex::Error> {
-/// use auth_voipex::core::ReqwestTransport;
 /// use auth_voipex::{Impersonation, TokenManager, Voipex};
 ///
 /// let account = TokenManager::new(Voipex::from_env()?)?;
-/// let colleague = Impersonation::builder().with_impersonate_email("colleague@example.com");
-/// let colleague = colleague.manager(account, ReqwestTransport::new()?)?.build()?;
+/// let colleague = Impersonation::builder().with_impersonate_email("colleague@example.com").build(account)?;
+/// let colleague = TokenManager::new(colleague)?;
 /// let token = colleague.token().await?;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Impersonation {
     exchange: Request,
+    account: Arc<dyn TokenSource>,
+    /// The account's token in the last exchange.
+    used: Mutex<Option<AccessToken>>,
 }
 
 impl Impersonation {
@@ -135,17 +138,17 @@ impl ImpersonationBuilder {
         self
     }
 
-    /// Checks the settings and returns the builder of a manager that exchanges the token of `account`.
+    /// Checks the settings and returns the source that exchanges the tokens of `account`.
     ///
-    /// Each exchange uses the current token of `account`. If the server rejects that token with 401, the exchange is
-    /// sent once more with the next one.
+    /// If the server rejects a token of the account with a 401, the exchange is sent once more with the next one. A 401
+    /// whose body states another reason, such as `access_denied`, concerns the user: the account keeps its token.
     ///
     /// ```
     /// # use auth_voipex::Impersonation;
-    /// # use auth_voipex::core::{Error, TokenSource, Transport};
+    /// # use auth_voipex::core::{Error, TokenManager, TokenSource, Transport};
     /// # fn example(account: impl TokenSource, transport: impl Transport) -> Result<(), Error> {
-    /// let builder = Impersonation::builder().with_impersonate_email("colleague@example.com");
-    /// let colleague = builder.manager(account, transport)?.with_label("colleague").build()?;
+    /// let colleague = Impersonation::builder().with_impersonate_email("colleague@example.com").build(account)?;
+    /// let colleague = TokenManager::builder(colleague).with_transport(transport).build()?;
     /// # Ok(())
     /// # }
     /// ```
@@ -153,7 +156,7 @@ impl ImpersonationBuilder {
     /// # Errors
     /// [`Misconfigured`](auth_core::ErrorKind::Misconfigured) if a setting is missing or wrong. The error names the
     /// setting.
-    pub fn manager(self, account: impl TokenSource, transport: impl Transport) -> Result<TokenManagerBuilder, Error> {
+    pub fn build(self, account: impl TokenSource) -> Result<Impersonation, Error> {
         let mut required = INFO.required();
         let email = required.text("impersonate_email", self.impersonate_email);
         required.check()?;
@@ -161,9 +164,32 @@ impl ImpersonationBuilder {
         let path = self.exchange_path.as_deref().unwrap_or(EXCHANGE_PATH);
         let exchange = Request::post(&INFO.endpoint(base_url, "exchange_path", path)?)
             .with_json(&[(self.email_field.as_deref().unwrap_or(EMAIL_FIELD), &email)]);
-        let transport = WithAccountToken { account: Arc::new(account), transport };
-        Ok(TokenManager::builder(Impersonation { exchange }).with_transport(transport))
+        Ok(Impersonation { exchange, account: Arc::new(account), used: Mutex::default() })
     }
+}
+
+#[async_trait]
+impl CredentialSource for Impersonation {
+    async fn provider(&self, refused: Option<&Error>) -> Result<Arc<dyn Provider>, Error> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(used), Some(error)) = (used, refused)
+            && is_about_the_account(error)
+        {
+            self.account.reject(&used);
+        }
+        let token = self.account.token().await?;
+        let request = self.exchange.clone().with_header(AUTHORIZATION, token.authorization().clone());
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        Ok(Arc::new(Exchange(request)))
+    }
+}
+
+/// Returns `true` if the server may have rejected the account's token, and not the user to impersonate.
+///
+/// The body of such a 401 is empty, or has the code of RFC 6750 3.1 or the words of the status.
+fn is_about_the_account(error: &Error) -> bool {
+    error.status() == Some(StatusCode::UNAUTHORIZED)
+        && matches!(error.code(), None | Some("invalid_token" | "Unauthorized"))
 }
 
 /// The response. Each field has all spellings that Voipex has used over the years.
@@ -183,26 +209,26 @@ struct Body {
     scope: Option<NumberOrString>,
 }
 
-impl Provider for Impersonation {
+/// An exchange with one token of the account.
+#[derive(Debug)]
+struct Exchange(Request);
+
+impl Provider for Exchange {
     fn name(&self) -> &'static str {
         INFO.provider
     }
 
     fn login_request(&self) -> Request {
-        self.exchange.clone()
+        self.0.clone()
     }
 
-    /// Returns `None`, so that the token is never shared.
-    ///
-    /// The request does not identify the account, because the account's token is added only when the request is sent.
+    /// Returns `None`, so that the token is never shared: its entry would change with each token of the account.
     fn identity(&self) -> Option<Request> {
         None
     }
 
     fn read_response(&self, response: &Response) -> Result<TokenResponse, ErrorResponse> {
-        // A code is shown only if it repeats no secret of the request. The login checks that against the request that
-        // it built, which does not contain the account's token.
-        response::check(response).map_err(ErrorResponse::without_code)?;
+        response::check(response)?;
         let body: Body = response.json()?;
         let token = body.access_token.or(body.access_token_camel).or(body.token);
         let token = token.ok_or(ErrorResponse::malformed("the response has no `access_token`"))?;
@@ -213,30 +239,4 @@ impl Provider for Impersonation {
         let scope = response::text(body.scope.as_ref());
         Ok(TokenResponse::new(token, expiry).with_token_type(body.token_type).with_scope(scope))
     }
-}
-
-/// Sends each request with the token of an account, and once more with the next token if the first is rejected (401).
-#[derive(Debug)]
-struct WithAccountToken<T> {
-    account: Arc<dyn TokenSource>,
-    transport: T,
-}
-
-#[async_trait]
-impl<T: Transport> Transport for WithAccountToken<T> {
-    async fn send(&self, request: Request) -> Result<Response, Error> {
-        // `settled`: the account's login has made its own attempts. Attempts of the exchange would multiply them.
-        let token = self.account.token().await.map_err(Error::settled)?;
-        let response = self.transport.send(authorize(request.clone(), &token)).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
-        }
-        self.account.reject(&token);
-        let next = self.account.token().await.map_err(Error::settled)?;
-        self.transport.send(authorize(request, &next)).await
-    }
-}
-
-fn authorize(request: Request, token: &AccessToken) -> Request {
-    request.with_header(AUTHORIZATION, token.authorization().clone())
 }

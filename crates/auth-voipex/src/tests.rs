@@ -4,7 +4,6 @@ use auth_core::http::{HeaderMap, StatusCode};
 use auth_core::{AccessToken, Error, ErrorKind, Provider, Response, SecretBytes, TokenManager, setting_names};
 use auth_testing::{Script, ScriptedResponse, conformance};
 use proptest::prelude::*;
-use tokio::runtime::Handle;
 
 use crate::{
     Builder, IMPERSONATION_SETTINGS, INFO, Impersonation, ImpersonationBuilder, SETTINGS, Voipex, is_rejection,
@@ -144,7 +143,7 @@ fn exchange(account: [ScriptedResponse; 2], responses: Vec<ScriptedResponse>) ->
     let account = account_script.builder_for(builder().build().unwrap()).build().unwrap();
     let script = Script::new(responses);
     let exchange = Impersonation::builder().with_impersonate_email("colleague@example.com");
-    let exchange = exchange.manager(account, script.clone()).unwrap().with_runtime(Handle::current());
+    let exchange = script.builder_for(exchange.build(account).unwrap());
     (account_script, script, exchange.build().unwrap())
 }
 

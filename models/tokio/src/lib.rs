@@ -169,6 +169,15 @@ pub mod task {
         }
     }
 
+    /// Runs a function as a task of the current runtime.
+    pub fn spawn_blocking<T, F>(function: F) -> JoinHandle<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        crate::runtime::Handle::current().spawn(async move { function() })
+    }
+
     /// Waits for a task.
     #[derive(Debug)]
     pub struct JoinHandle<T> {
@@ -203,6 +212,11 @@ pub mod task {
         /// Returns `false`: a panic ends the whole model.
         pub fn is_panic(&self) -> bool {
             false
+        }
+
+        /// Returns nothing useful, because there is never a panic.
+        pub fn into_panic(self) -> Box<dyn std::any::Any + Send> {
+            Box::new(())
         }
     }
 

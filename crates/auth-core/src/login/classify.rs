@@ -48,8 +48,10 @@ pub(crate) fn classify(
 
 fn classify_error_response(error_response: &ErrorResponse, response: &Response, sent: &[Request]) -> Error {
     match error_response.class {
-        ErrorClass::Refused => classify_refusal(response, sent),
-        ErrorClass::Misconfigured(setting) => Error::misconfigured(setting, "is not accepted by the provider"),
+        ErrorClass::Refused => classify_refusal(response, sent).recognised(),
+        ErrorClass::Misconfigured(setting) => {
+            Error::misconfigured(setting, "is not accepted by the provider").recognised()
+        }
         ErrorClass::Status(status) => classify_status(status, response, sent),
         _ if !response.status().is_success() => classify_status(response.status(), response, sent),
         ErrorClass::Unreadable => Error::malformed("the response cannot be read").into_transient(),

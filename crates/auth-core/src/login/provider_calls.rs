@@ -43,7 +43,6 @@ impl ProviderCalls {
         self.call(|provider| provider.api_headers())
     }
 
-    #[cfg(feature = "store")]
     pub(crate) fn identity(&self) -> Result<Option<Request>, Error> {
         self.call(|provider| provider.identity())
     }

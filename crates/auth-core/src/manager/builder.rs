@@ -8,9 +8,9 @@ use tokio::runtime::Handle;
 use super::TokenManager;
 use super::options::Options;
 use crate::clock::Clock;
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::policy::Policy;
-use crate::provider::Provider;
 #[cfg(feature = "store")]
 use crate::store::TokenStore;
 use crate::transport::Transport;
@@ -33,14 +33,14 @@ use crate::transport::Transport;
 /// ```
 #[must_use]
 pub struct TokenManagerBuilder {
-    provider: Arc<dyn Provider>,
+    credentials: Credentials,
     label: Option<Arc<str>>,
     options: Options,
 }
 
 impl TokenManagerBuilder {
-    pub(super) fn new(provider: impl Provider) -> Self {
-        Self { provider: Arc::new(provider), label: None, options: Options::default() }
+    pub(super) fn new(credentials: Credentials) -> Self {
+        Self { credentials, label: None, options: Options::default() }
     }
 
     /// Sets the transport. The default is one HTTPS client that all managers of the process share.
@@ -170,7 +170,7 @@ impl TokenManagerBuilder {
     /// # }
     /// ```
     pub fn build(self) -> Result<TokenManager, Error> {
-        self.options.manager(self.provider, self.label)
+        Arc::new(self.options).manager(self.credentials, self.label)
     }
 }
 

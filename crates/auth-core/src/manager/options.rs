@@ -10,13 +10,12 @@ use std::sync::Mutex;
 use super::TokenManager;
 use super::state::{Shared, State};
 use crate::clock::{Clock, SystemClock};
+use crate::credentials::{Credentials, Origin};
 use crate::error::Error;
 use crate::login::Login;
 use crate::login::provider_calls::ProviderCalls;
-use crate::meter::Meter;
-use crate::name::Name;
+use crate::name::{ManagerName, Name};
 use crate::policy::Policy;
-use crate::provider::Provider;
 use crate::renew::Renew;
 use crate::runtime::LoginRuntime;
 #[cfg(feature = "store")]
@@ -51,45 +50,69 @@ impl Default for Options {
 
 impl Options {
     /// Builds a manager without a token.
-    pub(crate) fn manager(&self, provider: Arc<dyn Provider>, label: Option<Arc<str>>) -> Result<TokenManager, Error> {
-        let provider = ProviderCalls::new(provider);
-        let name = Name { provider: provider.name(), label };
-        let transport = match &self.transport {
-            Some(transport) => transport.clone(),
-            None => default_transport(&provider)?,
+    pub(crate) fn manager(
+        self: &Arc<Self>,
+        credentials: Credentials,
+        label: Option<Arc<str>>,
+    ) -> Result<TokenManager, Error> {
+        let name = ManagerName::new(label);
+        let renewer = match &credentials.0 {
+            Origin::Constant(provider) => {
+                let provider = ProviderCalls::new(provider.clone());
+                #[cfg(feature = "reqwest")]
+                if self.transport.is_none() {
+                    shared_transport().prepare(provider.login_request()?.uri())?;
+                }
+                let name = name.of(provider.name());
+                Some(self.renewer(provider, name)?)
+            }
+            Origin::Source(_) => {
+                self.transport()?;
+                None
+            }
         };
-        let (clock, policy) = (self.clock.clone(), self.policy.clone());
-        let login = Login { provider, transport, clock: clock.clone(), policy: policy.clone(), name: name.clone() };
         Ok(TokenManager(Arc::new(Shared {
-            clock,
+            clock: self.clock.clone(),
             current: Slot::default(),
             changes: OnceLock::new(),
-            meter: Meter::new(name.provider),
-            state: Mutex::new(State::new(self.renewer(login))),
+            meter: OnceLock::new(),
+            state: Mutex::new(State::new(credentials, renewer)),
             name,
-            policy,
-            runtime: self.runtime.clone(),
+            options: self.clone(),
         })))
     }
 
-    fn renewer(&self, login: Login) -> Arc<dyn Renew> {
+    /// Returns what logs in with these credentials.
+    pub(crate) fn renewer(&self, provider: ProviderCalls, name: Name) -> Result<Arc<dyn Renew>, Error> {
+        let (clock, policy) = (self.clock.clone(), self.policy.clone());
+        let login = Login { provider, transport: self.transport()?, clock, policy, name };
         #[cfg(feature = "store")]
         if let Some(store) = &self.store {
-            return Arc::new(SharedLogin::new(login, store.clone()));
+            return Ok(Arc::new(SharedLogin::new(login, store.clone())));
         }
-        Arc::new(login)
+        Ok(Arc::new(login))
+    }
+
+    pub(crate) fn has_store(&self) -> bool {
+        #[cfg(feature = "store")]
+        return self.store.is_some();
+        #[cfg(not(feature = "store"))]
+        false
+    }
+
+    #[cfg(feature = "reqwest")]
+    fn transport(&self) -> Result<Arc<dyn Transport>, Error> {
+        Ok(self.transport.clone().unwrap_or_else(|| Arc::new(shared_transport().clone())))
+    }
+
+    #[cfg(not(feature = "reqwest"))]
+    fn transport(&self) -> Result<Arc<dyn Transport>, Error> {
+        let problem = "is missing: call `with_transport`, or enable the feature `reqwest`";
+        self.transport.clone().ok_or_else(|| Error::misconfigured("transport", problem))
     }
 }
 
 #[cfg(feature = "reqwest")]
-fn default_transport(provider: &ProviderCalls) -> Result<Arc<dyn Transport>, Error> {
-    let transport = crate::transport::reqwest::ReqwestTransport::shared();
-    transport.prepare(provider.login_request()?.uri())?;
-    Ok(Arc::new(transport.clone()))
-}
-
-#[cfg(not(feature = "reqwest"))]
-fn default_transport(provider: &ProviderCalls) -> Result<Arc<dyn Transport>, Error> {
-    let problem = "is missing: call `with_transport`, or enable the feature `reqwest`";
-    Err(Error::misconfigured("transport", problem).with_provider(provider.name()))
+fn shared_transport() -> &'static crate::transport::reqwest::ReqwestTransport {
+    crate::transport::reqwest::ReqwestTransport::shared()
 }

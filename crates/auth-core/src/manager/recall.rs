@@ -4,16 +4,23 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::renewal::Renewing;
 use super::state::{Shared, is_usable};
 use crate::error::Error;
 use crate::need::Need;
-use crate::renew::{Renew, RenewalContext, SharedContext, Superseded};
 
 impl Shared {
     /// Reads the entry once, and keeps its cooldown, and its token if there is no usable one.
-    pub(super) async fn recall(&self) -> Result<(), Error> {
-        let (epoch, generation, renewer, context) = self.read_context();
-        let read = self.runtime.handle()?.spawn(async move { renewer.recall(context).await });
+    pub(super) async fn recall(self: &Arc<Self>) -> Result<(), Error> {
+        let (epoch, generation) = {
+            let state = self.lock();
+            (state.epoch, state.generation)
+        };
+        let shared = self.clone();
+        let read = self.options.runtime.handle()?.spawn(async move {
+            let deadline = Instant::now() + shared.options.policy.deadline;
+            Renewing { shared, need: Need::Usable, look: None, deadline, is_asking: Arc::default() }.recall().await
+        });
         let Ok(recalled) = read.await else {
             return Err(Error::unavailable("the runtime shut down during a call of the store"));
         };
@@ -32,21 +39,5 @@ impl Shared {
             self.keep(&mut state, token);
         }
         Ok(())
-    }
-
-    /// Returns the current epoch and generation, and the input of a read. A read needs no refresh token.
-    fn read_context(&self) -> (u64, u64, Arc<dyn Renew>, RenewalContext) {
-        let state = self.lock();
-        let context = RenewalContext {
-            deadline: Instant::now() + self.policy.deadline,
-            refresh: None,
-            cooldown: state.cooldown.clone(),
-            shared: SharedContext {
-                need: Need::Usable,
-                superseded: Superseded { current: self.current.load(), rejected: state.rejected.clone() },
-                cursor: state.cursor.clone(),
-            },
-        };
-        (state.epoch, state.generation, state.renewer.clone(), context)
     }
 }

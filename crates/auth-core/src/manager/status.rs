@@ -21,7 +21,7 @@ use crate::token::AccessToken;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Status {
-    /// The provider's name.
+    /// The provider's name, or `unknown` until a source of credentials has returned its first provider.
     pub provider: &'static str,
     /// The label that [`with_label`](crate::TokenManagerBuilder::with_label) has set.
     pub label: Option<Arc<str>>,
@@ -50,8 +50,8 @@ impl Shared {
         let token = self.current.load();
         let token = token.as_ref();
         Status {
-            provider: self.name.provider,
-            label: self.name.label.clone(),
+            provider: self.name.provider(),
+            label: self.name.shared_label(),
             freshness: token.map(|token| token.term().at(&now)),
             generation: state.generation,
             issued_at: token.map(|token| token.issued().wall),

@@ -20,6 +20,10 @@ impl FlightId {
     }
 }
 
+// A task of a model may switch to another one while it is polled, so its thread-locals are per task.
+#[cfg(shuttle)]
+use shuttle::thread_local;
+
 thread_local! {
     /// The flight whose code this thread runs now.
     static CURRENT: Cell<Option<FlightId>> = const { Cell::new(None) };
@@ -30,14 +34,14 @@ static WAITS: Mutex<Vec<(FlightId, FlightId)>> = Mutex::new(Vec::new());
 
 /// Returns `true` if the caller is code of a flight.
 pub(super) fn is_in_flight() -> bool {
-    CURRENT.get().is_some()
+    CURRENT.with(Cell::get).is_some()
 }
 
 /// Runs `future` as code of a flight.
 pub(super) async fn run_as<F: Future>(flight: FlightId, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|context| {
-        let _reset = Reset(CURRENT.replace(Some(flight)));
+        let _reset = Reset(CURRENT.with(|current| current.replace(Some(flight))));
         future.as_mut().poll(context)
     })
     .await
@@ -48,7 +52,7 @@ struct Reset(Option<FlightId>);
 
 impl Drop for Reset {
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        CURRENT.with(|current| current.set(self.0));
     }
 }
 
@@ -60,7 +64,7 @@ pub(super) struct Circle;
 
 /// Records that the code of the current flight waits for `awaited`. Returns `None` if the caller is not in a flight.
 pub(super) fn wait_for(awaited: FlightId) -> Result<Option<Wait>, Circle> {
-    let Some(waiter) = CURRENT.get() else { return Ok(None) };
+    let Some(waiter) = CURRENT.with(Cell::get) else { return Ok(None) };
     let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
     if leads_to(&waits, awaited, waiter) {
         return Err(Circle);

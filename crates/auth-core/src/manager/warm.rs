@@ -18,7 +18,7 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Starts the task. It ends when the last clone of the manager is dropped.
 pub(super) fn keep_warm(shared: &Arc<Shared>) -> Result<(), Error> {
-    let runtime = shared.runtime.handle()?;
+    let runtime = shared.options.runtime.handle()?;
     let mut changes = shared.subscribe();
     let shared = Arc::downgrade(shared);
     runtime.spawn(async move {

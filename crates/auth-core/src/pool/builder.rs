@@ -1,13 +1,16 @@
 //! The settings of a pool.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::hash::RandomState;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::{Label, Providers, TokenPool};
+use super::accounts::Accounts;
+use super::source::AccountSource;
+use super::{Label, TokenPool};
 use crate::clock::Clock;
 use crate::manager::options::Options;
 use crate::policy::Policy;
@@ -19,7 +22,7 @@ use crate::transport::Transport;
 /// Collects the settings of a [`TokenPool`].
 ///
 /// ```no_run
-/// # fn example<P: auth_core::Provider>(account: fn(&u64) -> Result<P, auth_core::Error>) {
+/// # fn example<P: auth_core::Provider>(account: fn(u64) -> P) {
 /// use auth_core::TokenPool;
 ///
 /// let pool = TokenPool::builder(account).with_capacity(500).build();
@@ -27,17 +30,17 @@ use crate::transport::Transport;
 /// ```
 #[must_use]
 pub struct TokenPoolBuilder<K> {
-    providers: Box<Providers<K>>,
+    account: Arc<AccountSource<K>>,
     label: Option<Box<Label<K>>>,
     capacity: usize,
     idle_timeout: Duration,
     options: Options,
 }
 
-impl<K> TokenPoolBuilder<K> {
-    pub(super) fn new(providers: Box<Providers<K>>) -> Self {
+impl<K: Eq> TokenPoolBuilder<K> {
+    pub(super) fn new(account: Arc<AccountSource<K>>) -> Self {
         Self {
-            providers,
+            account,
             label: None,
             capacity: 10_000,
             idle_timeout: Duration::from_secs(24 * 3600),
@@ -47,11 +50,14 @@ impl<K> TokenPoolBuilder<K> {
 
     /// Sets the maximum number of accounts, at least one. The default is 10,000.
     ///
-    /// When the pool is full, the accounts that have been unused for the longest time are dropped.
+    /// When the pool is full, the accounts that have been unused for the longest time are dropped, and log in again at
+    /// their next call. So the capacity should exceed the number of accounts that are used within the lifetime of a
+    /// token. If it does not, the pool emits one warning. Accounts that log in, or were refused lately, are not dropped,
+    /// even if the pool then exceeds its capacity.
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Provider, TokenPool};
-    /// # fn example<P: Provider>(account: fn(&u64) -> Result<P, Error>) {
+    /// # use auth_core::{Provider, TokenPool};
+    /// # fn example<P: Provider>(account: fn(u64) -> P) {
     /// let pool = TokenPool::builder(account).with_capacity(500).build();
     /// # }
     /// ```
@@ -65,8 +71,8 @@ impl<K> TokenPoolBuilder<K> {
     /// Unused accounts are dropped only when the pool is [full](Self::with_capacity).
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Provider, TokenPool};
-    /// # fn example<P: Provider>(account: fn(&u64) -> Result<P, Error>) {
+    /// # use auth_core::{Provider, TokenPool};
+    /// # fn example<P: Provider>(account: fn(u64) -> P) {
     /// use std::time::Duration;
     ///
     /// let pool = TokenPool::builder(account).with_idle_timeout(Duration::from_secs(3600)).build();
@@ -83,7 +89,7 @@ impl<K> TokenPoolBuilder<K> {
     ///
     /// ```no_run
     /// # use auth_core::{Error, Provider, TokenPool, Transport};
-    /// # fn example<P: Provider>(account: fn(&u64) -> Result<P, Error>, transport: impl Transport) {
+    /// # fn example<P: Provider>(account: fn(u64) -> P, transport: impl Transport) {
     /// let pool = TokenPool::builder(account).with_transport(transport).build();
     /// # }
     /// ```
@@ -95,8 +101,8 @@ impl<K> TokenPoolBuilder<K> {
     /// Sets the policy of all accounts. The default is [`Policy::default`].
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Provider, TokenPool};
-    /// # fn example<P: Provider>(account: fn(&u64) -> Result<P, Error>) {
+    /// # use auth_core::{Provider, TokenPool};
+    /// # fn example<P: Provider>(account: fn(u64) -> P) {
     /// use auth_core::Policy;
     ///
     /// let pool = TokenPool::builder(account).with_policy(Policy::default().with_attempts(2)).build();
@@ -113,8 +119,8 @@ impl<K> TokenPoolBuilder<K> {
     ///
     /// ```no_run
     /// # use std::sync::Arc;
-    /// # use auth_core::{Error, Provider, TokenPool, store::TokenStore};
-    /// # fn example<P: Provider>(account: fn(&u64) -> Result<P, Error>, store: Arc<dyn TokenStore>) {
+    /// # use auth_core::{Provider, TokenPool, store::TokenStore};
+    /// # fn example<P: Provider>(account: fn(u64) -> P, store: Arc<dyn TokenStore>) {
     /// let pool = TokenPool::builder(account).with_store(store).build();
     /// # }
     /// ```
@@ -127,8 +133,8 @@ impl<K> TokenPoolBuilder<K> {
     /// Sets how an account is called in `tracing` events and in its [`Status`](crate::Status). The default is no label.
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Provider, TokenPool};
-    /// # fn example<P: Provider>(account: fn(&u64) -> Result<P, Error>) {
+    /// # use auth_core::{Provider, TokenPool};
+    /// # fn example<P: Provider>(account: fn(u64) -> P) {
     /// let pool = TokenPool::builder(account).with_label(|tenant| format!("tenant {tenant}")).build();
     /// # }
     /// ```
@@ -140,8 +146,8 @@ impl<K> TokenPoolBuilder<K> {
     /// Sets the clock of the pool and of its managers. The default is [`SystemClock`](crate::SystemClock).
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Provider, TokenPool};
-    /// # fn example<P: Provider>(account: fn(&u64) -> Result<P, Error>) {
+    /// # use auth_core::{Provider, TokenPool};
+    /// # fn example<P: Provider>(account: fn(u64) -> P) {
     /// use auth_core::SystemClock;
     ///
     /// let pool = TokenPool::builder(account).with_clock(SystemClock).build();
@@ -157,8 +163,8 @@ impl<K> TokenPoolBuilder<K> {
     /// See [`TokenManagerBuilder::with_runtime`](crate::TokenManagerBuilder::with_runtime).
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Provider, TokenPool};
-    /// # fn example<P: Provider>(account: fn(&u64) -> Result<P, Error>) {
+    /// # use auth_core::{Provider, TokenPool};
+    /// # fn example<P: Provider>(account: fn(u64) -> P) {
     /// let pool = TokenPool::builder(account).with_runtime(tokio::runtime::Handle::current()).build();
     /// # }
     /// ```
@@ -170,18 +176,26 @@ impl<K> TokenPoolBuilder<K> {
     /// Builds an empty pool. It sends nothing, and needs no runtime.
     ///
     /// ```no_run
-    /// # use auth_core::{Error, Provider, TokenPool};
-    /// # fn example<P: Provider>(account: fn(&u64) -> Result<P, Error>) {
+    /// # use auth_core::{Provider, TokenPool};
+    /// # fn example<P: Provider>(account: fn(u64) -> P) {
     /// let pool = TokenPool::builder(account).build();
     /// assert!(pool.is_empty());
     /// # }
     /// ```
     #[must_use]
     pub fn build(self) -> TokenPool<K> {
-        let Self { providers, label, capacity, idle_timeout, options } = self;
-        let start = options.clock.now().monotonic;
-        let accounts = RwLock::new(HashMap::new());
-        TokenPool { providers, label, capacity, idle_timeout, options, start, accounts }
+        let Self { account, label, capacity, idle_timeout, options } = self;
+        TokenPool {
+            account,
+            label,
+            idle_timeout,
+            start: options.clock.now().monotonic,
+            options: Arc::new(options),
+            hasher: RandomState::new(),
+            capacity,
+            accounts: RwLock::new(Accounts::new(capacity)),
+            is_full_told: AtomicBool::new(false),
+        }
     }
 }
 

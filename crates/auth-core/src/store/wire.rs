@@ -77,6 +77,7 @@ struct AccessWire<S> {
     token: S,
     issued_us: u64,
     lifetime_us: u64,
+    rejections: u32,
     scope: Option<String>,
     extras: Vec<(Cow<'static, str>, String)>,
 }
@@ -109,6 +110,7 @@ impl Codec<'_> {
             token: token.expose(),
             issued_us: self.clock.write(&token.issued()),
             lifetime_us: micros(token.lifetime()),
+            rejections: token.rejections(),
             scope: token.scope().map(str::to_owned),
             extras: token.extras().to_vec(),
         };
@@ -126,7 +128,8 @@ impl Codec<'_> {
         response.scope = wire.scope;
         response.extras = wire.extras;
         let issued = self.clock.read(wire.issued_us)?;
-        TokenSet::new(response, api_headers, issued, None, None, policy).map(|token| token.access)
+        let tokens = TokenSet::new(response, api_headers, issued, None, None, policy)?;
+        Ok(tokens.access.with_rejections(wire.rejections))
     }
 
     pub(crate) fn seal_refresh(&self, token: &RefreshToken) -> Result<Secret, Error> {

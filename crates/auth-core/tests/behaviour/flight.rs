@@ -37,7 +37,7 @@ async fn s2_many_callers_with_a_stale_token_make_one_request_and_do_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_in_the_margin_no_caller_waits_longer_than_the_login() {
+async fn s3_after_the_end_no_caller_waits_longer_than_the_login() {
     for login in [2.0, 29.0] {
         let script = Script::new([
             ScriptedResponse::token("old", 1000),
@@ -45,7 +45,7 @@ async fn s3_in_the_margin_no_caller_waits_longer_than_the_login() {
         ]);
         let tokens = manager(&script);
         tokens.token().await.unwrap();
-        advance(seconds(971.0)).await;
+        advance(seconds(999.0)).await;
         let start = Instant::now();
         for result in stampede(&tokens, 1000).await {
             assert_eq!(result.unwrap().expose(), "new");
@@ -118,9 +118,10 @@ async fn s7_r4_a_panic_of_the_provider_is_an_error_and_counts_as_a_refusal() {
     let tokens = script.builder_for(PanicsOnce::default()).build().unwrap();
     let (first, second) = tokio::join!(tokens.token(), tokens.token());
     for error in [first.unwrap_err(), second.unwrap_err()] {
-        assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Internal, Some(seconds(60.0))));
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert!((seconds(60.0)..seconds(66.1)).contains(&error.retry_after().unwrap()));
     }
-    sleep(seconds(60.0)).await;
+    sleep(seconds(66.1)).await;
     assert_eq!(tokens.token().await.unwrap().expose(), "one");
 }
 
@@ -145,7 +146,7 @@ async fn s10_new_credentials_share_neither_token_nor_flight_with_the_old_ones() 
         async move { tokens.token().await }
     });
     sleep(seconds(1.0)).await;
-    tokens.replace_credentials(TestProvider::new("rotated"));
+    tokens.replace_credentials(TestProvider::new("rotated")).unwrap();
     assert_eq!(tokens.token().await.unwrap().expose(), "new");
     assert_eq!(waiting.await.unwrap().unwrap().expose(), "new", "the login is repeated with the new credentials");
     let bodies: Vec<_> = script.requests().iter().map(|request| request.body().to_vec()).collect();

@@ -176,10 +176,10 @@ async fn f4_the_lifetime_counts_from_before_the_request() {
     let script = Script::new([ok(r#"{"token":"t","expires_in":60}"#).after(Duration::from_secs(8))]);
     let tokens = script.manager();
     tokens.token().await.unwrap();
-    tokio::time::advance(Duration::from_secs(45)).await;
+    tokio::time::advance(Duration::from_secs(50)).await;
     assert!(tokens.cached().is_some());
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert!(tokens.cached().is_none(), "8 s until the response, 6 s of margin");
+    assert!(tokens.cached().is_none(), "8 s until the response, 1 s for the way to the server");
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,8 +213,9 @@ async fn r5_a_retry_after_beyond_the_deadline_is_an_error_at_once() {
     let script = Script::new([throttled, ok(LOGIN)]);
     let error = login(&script).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
-    assert_eq!(error.retry_at(), Some(VirtualClock::new().now().wall + Duration::from_secs(60)));
+    let wait = error.retry_after().unwrap();
+    assert!((Duration::from_secs(60)..Duration::from_secs(66)).contains(&wait), "{wait:?}");
+    assert_eq!(error.retry_at(), Some(VirtualClock::new().now().wall + wait));
     assert_eq!(script.requests().len(), 1);
 
     let short = Script::new([ScriptedResponse::json(429, "").with_header(RETRY_AFTER, "5"), ok(LOGIN)]);

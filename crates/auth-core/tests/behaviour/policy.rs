@@ -28,7 +28,7 @@ prop_compose! {
             .with_backoff(backoff, max_backoff)
             .with_longest_retry_after(retry_after)
             .with_refusal_backoff(refusal, max_refusal)
-            .with_rejection_cooldown(rejection)
+            .with_rejection_interval(rejection)
             .with_ending_session(session)
     }
 }

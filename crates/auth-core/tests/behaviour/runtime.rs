@@ -280,7 +280,7 @@ struct Nested {
 impl Transport for Nested {
     async fn send(&self, _: Request) -> Result<Response, Error> {
         let other = self.of.get().unwrap();
-        if self.is_blocking { other.blocking_token() } else { other.token().await }.map_err(Error::settled)?;
+        if self.is_blocking { other.blocking_token() } else { other.token().await }?;
         Err(Error::unavailable("unreachable"))
     }
 }
@@ -328,7 +328,7 @@ async fn s6_the_deadline_of_a_flight_covers_its_restarts() {
         async move { tokens.token().await }
     });
     sleep(seconds(15.0)).await;
-    tokens.replace_credentials(TestProvider::new("rotated"));
+    tokens.replace_credentials(TestProvider::new("rotated")).unwrap();
     assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(start.elapsed() <= seconds(31.0), "{:?}", start.elapsed());
 }

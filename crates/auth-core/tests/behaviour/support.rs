@@ -1,9 +1,17 @@
 //! Helpers for the tests of one manager.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_core::{AccessToken, Error, Policy, TokenManager};
-use auth_testing::{Script, ScriptedResponse};
+use auth_core::credentials::IntoCredentials;
+use auth_core::http::{HeaderMap, StatusCode};
+use auth_core::{
+    AccessToken, Error, Policy, Request, Response, SecretBytes, TokenManager, TokenManagerBuilder, Transport,
+    async_trait,
+};
+use auth_testing::{Script, ScriptedResponse, TestProvider};
+use tokio::time::sleep;
 
 pub(crate) type Manager = TokenManager;
 
@@ -39,4 +47,65 @@ pub(crate) async fn stampede(tokens: &Manager, callers: usize) -> Vec<Result<Acc
         results.push(call.await.unwrap());
     }
     results
+}
+
+/// A login server that knows one password at a time. Its tokens have the name of the password and a number.
+#[derive(Debug, Clone)]
+pub(crate) struct Server(Arc<ServerState>);
+
+#[derive(Debug)]
+struct ServerState {
+    password: Mutex<String>,
+    lifetime: u64,
+    delay: Duration,
+    logins: AtomicUsize,
+    refusals: AtomicUsize,
+}
+
+impl Server {
+    /// Creates a server whose tokens live for `lifetime` seconds, and arrive after `delay` seconds.
+    pub(crate) fn new(password: &str, lifetime: u64, delay: f64) -> Self {
+        let (logins, refusals) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let password = Mutex::new(password.to_owned());
+        Self(Arc::new(ServerState { password, lifetime, delay: seconds(delay), logins, refusals }))
+    }
+
+    pub(crate) fn set_password(&self, password: &str) {
+        *self.0.password.lock().unwrap() = password.to_owned();
+    }
+
+    /// Returns the number of successful logins.
+    pub(crate) fn logins(&self) -> usize {
+        self.0.logins.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn refusals(&self) -> usize {
+        self.0.refusals.load(Ordering::SeqCst)
+    }
+
+    /// Returns the builder of a manager with the password `password`.
+    pub(crate) fn builder(&self) -> TokenManagerBuilder {
+        self.builder_for(TestProvider::new("password"))
+    }
+
+    pub(crate) fn builder_for<Kind>(&self, credentials: impl IntoCredentials<Kind>) -> TokenManagerBuilder {
+        Script::default().builder_for(credentials).with_transport(self.clone())
+    }
+}
+
+#[async_trait]
+impl Transport for Server {
+    async fn send(&self, request: Request) -> Result<Response, Error> {
+        let password = str::from_utf8(request.body()).unwrap().trim_start_matches("by=");
+        let (status, body) = if *password == **self.0.password.lock().unwrap() {
+            let number = self.0.logins.fetch_add(1, Ordering::SeqCst) + 1;
+            let lifetime = self.0.lifetime;
+            (StatusCode::OK, format!(r#"{{"token":"{password}-{number}","expires_in":{lifetime}}}"#))
+        } else {
+            self.0.refusals.fetch_add(1, Ordering::SeqCst);
+            (StatusCode::UNAUTHORIZED, r#"{"error":"refused"}"#.to_owned())
+        };
+        sleep(self.0.delay).await;
+        Ok(Response::new(status, HeaderMap::new(), SecretBytes::from(body.into_bytes())))
+    }
 }
