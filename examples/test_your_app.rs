@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The login server is overloaded and states when to retry.
     sandbox.fail_always(Api::Voipex, Fault::RetryAfter(503, "120".into()));
     let error = voipex(PASSWORD)?.token().await.expect_err("down");
-    assert!(error.is_transient() && error.retry_after() == Some(Duration::from_secs(120)));
+    assert!(error.is_transient() && error.retry_after() >= Some(Duration::from_secs(120)));
 
     println!("all as expected: {error}");
     Ok(())

@@ -106,7 +106,7 @@ fn calls_are_replayed_after_a_revoked_token() {
 fn axum_service_passes_on_responses_and_retry_after() {
     let (is_ok, text) = run("axum_service", &[], &[]);
     assert!(is_ok, "{text}");
-    assert_eq!(text, "200 OK: {\"provider\":\"zoqq\"}\n503 Service Unavailable, retry-after: 7\n");
+    assert_eq!(text, "200 OK: {\"provider\":\"zoqq\"}\n503 Service Unavailable, retry-after: 8\n");
 }
 
 #[test]

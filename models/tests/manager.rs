@@ -1,20 +1,21 @@
 //! A token manager under many orders of events, chosen by shuttle.
 //!
-//! Callers start, leave and reject tokens. Flights start, finish and are cancelled. Credentials change. Shuttle also
+//! Callers start, leave and reject tokens. Flights start, finish and are cancelled. Credentials change, by hand or by a
+//! source. Tokens are in their margin. Shuttle also
 //! reports deadlocks and callers that are never woken.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use auth_core::http::{HeaderMap, StatusCode};
 use auth_core::{
-    AccessToken, Clock, Error, ErrorKind, Freshness, Moment, Request, Response, SecretBytes, TokenManager, Transport,
-    async_trait,
+    AccessToken, Clock, CredentialSource, Error, ErrorKind, Freshness, Moment, Provider, Request, Response, SecretBytes,
+    TokenManager, Transport, async_trait,
 };
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 use shuttle::rand::{Rng, thread_rng};
@@ -35,6 +36,8 @@ struct State {
     requests: AtomicUsize,
     revocations: AtomicUsize,
     refuses: AtomicBool,
+    /// The only password that is not refused, if it is set.
+    accepted: Mutex<Option<&'static str>>,
 }
 
 impl Server {
@@ -44,6 +47,10 @@ impl Server {
 
     fn revoke(&self) {
         self.0.revocations.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn accept_only(&self, password: &'static str) {
+        *self.0.accepted.lock().unwrap() = Some(password);
     }
 
     fn manager(&self, clock: &ManualClock) -> TokenManager {
@@ -60,7 +67,8 @@ impl Transport for Server {
         // The server decides here. Later revocations and changes do not affect this response.
         let revocations = self.0.revocations.load(Ordering::SeqCst);
         let password = str::from_utf8(request.body()).unwrap_or_default().trim_start_matches("by=");
-        let body = if self.0.refuses.load(Ordering::SeqCst) {
+        let is_wrong = self.0.accepted.lock().unwrap().is_some_and(|accepted| accepted != password);
+        let body = if is_wrong || self.0.refuses.load(Ordering::SeqCst) {
             r#"{"error":"refused"}"#.to_owned()
         } else {
             format!(r#"{{"token":"{password}-{revocations}","expires_in":1000}}"#)
@@ -344,6 +352,119 @@ fn a2_a_flight_does_not_restore_a_token_rejected_meanwhile() {
         if after.is_none_or(|after| after.expose() != token.expose()) {
             assert_eq!(now.expose(), "first-1");
         }
+        assert!(server.requests() <= 3);
+        assert_consistent(&tokens).await;
+    });
+}
+
+/// Calls an endpoint that rejects every token. Returns an error of the manager, if there was one.
+fn call_that_is_rejected(tokens: &TokenManager) -> JoinHandle<Option<Error>> {
+    let tokens = tokens.clone();
+    spawn(async move {
+        for _ in 0..3 {
+            match tokens.token().await {
+                Ok(token) => tokens.reject(&token),
+                Err(error) => return Some(error),
+            }
+        }
+        None
+    })
+}
+
+#[test]
+fn r10_a_server_that_rejects_every_token_costs_one_login_and_nobody_an_error() {
+    check(|| async {
+        let server = Server::default();
+        let tokens = server.manager(&ManualClock::new());
+        tokens.token().await.unwrap();
+        let rejected = [call_that_is_rejected(&tokens), call_that_is_rejected(&tokens)];
+        let callers = [call(&tokens), call(&tokens)];
+        for caller in callers {
+            caller.await.unwrap().unwrap();
+        }
+        for rejected in rejected {
+            assert!(rejected.await.unwrap().is_none());
+        }
+        assert_eq!(server.requests(), 2);
+        assert!(tokens.cached().is_some(), "the token that replaced the rejected one is kept");
+        assert_consistent(&tokens).await;
+    });
+}
+
+#[test]
+fn f11_callers_in_the_margin_get_the_old_token_from_a_server_that_refuses() {
+    check(|| async {
+        let (server, clock) = (Server::default(), ManualClock::new());
+        let tokens = server.manager(&clock);
+        let old = tokens.token().await.unwrap();
+        clock.advance(975);
+        server.0.refuses.store(true, Ordering::SeqCst);
+        for caller in [call(&tokens), call(&tokens), call(&tokens)] {
+            assert!(caller.await.unwrap().unwrap().authorization() == old.authorization());
+        }
+        assert_eq!(server.requests(), 2);
+        assert_eq!(tokens.status().freshness, Some(Freshness::Expiring));
+    });
+}
+
+#[test]
+fn f11_a_slow_flight_releases_the_callers_in_the_margin_and_goes_on() {
+    check(|| async {
+        let (server, clock) = (Server::default(), ManualClock::new());
+        let tokens = server.manager(&clock);
+        let old = tokens.token().await.unwrap();
+        clock.advance(975);
+        let callers = [call(&tokens), call(&tokens)];
+        let slow = run_later(|| {
+            tokio::time::trigger_timeouts(|_| true);
+            tokio::time::clear_triggers();
+        });
+        slow.await.unwrap();
+        for caller in callers {
+            let token = caller.await.unwrap().unwrap();
+            assert!(token.generation() <= 2 && (token.ptr_eq(&old) || token.generation() == 2));
+        }
+        assert!(server.requests() <= 3);
+        assert_consistent(&tokens).await;
+    });
+}
+
+/// A source that yields before it returns the password which is current at the end.
+#[derive(Debug, Clone, Default)]
+struct RotatingSource(Arc<AtomicBool>);
+
+#[async_trait]
+impl CredentialSource for RotatingSource {
+    async fn provider(&self, _: Option<&Error>) -> Result<Arc<dyn Provider>, Error> {
+        yield_now().await;
+        let password = if self.0.load(Ordering::SeqCst) { "second" } else { "first" };
+        yield_now().await;
+        Ok(Arc::new(TestProvider::new(password)))
+    }
+}
+
+#[test]
+fn a_source_that_rotates_at_any_instant_costs_no_caller_an_error() {
+    check(|| async {
+        let (server, clock, source) = (Server::default(), ManualClock::new(), RotatingSource::default());
+        let builder = TokenManager::builder(source.clone()).with_transport(server.clone()).with_clock(clock.clone());
+        let tokens = builder.build().unwrap();
+        server.accept_only("first");
+        let callers = [call(&tokens), call(&tokens)];
+        let rotation = {
+            let server = server.clone();
+            run_later(move || {
+                // The source is rotated first, as an operator would: a login with the old password may be under way.
+                source.0.store(true, Ordering::SeqCst);
+                server.accept_only("second");
+            })
+        };
+        rotation.await.unwrap();
+        for caller in callers {
+            caller.await.unwrap().unwrap();
+        }
+        clock.advance(1000);
+        assert_eq!(tokens.token().await.unwrap().expose(), "second-0");
         assert!(server.requests() <= 3);
         assert_consistent(&tokens).await;
     });

@@ -26,7 +26,11 @@ impl Need {
         match self {
             Self::Usable => matches!(token.term().at(now), Freshness::Fresh | Freshness::Stale),
             Self::Fresh => token.term().at(now) == Freshness::Fresh,
-            Self::IssuedAfter(start) => Self::Usable.is_met(token, now) && !token.issued().is_before(&start),
+            Self::IssuedAfter(start) => {
+                // By both clocks: a token from before a suspend is not new.
+                let issued = token.issued();
+                Self::Usable.is_met(token, now) && issued.monotonic >= start.monotonic && issued.wall >= start.wall
+            }
             Self::Left(lifetime) => Self::Usable.is_met(token, now) && token.remaining_at(now) >= lifetime,
         }
     }

@@ -4,6 +4,7 @@ use auth_core::http::{HeaderMap, StatusCode};
 use auth_core::{AccessToken, Error, ErrorKind, Provider, Response, SecretBytes, TokenManager, setting_names};
 use auth_testing::{Script, ScriptedResponse, conformance};
 use proptest::prelude::*;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     Builder, IMPERSONATION_SETTINGS, INFO, Impersonation, ImpersonationBuilder, SETTINGS, Voipex, is_rejection,
@@ -188,6 +189,54 @@ async fn impersonation_that_is_not_permitted_is_refused_without_a_login() {
     let (account_script, script, source) = exchange(account(), vec![ScriptedResponse::json(403, "")]);
     assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!((account_script.requests().len(), script.requests().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_a_401_about_the_user_costs_the_account_nothing() {
+    for body in [r#"{"error":"access_denied"}"#, r#"{"error":"invalid_grant"}"#] {
+        let (account_script, script, source) = exchange(account(), vec![ScriptedResponse::json(401, body)]);
+        assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Refused, "{body}");
+        assert_eq!((account_script.requests().len(), script.requests().len()), (1, 1), "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_users_who_cannot_be_impersonated_never_take_the_token_of_the_account() {
+    let granted = r#"{"access_token":"fake-access","expires_in":3000}"#;
+    let account_script = Script::default().then_always(ScriptedResponse::json(200, granted));
+    let account = account_script.builder_for(builder().build().unwrap()).build().unwrap();
+    // The body does not say whether the token or the user is the reason.
+    let script = Script::default().then_always(ScriptedResponse::json(401, ""));
+    let users: Vec<_> = (0..20)
+        .map(|number| {
+            let user = Impersonation::builder().with_impersonate_email(format!("user-{number}@example.com"));
+            script.builder_for(user.build(account.clone()).unwrap()).build().unwrap()
+        })
+        .collect();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(600) {
+        for user in &users {
+            assert_eq!(user.token().await.unwrap_err().kind(), ErrorKind::Refused);
+            account.token().await.unwrap();
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    let logins = account_script.requests().len();
+    assert!(logins <= 11, "{logins} logins of the account in ten minutes");
+    let exchanges = script.requests().len();
+    assert!(exchanges <= 20 * 4 * 2, "{exchanges} exchanges: each user is paused like a refused account");
+}
+
+#[tokio::test(start_paused = true)]
+async fn impersonation_uses_the_next_token_of_the_account_without_a_refusal() {
+    let theirs = ScriptedResponse::json(200, r#"{"access_token":"theirs","expires_in":600}"#);
+    let (_, script, source) = exchange(account(), vec![theirs.clone(), theirs]);
+    source.token().await.unwrap();
+    sleep(Duration::from_secs(4000)).await; // both tokens have ended
+    source.token().await.unwrap();
+    let sent = script.requests();
+    assert_eq!(sent[0].headers()["authorization"], "Bearer fake-access");
+    assert_eq!(sent[1].headers()["authorization"], "Bearer fake-next");
 }
 
 #[tokio::test(start_paused = true)]

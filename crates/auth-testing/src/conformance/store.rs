@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use auth_core::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Record, Snapshot, TokenStore};
-use auth_core::{AccessToken, Error, ErrorKind, Secret, TokenManager};
+use auth_core::{AccessToken, Error, ErrorKind, Policy, Secret, TokenManager};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -337,7 +337,9 @@ async fn p1_p7_p8_managers(open: &impl Fn() -> Store) {
     let script = Script::new([ScriptedResponse::token("one", 600), ScriptedResponse::token("two", 600)])
         .then_always(ScriptedResponse::refusal());
     let process = || {
-        let builder = script.builder_for(TestProvider::new(password.as_str())).with_store(open());
+        // Each rejected token is replaced, even if it has just replaced another one.
+        let policy = Policy::default().with_rejection_interval(Duration::ZERO);
+        let builder = script.builder_for(TestProvider::new(password.as_str())).with_store(open()).with_policy(policy);
         builder.build().unwrap_or_else(|error| panic!("a manager with a transport can be built: {error}"))
     };
     let (first, second) = (process(), process());
