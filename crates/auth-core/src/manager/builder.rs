@@ -83,7 +83,7 @@ impl TokenManagerBuilder {
     ///
     /// The store is called before and after a login, never for a fresh token in memory. If the store is unreachable,
     /// callers are not affected: each process logs in for itself, and a login waits at most once for the store's
-    /// [`timeout`](crate::store::TokenStore::timeout). Credentials without a [`Provider::identity`] are not shared. See
+    /// [`timeout`](crate::store::TokenStore::timeout). Credentials without a [`Provider::identity`](crate::Provider::identity) are not shared. See
     /// [`store`](crate::store) for the protocol.
     ///
     /// ```
