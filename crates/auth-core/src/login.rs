@@ -41,10 +41,6 @@ impl Renew for Login {
         self.run(context).await
     }
 
-    fn longest(&self) -> Duration {
-        self.policy.deadline
-    }
-
     #[cfg(feature = "store")]
     async fn recall(&self, _: RenewalContext) -> Result<Option<crate::renew::Recalled>, Error> {
         Ok(None)

@@ -12,6 +12,7 @@ mod rejection;
 mod renewal;
 mod state;
 mod status;
+mod task;
 mod waits;
 mod warm;
 
@@ -295,6 +296,7 @@ impl TokenManager {
         state.refresh = None;
         state.cooldown = Cooldown::default();
         state.looks = Looks::default();
+        state.arrived_with = None;
         if let Some(token) = self.0.current.load() {
             // Stale from now on, so that the next call starts a login.
             let term = Term { refresh: token.issued(), ..*token.term() };

@@ -1,6 +1,7 @@
 //! The seam between a manager and what gets its next token: values in, a value out.
 
 use std::fmt;
+#[cfg(feature = "store")]
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,9 +25,6 @@ use crate::token::RefreshToken;
 pub(crate) trait Renew: fmt::Debug + Send + Sync {
     /// Gets a new token. It runs on the runtime of the logins.
     async fn renew(&self, context: RenewalContext) -> Renewal;
-
-    /// Returns the longest time that [`renew`](Self::renew) takes.
-    fn longest(&self) -> Duration;
 
     /// Reads what other processes have saved, without a request to the provider. Returns `None` if there is no store.
     #[cfg(feature = "store")]

@@ -71,11 +71,6 @@ impl Renew for SharedLogin {
         }
     }
 
-    fn longest(&self) -> Duration {
-        let waits = self.lease_time().saturating_mul(2).saturating_add(self.store.timeout().saturating_mul(4));
-        self.login.longest().saturating_add(waits)
-    }
-
     async fn recall(&self, context: RenewalContext) -> Result<Option<Recalled>, Error> {
         match self.entry_name()? {
             Some(name) => SharedRenewal::new(self, name, context).recall().await.map(Some),
@@ -344,6 +339,12 @@ impl<'a> SharedRenewal<'a> {
             ttl: ttl.into_iter().flatten().max().unwrap_or_default(),
         })
     }
+}
+
+/// Returns the longest time that a renewal takes: the waits for two leases of other processes, and the login.
+pub(crate) fn longest(deadline: Duration, timeout: Duration) -> Duration {
+    let waits = lease_time(deadline, timeout).saturating_mul(2).saturating_add(timeout.saturating_mul(4));
+    deadline.saturating_add(waits)
 }
 
 /// Returns how long a lease lasts: 1.25 times the deadline of a login, plus four times the timeout of the store.

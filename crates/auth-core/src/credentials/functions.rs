@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 
@@ -27,7 +27,7 @@ use crate::provider::Provider;
 /// # }
 /// ```
 pub fn from_fn<P: Provider>(read: impl Fn() -> Result<P, Error> + Send + Sync + 'static) -> impl CredentialSource {
-    FnSource { read: Arc::new(read), is_running: Arc::default() }
+    FnSource { read: Arc::new(read), running: Arc::default() }
 }
 
 /// Returns a source that calls `read` before each login and awaits its future.
@@ -57,14 +57,15 @@ where
 
 struct FnSource<F> {
     read: Arc<F>,
-    is_running: Arc<AtomicBool>,
+    /// The process of the call under way, or 0. In a forked child, the call of the parent does not count.
+    running: Arc<AtomicU32>,
 }
 
 #[async_trait]
 impl<P: Provider, F: Fn() -> Result<P, Error> + Send + Sync + 'static> CredentialSource for FnSource<F> {
     async fn provider(&self, _refused: Option<&Error>) -> Result<Arc<dyn Provider>, Error> {
         // A call that hangs keeps its thread after the login's deadline. The next login must not take another one.
-        let Some(running) = Running::start(&self.is_running) else {
+        let Some(running) = Running::start(&self.running) else {
             return Err(Error::unavailable("the last call of the source of the credentials has not returned yet"));
         };
         let read = self.read.clone();
@@ -81,17 +82,18 @@ impl<P: Provider, F: Fn() -> Result<P, Error> + Send + Sync + 'static> Credentia
 }
 
 /// A call under way. It ends when it is dropped, even by a panic.
-struct Running(Arc<AtomicBool>);
+struct Running(Arc<AtomicU32>);
 
 impl Running {
-    fn start(is_running: &Arc<AtomicBool>) -> Option<Self> {
-        (!is_running.swap(true, Ordering::AcqRel)).then(|| Self(is_running.clone()))
+    fn start(running: &Arc<AtomicU32>) -> Option<Self> {
+        let process = std::process::id();
+        (running.swap(process, Ordering::AcqRel) != process).then(|| Self(running.clone()))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.0.store(0, Ordering::Release);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use shuttle::sync::Mutex;
 #[cfg(not(shuttle))]
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::TokenManager;
 use super::state::{Shared, State};
@@ -19,7 +20,7 @@ use crate::policy::Policy;
 use crate::renew::Renew;
 use crate::runtime::LoginRuntime;
 #[cfg(feature = "store")]
-use crate::shared_login::SharedLogin;
+use crate::shared_login::{self, SharedLogin};
 use crate::slot::Slot;
 #[cfg(feature = "store")]
 use crate::store::TokenStore;
@@ -91,6 +92,15 @@ impl Options {
             return Ok(Arc::new(SharedLogin::new(login, store.clone())));
         }
         Ok(Arc::new(login))
+    }
+
+    /// Returns the longest time that a renewal takes.
+    pub(crate) fn longest(&self) -> Duration {
+        #[cfg(feature = "store")]
+        if let Some(store) = &self.store {
+            return shared_login::longest(self.policy.deadline, store.timeout());
+        }
+        self.policy.deadline
     }
 
     pub(crate) fn has_store(&self) -> bool {

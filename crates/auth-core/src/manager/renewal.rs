@@ -167,6 +167,7 @@ impl Renewing {
         }
         state.cooldown = Cooldown::default();
         state.looks = Looks::default();
+        state.arrived_with = None;
         Ok(Asked::Changed)
     }
 
@@ -220,12 +221,4 @@ enum Asked {
     Changed,
     /// Other credentials, which were refused before. Their cooldown goes on.
     Refused,
-}
-
-impl Shared {
-    /// Returns the longest time that a renewal takes.
-    pub(super) fn longest(&self) -> Duration {
-        let renewer = self.lock().renewer.clone();
-        renewer.map_or(self.options.policy.deadline, |renewer| renewer.longest())
-    }
 }
