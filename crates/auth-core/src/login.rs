@@ -82,6 +82,8 @@ impl Login {
             outcome,
             refresh,
             cooldown,
+            #[cfg(feature = "store")]
+            spare: None,
             is_news: true,
             #[cfg(feature = "store")]
             cursor: None,

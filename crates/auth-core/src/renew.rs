@@ -73,6 +73,9 @@ pub(crate) struct Renewal {
     /// The refresh token for the next renewal.
     pub(crate) refresh: Option<RefreshToken>,
     pub(crate) cooldown: Cooldown,
+    /// A token from the store that may be handed out, although it does not meet the need of this renewal.
+    #[cfg(feature = "store")]
+    pub(crate) spare: Option<AccessToken>,
     /// Whether this is worth a report: `false` if a look during a cooldown has found nothing.
     pub(crate) is_news: bool,
     #[cfg(feature = "store")]
@@ -87,6 +90,8 @@ impl Renewal {
             outcome: Err(error),
             refresh: None,
             cooldown,
+            #[cfg(feature = "store")]
+            spare: None,
             is_news: true,
             #[cfg(feature = "store")]
             cursor: None,

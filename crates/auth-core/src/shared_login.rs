@@ -123,6 +123,8 @@ struct SharedRenewal<'a> {
     start: Moment,
     /// The number of the last change that this renewal has read.
     known: LeaseNumber,
+    /// A token of the entry that may be handed out, although it does not meet the need.
+    spare: Option<AccessToken>,
 }
 
 impl<'a> SharedRenewal<'a> {
@@ -144,6 +146,7 @@ impl<'a> SharedRenewal<'a> {
             start: login.clock.now(),
             known: cursor.revision,
             cursor,
+            spare: None,
         }
     }
 
@@ -162,6 +165,7 @@ impl<'a> SharedRenewal<'a> {
             outcome,
             refresh: self.refresh,
             cooldown: self.cooldown,
+            spare: self.spare,
             is_news: true,
             cursor: Some(self.cursor),
         }
@@ -209,10 +213,11 @@ impl<'a> SharedRenewal<'a> {
         let clock = StoreClock { local: asked, store: snapshot.now };
         self.known = snapshot.revision;
         let now = self.login.clock.now();
-        if let Some(token) = self.open_access(snapshot, clock)
-            && self.need.is_met(&token, &now)
-            && !self.superseded.covers(&token, &now)
-        {
+        // The entry comes once. Later snapshots of the same revision have no token.
+        if let Some(token) = self.open_access(snapshot, clock) {
+            self.spare = Some(token).filter(|token| !self.superseded.covers(token, &now));
+        }
+        if let Some(token) = self.spare.take_if(|token| self.need.is_met(token, &now)) {
             let (provider, label, store) = (self.login.name.provider, self.login.name.label(), self.calls.store.name());
             tracing::debug!(target: targets::STORE, provider, label, store, "token taken from the store");
             self.cursor.revision = snapshot.revision;

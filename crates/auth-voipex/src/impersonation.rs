@@ -1,13 +1,14 @@
 //! Impersonation: the exchange of an account's token for the token of another user.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use auth_core::http::StatusCode;
 use auth_core::http::header::AUTHORIZATION;
 use auth_core::{
-    AccessToken, CredentialSource, Error, ErrorResponse, Expiry, NumberOrString, Provider, Request, Response, Secret,
-    Setting, TokenResponse, TokenSource, async_trait,
+    AccessToken, Clock, CredentialSource, Error, ErrorResponse, Expiry, NumberOrString, Provider, Request, Response,
+    Secret, Setting, SystemClock, TokenResponse, TokenSource, async_trait,
 };
 use serde::Deserialize;
 
@@ -48,8 +49,17 @@ pub const IMPERSONATION_SETTINGS: &[Setting] = &[
 pub struct Impersonation {
     exchange: Request,
     account: Arc<dyn TokenSource>,
-    /// The account's token in the last exchange.
-    used: Mutex<Option<AccessToken>>,
+    last: Mutex<LastExchange>,
+    /// Whether an exchange has succeeded since the account's token was rejected.
+    has_succeeded: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Default)]
+struct LastExchange {
+    /// The account's token.
+    used: Option<AccessToken>,
+    /// Whether a token of the account was rejected because of this user.
+    has_rejected: bool,
 }
 
 impl Impersonation {
@@ -141,7 +151,8 @@ impl ImpersonationBuilder {
     /// Checks the settings and returns the source that exchanges the tokens of `account`.
     ///
     /// If the server rejects a token of the account with a 401, the exchange is sent once more with the next one. A 401
-    /// whose body states another reason, such as `access_denied`, concerns the user: the account keeps its token.
+    /// that concerns the user costs the account nothing: if the body states another reason, such as `access_denied`, if
+    /// the token is new, or if the next token was rejected for this user as well.
     ///
     /// ```
     /// # use auth_voipex::Impersonation;
@@ -164,32 +175,57 @@ impl ImpersonationBuilder {
         let path = self.exchange_path.as_deref().unwrap_or(EXCHANGE_PATH);
         let exchange = Request::post(&INFO.endpoint(base_url, "exchange_path", path)?)
             .with_json(&[(self.email_field.as_deref().unwrap_or(EMAIL_FIELD), &email)]);
-        Ok(Impersonation { exchange, account: Arc::new(account), used: Mutex::default() })
+        let (last, has_succeeded) = (Mutex::default(), Arc::default());
+        Ok(Impersonation { exchange, account: Arc::new(account), last, has_succeeded })
     }
 }
 
 #[async_trait]
 impl CredentialSource for Impersonation {
     async fn provider(&self, refused: Option<&Error>) -> Result<Arc<dyn Provider>, Error> {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(used), Some(error)) = (used, refused)
-            && is_about_the_account(error)
-        {
-            self.account.reject(&used);
+        if let Some(token) = refused.and_then(|error| self.rejected_token(error)) {
+            self.account.reject(&token);
         }
         let token = self.account.token().await?;
         let request = self.exchange.clone().with_header(AUTHORIZATION, token.authorization().clone());
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
-        Ok(Arc::new(Exchange(request)))
+        self.last().used = Some(token);
+        Ok(Arc::new(Exchange { request, has_succeeded: self.has_succeeded.clone() }))
     }
 }
 
-/// Returns `true` if the server may have rejected the account's token, and not the user to impersonate.
-///
-/// The body of such a 401 is empty, or has the code of RFC 6750 3.1 or the words of the status.
-fn is_about_the_account(error: &Error) -> bool {
+impl Impersonation {
+    fn last(&self) -> MutexGuard<'_, LastExchange> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the account's token if it is the reason for this refusal of the last exchange.
+    ///
+    /// A user who cannot be impersonated gets a 401 with every token. So a token of the account is rejected once, and
+    /// then not again until an exchange for this user has succeeded.
+    fn rejected_token(&self, error: &Error) -> Option<AccessToken> {
+        let mut last = self.last();
+        let used = last.used.take()?;
+        last.has_rejected &= !self.has_succeeded.swap(false, Ordering::AcqRel);
+        let age = SystemClock.now().monotonic.saturating_duration_since(used.issued().monotonic);
+        let is_rejected = is_about_the_account(error, age) && !last.has_rejected;
+        last.has_rejected |= is_rejected;
+        is_rejected.then_some(used)
+    }
+}
+
+/// A token of the account that is younger than this is not the reason for a 401 that states no reason.
+const NEW: Duration = Duration::from_secs(60);
+
+/// Returns `true` if the server may have rejected the account's token, of this age, and not the user to impersonate.
+fn is_about_the_account(error: &Error, age: Duration) -> bool {
     error.status() == Some(StatusCode::UNAUTHORIZED)
-        && matches!(error.code(), None | Some("invalid_token" | "Unauthorized"))
+        && match error.code() {
+            // No body, or the code of RFC 6750 3.1.
+            None | Some("invalid_token") => true,
+            // The words of the status, from the proxy in front of Keycloak.
+            Some("Unauthorized") => age >= NEW,
+            Some(_) => false,
+        }
 }
 
 /// The response. Each field has all spellings that Voipex has used over the years.
@@ -211,7 +247,10 @@ struct Body {
 
 /// An exchange with one token of the account.
 #[derive(Debug)]
-struct Exchange(Request);
+struct Exchange {
+    request: Request,
+    has_succeeded: Arc<AtomicBool>,
+}
 
 impl Provider for Exchange {
     fn name(&self) -> &'static str {
@@ -219,7 +258,7 @@ impl Provider for Exchange {
     }
 
     fn login_request(&self) -> Request {
-        self.0.clone()
+        self.request.clone()
     }
 
     /// Returns `None`, so that the token is never shared: its entry would change with each token of the account.
@@ -237,6 +276,7 @@ impl Provider for Exchange {
             None => Expiry::from_expires_at(body.expires_at.or(body.expires_at_camel).as_ref(), FALLBACK_LIFETIME),
         };
         let scope = response::text(body.scope.as_ref());
+        self.has_succeeded.store(true, Ordering::Release);
         Ok(TokenResponse::new(token, expiry).with_token_type(body.token_type).with_scope(scope))
     }
 }

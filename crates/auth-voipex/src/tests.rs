@@ -4,7 +4,7 @@ use auth_core::http::{HeaderMap, StatusCode};
 use auth_core::{AccessToken, Error, ErrorKind, Provider, Response, SecretBytes, TokenManager, setting_names};
 use auth_testing::{Script, ScriptedResponse, conformance};
 use proptest::prelude::*;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 use crate::{
     Builder, IMPERSONATION_SETTINGS, INFO, Impersonation, ImpersonationBuilder, SETTINGS, Voipex, is_rejection,
@@ -91,7 +91,7 @@ async fn r8_a_refresh_token_without_a_stated_end_is_used() {
         let script = Script::new([ScriptedResponse::json(200, &body), ScriptedResponse::json(200, GRANTED)]);
         let tokens = script.builder_for(builder().build().unwrap()).build().unwrap();
         tokens.token().await.unwrap();
-        tokio::time::advance(Duration::from_secs(100 * 24 * 3600)).await;
+        advance(Duration::from_secs(100 * 24 * 3600)).await;
         tokens.token().await.unwrap();
         let sent = script.requests();
         let expected = "client_id=api&refresh_token=fake-refresh&grant_type=refresh_token";
@@ -193,7 +193,11 @@ async fn impersonation_that_is_not_permitted_is_refused_without_a_login() {
 
 #[tokio::test(start_paused = true)]
 async fn r10_a_401_about_the_user_costs_the_account_nothing() {
-    for body in [r#"{"error":"access_denied"}"#, r#"{"error":"invalid_grant"}"#] {
+    for body in [
+        r#"{"error":"access_denied"}"#,
+        r#"{"error":"invalid_grant"}"#,
+        r#"{"statusCode":401,"error":"Unauthorized","message":"no such user"}"#,
+    ] {
         let (account_script, script, source) = exchange(account(), vec![ScriptedResponse::json(401, body)]);
         assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Refused, "{body}");
         assert_eq!((account_script.requests().len(), script.requests().len()), (1, 1), "{body}");
@@ -205,7 +209,7 @@ async fn r10_users_who_cannot_be_impersonated_never_take_the_token_of_the_accoun
     let granted = r#"{"access_token":"fake-access","expires_in":3000}"#;
     let account_script = Script::default().then_always(ScriptedResponse::json(200, granted));
     let account = account_script.builder_for(builder().build().unwrap()).build().unwrap();
-    // The body does not say whether the token or the user is the reason.
+    // The empty body does not say whether the token or the user is the reason.
     let script = Script::default().then_always(ScriptedResponse::json(401, ""));
     let users: Vec<_> = (0..20)
         .map(|number| {
@@ -223,8 +227,31 @@ async fn r10_users_who_cannot_be_impersonated_never_take_the_token_of_the_accoun
     }
     let logins = account_script.requests().len();
     assert!(logins <= 11, "{logins} logins of the account in ten minutes");
+    advance(Duration::from_secs(1000)).await;
+    for user in &users {
+        user.token().await.unwrap_err();
+    }
+    assert_eq!(account_script.requests().len(), logins, "each user is known by now");
     let exchanges = script.requests().len();
     assert!(exchanges <= 20 * 4 * 2, "{exchanges} exchanges: each user is paused like a refused account");
+}
+
+#[tokio::test(start_paused = true)]
+async fn impersonation_replaces_a_rejected_account_token_again_after_a_success() {
+    let granted = |number| format!(r#"{{"access_token":"fake-{number}","expires_in":3000}}"#);
+    let account_script = Script::new([1, 2, 3].map(|number| ScriptedResponse::json(200, &granted(number))));
+    let account = account_script.builder_for(builder().build().unwrap()).build().unwrap();
+    let theirs = || ScriptedResponse::json(200, r#"{"access_token":"theirs","expires_in":600}"#);
+    let script = Script::default();
+    let user = Impersonation::builder().with_impersonate_email("user@example.com").build(account).unwrap();
+    let user = script.builder_for(user).build().unwrap();
+    for logins in [2, 3] {
+        script.push(ScriptedResponse::json(401, ""));
+        script.push(theirs());
+        user.token().await.unwrap();
+        assert_eq!(account_script.requests().len(), logins);
+        advance(Duration::from_secs(700)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -206,6 +206,8 @@ impl Renewing {
             outcome,
             refresh: state.refresh.take(),
             cooldown: state.cooldown.clone(),
+            #[cfg(feature = "store")]
+            spare: None,
             is_news: false,
             #[cfg(feature = "store")]
             cursor: None,

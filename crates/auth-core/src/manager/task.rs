@@ -13,8 +13,13 @@ use tracing::{Dispatch, Instrument, Span};
 use super::look::Look;
 use super::renewal::Renewing;
 use super::state::{Progress, Shared};
+#[cfg(feature = "store")]
+use super::state::{State, is_usable};
 use super::waits::{self, FlightId};
+#[cfg(feature = "store")]
+use crate::clock::Moment;
 use crate::error::Error;
+use crate::freshness::Freshness;
 use crate::meter::Meter;
 #[cfg(feature = "store")]
 use crate::need::Need;
@@ -25,6 +30,9 @@ use crate::token::AccessToken;
 
 /// How long callers with an expiring token wait for the next one.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long before the end of their token they stop waiting, so that they still have it when they are woken.
+const HAND_OVER: Duration = Duration::from_millis(100);
 
 /// How long after its deadline a renewal is ended from outside. A renewal that keeps its own deadline ends before.
 const GRACE: Duration = Duration::from_millis(500);
@@ -116,7 +124,7 @@ impl RenewalTask {
         let limit = start.checked_add(self.shared.options.longest() + GRACE).unwrap_or(renewing.deadline);
         let renewal = waits::run_as(self.id, renewing.run());
         let mut task = Handle::current().spawn(renewal.in_current_span().with_current_subscriber());
-        let mut ended = timeout_at(limit.min(start + PATIENCE), &mut task).await;
+        let mut ended = timeout_at(limit.min(start + self.patience()), &mut task).await;
         if ended.is_err() {
             self.sender.send_replace(Progress::Slow);
             ended = timeout_at(limit, &mut task).await;
@@ -135,6 +143,20 @@ impl RenewalTask {
                 self.shared.lock().blocked = Some(abort);
                 self.failed(self.shared.unavailable("the login blocked its thread until after its deadline"))
             }
+        }
+    }
+
+    /// Returns how long callers with an expiring token wait: not until it has expired, because then they would have none.
+    fn patience(&self) -> Duration {
+        let now = self.shared.clock.now();
+        match self.shared.look_at(&now) {
+            Some((token, Freshness::Expiring)) => {
+                let end = token.term().end;
+                let by_wall = end.wall.duration_since(now.wall).unwrap_or_default();
+                let left = end.monotonic.saturating_duration_since(now.monotonic).min(by_wall);
+                PATIENCE.min(left.saturating_sub(HAND_OVER))
+            }
+            _ => PATIENCE,
         }
     }
 
@@ -200,6 +222,10 @@ impl RenewalTask {
             }
             self.shared.keep(&mut state, token)
         });
+        #[cfg(feature = "store")]
+        if let (Err(_), Some(spare)) = (&outcome, renewal.spare) {
+            self.keep_spare(&mut state, spare, &now);
+        }
         if outcome.is_err() {
             state.cooldown.merge(&renewal.cooldown, &now);
             if renewal.is_news {
@@ -208,6 +234,16 @@ impl RenewalTask {
         }
         state.flight = None;
         Some(outcome)
+    }
+
+    /// Keeps a token of the store after a failed login, if there is no usable one. It was too short for the caller that
+    /// began the flight, but not for all callers.
+    #[cfg(feature = "store")]
+    fn keep_spare(&self, state: &mut State, spare: AccessToken, now: &Moment) {
+        let has_token = self.shared.look_at(now).is_some_and(|(_, freshness)| is_usable(freshness));
+        if !has_token && is_usable(spare.term().at(now)) {
+            self.shared.keep(state, spare);
+        }
     }
 }
 

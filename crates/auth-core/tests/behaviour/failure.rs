@@ -77,6 +77,20 @@ async fn f11_a_server_that_hangs_delays_callers_by_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f11_nobody_waits_until_the_old_token_has_expired() {
+    let hung = ScriptedResponse::token("late", 1000).after(seconds(3600.0));
+    for left in [2.9, 2.0, 1.2, 1.05] {
+        let script = Script::new([ScriptedResponse::token("old", 1000)]).then_always(hung.clone());
+        let tokens = manager(&script);
+        tokens.token().await.unwrap();
+        advance(seconds(1000.0 - left)).await;
+        let start = Instant::now();
+        assert_eq!(tokens.token().await.unwrap().expose(), "old", "{left}");
+        assert!(start.elapsed() <= seconds(left - 1.0), "{left}: {:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn r2_an_error_never_displaces_a_usable_token() {
     for failure in [
         ScriptedResponse::refusal(),

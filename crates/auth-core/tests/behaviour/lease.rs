@@ -100,7 +100,7 @@ async fn p5_a_rotated_refresh_token_survives_restarts_and_is_used_once() {
     for _ in 0..5 {
         let processes: Vec<_> = (0..10).map(|_| process(&script, &store)).collect();
         token_of_each(&processes).await;
-        advance(seconds(990)).await;
+        advance(seconds(1000)).await;
     }
     let sent: Vec<_> =
         script.requests().iter().map(|request| String::from_utf8(request.body().to_vec()).unwrap()).collect();
@@ -114,7 +114,7 @@ async fn p5_a_refresh_token_that_was_not_sent_is_saved_again() {
     let script = Script::new([first, unsent(), unsent(), unsent(), ScriptedResponse::token("next", 1000)]);
     let store = MemoryStore::new();
     process(&script, &store).token().await.unwrap();
-    advance(seconds(990)).await;
+    advance(seconds(1000)).await;
     process(&script, &store).token().await.unwrap_err();
     sleep(seconds(60)).await;
     process(&script, &store).token().await.unwrap();

@@ -36,6 +36,10 @@ async fn r14_a_paused_process_finds_the_token_of_another_after_1_2_4_and_up_to_3
     sleep(seconds(30.0)).await;
     assert_eq!(paused.token().await.unwrap().expose(), "one");
     assert_eq!(throttled.requests().len(), 1);
+    // It knows where the token came from, so its rejection reaches the store.
+    paused.reject(&paused.cached().unwrap());
+    sleep(seconds(0.1)).await;
+    assert!(store.entries()[0].1.access.is_none());
     assert!(paused.status().last_error.is_none());
 }
 
@@ -59,6 +63,31 @@ async fn r14_a_look_keeps_the_refresh_token_and_counts_no_failure() {
     assert_eq!(tokens.token().await.unwrap().expose(), "two");
     let bodies: Vec<_> = script.requests().iter().map(|request| request.body().to_vec()).collect();
     assert_eq!(bodies, [&b"by=password"[..], b"by=r1", b"by=r1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_a_token_of_the_store_that_is_too_short_for_one_caller_serves_the_others_at_once() {
+    let script = Script::new([ScriptedResponse::token("one", 1000)]).then_always(ScriptedResponse::status(503));
+    let store = MemoryStore::new();
+    process(&script, &store).token().await.unwrap();
+    advance(seconds(500.0)).await;
+    let tokens = process(&script, &store);
+    let (long, any) = tokio::join!(tokens.token_valid_for(seconds(800.0)), tokens.token());
+    assert_eq!(long.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(any.unwrap().expose(), "one");
+    assert_eq!(tokens.token().await.unwrap().expose(), "one");
+    assert!(tokens.status().next_attempt_at.is_some(), "the cooldown goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f11_a_token_of_the_store_in_its_margin_is_used_during_an_outage() {
+    let script = Script::new([ScriptedResponse::token("one", 1000)]).then_always(ScriptedResponse::status(503));
+    let store = MemoryStore::new();
+    process(&script, &store).token().await.unwrap();
+    advance(seconds(975.0)).await;
+    assert_eq!(process(&script, &store).token().await.unwrap().expose(), "one");
+    sleep(seconds(30.0)).await;
+    process(&script, &store).token().await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,53 +2,15 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use auth_core::{CredentialSource, Error, Policy, TokenPool, TokenPoolBuilder, credentials, targets};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider, VirtualClock};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Metadata, Subscriber};
 
-/// Counts the events of pools.
-#[derive(Debug, Clone, Default)]
-struct Warnings(Arc<AtomicUsize>);
-
-impl Warnings {
-    fn log() -> (Self, DefaultGuard) {
-        let warnings = Self::default();
-        (warnings.clone(), tracing::subscriber::set_default(warnings))
-    }
-
-    fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == targets::POOL
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
+use crate::support::Warnings;
 
 fn pool(script: &Script) -> TokenPool<u32> {
     builder(script).build()
@@ -153,7 +115,7 @@ async fn r4_a_refused_account_keeps_the_count_of_its_refusals_in_a_pool_under_ch
 async fn twelve_thousand_cold_tenants_are_twelve_thousand_logins_in_the_default_pool() {
     let slow = ScriptedResponse::token("t", 3000).after(Duration::from_millis(1500));
     let script = Script::default().then_always(slow);
-    let (lines, _guard) = Warnings::log();
+    let (lines, _guard) = Warnings::log(targets::POOL);
     let pool = Arc::new(builder(&script).build());
     let calls: Vec<_> = (1..=12_000)
         .map(|key| {
@@ -183,7 +145,7 @@ async fn twelve_thousand_cold_tenants_are_twelve_thousand_logins_in_the_default_
 #[tokio::test(start_paused = true)]
 async fn accounts_without_a_usable_token_are_dropped_first_and_without_a_warning() {
     let script = Script::default().then_always(ScriptedResponse::token("t", 1000));
-    let (lines, _guard) = Warnings::log();
+    let (lines, _guard) = Warnings::log(targets::POOL);
     let pool = builder(&script).with_capacity(16).build();
     for key in 1..=8 {
         pool.token(&key).await.unwrap();

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use auth_core::{AccessToken, TokenManager};
+use auth_core::{AccessToken, TokenManager, targets};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, StoreFault};
 use tokio::time::{Instant, advance, sleep};
 
-use crate::support::{Server, manager, seconds, stampede};
+use crate::support::{Server, Warnings, manager, seconds, stampede};
 
 /// Calls an endpoint that answers 401 to every token, as the middleware does. Returns `true` if the request was sent
 /// again with another token.
@@ -63,6 +63,23 @@ async fn r10_fifty_processes_with_such_an_endpoint_make_one_login_a_minute_toget
         sleep(seconds(1.0)).await;
     }
     assert!((50..=60).contains(&server.logins()), "{} logins", server.logins());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_a_token_that_is_kept_is_told_once() {
+    let (warnings, _guard) = Warnings::log(targets::FLIGHT);
+    let server = Server::new("password", 3000, 0.0);
+    let tokens = server.builder().build().unwrap();
+    for expected in [1, 2] {
+        tokens.reject(&tokens.token().await.unwrap());
+        assert_eq!(warnings.count(), expected - 1);
+        let kept = tokens.token().await.unwrap();
+        for _ in 0..10 {
+            tokens.reject(&kept);
+        }
+        assert_eq!(warnings.count(), expected);
+        advance(seconds(70.0)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

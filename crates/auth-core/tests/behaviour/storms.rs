@@ -56,6 +56,8 @@ async fn s12_more_validity_than_a_new_token_has_fails_at_once_from_the_second_ca
     }
     assert_eq!((server.logins(), start.elapsed()), (1, seconds(0.0)));
     assert!(tokens.token_valid_for(seconds(59.5)).await.is_ok());
+    advance(seconds(1.0)).await;
+    assert_eq!(tokens.token_valid_for(seconds(59.8)).await.unwrap().expose(), "password-2", "as much as a new one has");
 
     // Also if all call at the same time: they share one login, and none of them starts another.
     let tokens = server.builder().build().unwrap();
@@ -68,7 +70,7 @@ async fn s12_more_validity_than_a_new_token_has_fails_at_once_from_the_second_ca
     for call in calls {
         call.await.unwrap().unwrap_err();
     }
-    assert_eq!(server.logins(), 2);
+    assert_eq!(server.logins(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,9 @@ use auth_core::{
 };
 use auth_testing::{Script, ScriptedResponse, TestProvider};
 use tokio::time::sleep;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Level, Metadata, Subscriber};
 
 pub(crate) type Manager = TokenManager;
 
@@ -108,4 +111,44 @@ impl Transport for Server {
         sleep(self.0.delay).await;
         Ok(Response::new(status, HeaderMap::new(), SecretBytes::from(body.into_bytes())))
     }
+}
+
+/// Counts the warnings with one target.
+#[derive(Debug, Clone)]
+pub(crate) struct Warnings {
+    target: &'static str,
+    count: Arc<AtomicUsize>,
+}
+
+impl Warnings {
+    pub(crate) fn log(target: &'static str) -> (Self, DefaultGuard) {
+        let warnings = Self { target, count: Arc::default() };
+        (warnings.clone(), tracing::subscriber::set_default(warnings))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == self.target && *metadata.level() == Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
