@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_core::{TokenManager, TokenPool};
+use auth_core::{TokenManager, TokenPool, credentials};
 use auth_testing::{Script, ScriptedResponse, TestProvider};
 use tracing::span::Id;
 use tracing::subscriber::DefaultGuard;
@@ -92,6 +92,20 @@ async fn o1_a_flight_logs_its_start_its_attempts_and_its_end() {
         tokens.token().await.unwrap_err();
     }
     assert_eq!(lines.take(), [""; 0], "a call during a cooldown logs nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn o1_a_flight_counts_the_login_with_the_rotated_credentials() {
+    let (lines, _guard) = Lines::log(Level::DEBUG);
+    let script = Script::new([ScriptedResponse::refusal(), ScriptedResponse::token("one", 60)]);
+    let passwords = Mutex::new(vec!["new", "old"]);
+    let source = credentials::from_async_fn(move || {
+        let password = passwords.lock().unwrap().pop().unwrap();
+        async move { Ok(TestProvider::new(password)) }
+    });
+    script.builder_for(source).build().unwrap().token().await.unwrap();
+    let logged = lines.take();
+    assert!(logged.last().unwrap().contains(r#"flight ended outcome="ok" attempts=2"#), "{logged:#?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -145,6 +145,52 @@ async fn r4_two_wrong_sets_that_take_turns_are_paused_like_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r4_credentials_that_were_accepted_since_their_refusal_are_tried_at_once() {
+    let (server, vault) = (Server::new("later", 1000, 0.0), Vault::new("a"));
+    let tokens = server.builder_for(vault.clone()).build().unwrap();
+    tokens.token().await.unwrap_err();
+    server.set_password("a");
+    sleep(seconds(70.0)).await;
+    assert_eq!(tokens.token().await.unwrap().expose(), "a-1");
+    vault.set(Some("b"));
+    advance(seconds(1000.0)).await;
+    tokens.token().await.unwrap_err();
+    vault.set(Some("a"));
+    sleep(seconds(1.0)).await;
+    assert_eq!(tokens.token().await.unwrap().expose(), "a-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_an_outage_is_not_remembered_as_a_refusal_of_the_credentials() {
+    let down = ScriptedResponse::status(503);
+    let script = Script::new([down.clone(), down.clone(), down, ScriptedResponse::refusal()]);
+    let vault = Vault::new("a");
+    let tokens = script.builder_for(vault.clone()).build().unwrap();
+    tokens.token().await.unwrap_err();
+    vault.set(Some("b"));
+    sleep(seconds(30.0)).await;
+    assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Refused);
+    vault.set(Some("a"));
+    script.push(ScriptedResponse::token("t", 1000));
+    sleep(seconds(1.0)).await;
+    tokens.token().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn p7_a_refusal_from_the_store_is_not_told_to_the_source() {
+    let (server, store) = (Server::new("right", 1000, 0.0), MemoryStore::new());
+    let process = |vault: &Vault| server.builder_for(vault.clone()).with_store(store.shared()).build().unwrap();
+    process(&Vault::new("wrong")).token().await.unwrap_err();
+    let vault = Vault::new("wrong");
+    let tokens = process(&vault);
+    assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!((vault.calls(), vault.told().len(), server.refusals()), (1, 0, 1));
+    vault.set(Some("right"));
+    sleep(seconds(1.0)).await;
+    assert_eq!(tokens.token().await.unwrap().expose(), "right-1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn r2_a_source_that_fails_displaces_no_usable_token() {
     let (server, vault) = (Server::new("one", 1000, 0.0), Vault::new("one"));
     let tokens = server.builder_for(vault.clone()).build().unwrap();
@@ -274,6 +320,22 @@ async fn r8_the_refresh_token_of_the_old_credentials_is_not_used_for_the_new_one
     tokens.token().await.unwrap();
     let bodies: Vec<_> = script.requests().iter().map(|request| request.body().to_vec()).collect();
     assert_eq!(bodies, [&b"by=one"[..], b"by=r1", b"by=two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_source_that_fails_does_not_cost_the_refresh_token() {
+    let response = r#"{"token":"t","expires_in":1000,"refresh":"r1"}"#;
+    let script = Script::default().then_always(ScriptedResponse::json(200, response));
+    let vault = Vault::new("one");
+    let tokens = script.builder_for(vault.clone()).build().unwrap();
+    tokens.token().await.unwrap();
+    advance(seconds(1000.0)).await;
+    vault.set(None);
+    tokens.token().await.unwrap_err();
+    vault.set(Some("one"));
+    sleep(seconds(1.0)).await;
+    tokens.token().await.unwrap();
+    assert_eq!(script.requests()[1].body(), b"by=r1");
 }
 
 #[tokio::test(start_paused = true)]
