@@ -108,6 +108,22 @@ async fn a3_a_second_rejection_is_returned_unchanged() {
 }
 
 #[tokio::test]
+async fn r10_an_api_that_rejects_every_token_keeps_its_401_and_takes_no_token_from_another() {
+    let (bad, good) = (Api::accepting(&[]).await, Api::accepting(&["first", "second"]).await);
+    let (tokens, script) = tokens();
+    let client = client(tokens.clone(), &[bad.origin(), good.origin()]);
+    for call in 0..10 {
+        let response = client.get(bad.url("/")).send().await.unwrap();
+        let expected = if call == 0 { Outcome::Replayed } else { Outcome::Rejected(NotReplayed::SameToken) };
+        assert_eq!(Outcome::of(response.extensions()), expected);
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(tokens.cached().unwrap().expose(), "second");
+        assert_eq!(client.get(good.url("/")).send().await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!((bad.received().len(), good.received().len(), script.requests().len()), (11, 10, 2));
+}
+
+#[tokio::test]
 async fn a3_missing_permission_causes_no_login() {
     let api = Api::start(|request| match &*request.path {
         "/forbidden" => StatusCode::FORBIDDEN.into_response(),
