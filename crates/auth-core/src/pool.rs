@@ -152,13 +152,14 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         let source = PoolSource::new(key.clone(), self.account.clone());
         let manager = self.options.manager(Credentials(Origin::Source(Arc::new(source))), label)?;
         let oldest = since_start.saturating_sub(millis(self.idle_timeout));
+        let (key_of_account, mut dropped) = (key.clone(), Vec::new());
         let mut accounts = self.write();
         // Another thread may have added the account meanwhile. All callers must use the same manager.
         if let Some(manager) = accounts.use_manager(hash, key, since_start) {
             return Ok(manager.clone());
         }
-        let is_full = accounts.make_room(&now, since_start, oldest);
-        accounts.insert(hash, key.clone(), manager.clone(), since_start);
+        let is_full = accounts.make_room(&now, since_start, oldest, &mut dropped);
+        accounts.insert(hash, key_of_account, manager.clone(), since_start);
         drop(accounts);
         if is_full {
             self.tell_full();

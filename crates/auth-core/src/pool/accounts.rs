@@ -20,7 +20,7 @@ pub(super) struct Accounts<K> {
     limit: usize,
 }
 
-struct Account<K> {
+pub(super) struct Account<K> {
     hash: u64,
     key: K,
     manager: TokenManager,
@@ -65,14 +65,24 @@ impl<K: Eq> Accounts<K> {
     /// Accounts whose last use was before `oldest` are dropped first. If that is not enough, a sixteenth of the capacity
     /// is dropped at once, so that the next calls need not search again. An account stays while it logs in, and while
     /// its refusal is remembered: a new manager would log in a second time, or send the refused credentials at once.
-    pub(super) fn make_room(&mut self, now: &Moment, since_start: u64, oldest: u64) -> bool {
+    ///
+    /// What is dropped is added to `dropped`: the caller drops it without the lock, because sources and transports are
+    /// code of the program.
+    pub(super) fn make_room(
+        &mut self,
+        now: &Moment,
+        since_start: u64,
+        oldest: u64,
+        dropped: &mut Vec<Account<K>>,
+    ) -> bool {
         if self.table.len() < self.limit {
             return false;
         }
         for account in self.table.iter_mut() {
             account.rank = account.rank(now, since_start);
         }
-        self.table.retain(|account| account.rank.is_none_or(|(_, last_used)| last_used >= oldest));
+        let is_idle = |account: &mut Account<K>| account.rank.is_some_and(|(_, last_used)| last_used < oldest);
+        dropped.extend(self.table.extract_if(is_idle));
         let surplus = (self.table.len() + 1).saturating_sub(self.capacity);
         if surplus == 0 {
             self.limit = self.capacity;
@@ -86,11 +96,11 @@ impl<K: Eq> Accounts<K> {
         let Some(last) = count.checked_sub(1) else { return true };
         let (_, last, _) = ranks.select_nth_unstable(last);
         let last = *last;
-        self.table.retain(|account| {
+        dropped.extend(self.table.extract_if(|account| {
             let is_dropped = count > 0 && account.rank.is_some_and(|rank| rank <= last);
             count -= usize::from(is_dropped);
-            !is_dropped
-        });
+            is_dropped
+        }));
         let (has_token, _) = last;
         has_too_few || has_token
     }
