@@ -84,10 +84,11 @@ impl Cooldown {
         self.error_at(&now).unwrap_or(error)
     }
 
-    /// Returns `true` until this time after the cooldown of a refusal. Until then, its count is needed: the next refusal
-    /// gets a longer cooldown.
+    /// Returns `true` during the cooldown, and after a refusal until this time after it. Until then, the count of refusals
+    /// is needed: the next one gets a longer cooldown.
     pub(crate) fn is_remembered(&self, now: &Moment, time: Duration) -> bool {
-        let Some(last) = self.last.as_ref().filter(|_| self.is_refusal()) else { return false };
+        let Some(last) = &self.last else { return false };
+        let time = if self.refusals > 0 { time } else { Duration::ZERO };
         now.monotonic.saturating_duration_since(last.failed_at.monotonic) < last.cooldown.saturating_add(time)
     }
 

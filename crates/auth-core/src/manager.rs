@@ -179,7 +179,7 @@ impl TokenManager {
     ///
     /// If the manager already has a newer token, the call does nothing. The same holds if `token` has itself replaced a
     /// rejected one within the last [minute](crate::Policy::with_rejection_interval): then the server that rejects is the
-    /// cause, and other callers keep the token.
+    /// cause, and other callers keep the token. During a cooldown they keep it too, because no login could replace it.
     ///
     /// ```no_run
     /// # async fn example(tokens: auth_core::TokenManager, status: u16) -> Result<(), auth_core::Error> {
@@ -434,7 +434,7 @@ impl TokenManager {
         Usage {
             is_unused: state.generation == 0 && state.flight.is_none() && state.cooldown.last_error().is_none(),
             is_renewing: state.flight.is_some(),
-            is_refused: state.cooldown.is_remembered(now, *memory),
+            has_failed: state.cooldown.is_remembered(now, *memory),
             has_token: self.0.look_at(now).is_some_and(|(_, freshness)| is_usable(freshness)),
         }
     }
@@ -445,8 +445,8 @@ pub(crate) struct Usage {
     /// Whether there was no login yet.
     pub(crate) is_unused: bool,
     pub(crate) is_renewing: bool,
-    /// Whether the account was refused lately. A new manager would send the refused credentials at once.
-    pub(crate) is_refused: bool,
+    /// Whether a cooldown, or the count of refusals, would be lost. A new manager would log in at once.
+    pub(crate) has_failed: bool,
     pub(crate) has_token: bool,
 }
 

@@ -73,9 +73,8 @@ pub(crate) struct Renewal {
     /// The refresh token for the next renewal.
     pub(crate) refresh: Option<RefreshToken>,
     pub(crate) cooldown: Cooldown,
-    /// A token from the store that may be handed out, although it does not meet the need of this renewal.
     #[cfg(feature = "store")]
-    pub(crate) spare: Option<AccessToken>,
+    pub(crate) spare: Option<Spare>,
     /// Whether this is worth a report: `false` if a look during a cooldown has found nothing.
     pub(crate) is_news: bool,
     #[cfg(feature = "store")]
@@ -99,9 +98,19 @@ impl Renewal {
     }
 }
 
+/// A token from the store that may be handed out, although it does not meet the need of a renewal.
+#[cfg(feature = "store")]
+#[derive(Debug, Clone)]
+pub(crate) struct Spare {
+    pub(crate) token: AccessToken,
+    /// The number under which it was saved.
+    pub(crate) saved: LeaseNumber,
+}
+
 /// What a store holds for other processes.
 #[cfg(feature = "store")]
 pub(crate) struct Recalled {
+    pub(crate) spare: Option<Spare>,
     pub(crate) token: Option<AccessToken>,
     pub(crate) cooldown: Cooldown,
     pub(crate) cursor: Option<StoreCursor>,

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::login::Login;
 use crate::meter;
 use crate::need::{Need, Outcome};
-use crate::renew::{Recalled, Renew, Renewal, RenewalContext, SharedContext, StoreCursor, Superseded};
+use crate::renew::{Recalled, Renew, Renewal, RenewalContext, SharedContext, Spare, StoreCursor, Superseded};
 use crate::store::wire::{Codec, StoreClock};
 use crate::store::{EntryName, EntryUpdate, LeaseNumber, LeaseOutcome, Snapshot, TokenStore};
 use crate::targets;
@@ -123,8 +123,7 @@ struct SharedRenewal<'a> {
     start: Moment,
     /// The number of the last change that this renewal has read.
     known: LeaseNumber,
-    /// A token of the entry that may be handed out, although it does not meet the need.
-    spare: Option<AccessToken>,
+    spare: Option<Spare>,
 }
 
 impl<'a> SharedRenewal<'a> {
@@ -179,7 +178,7 @@ impl<'a> SharedRenewal<'a> {
             Some(Found::Token(token)) => Some(token),
             _ => None,
         };
-        Ok(Recalled { token, cooldown: self.cooldown, cursor: Some(self.cursor) })
+        Ok(Recalled { spare: self.spare, token, cooldown: self.cooldown, cursor: Some(self.cursor) })
     }
 
     /// Reads the entry until it has a token or a cooldown, or until the lease is granted.
@@ -215,17 +214,23 @@ impl<'a> SharedRenewal<'a> {
         let now = self.login.clock.now();
         // The entry comes once. Later snapshots of the same revision have no token.
         if let Some(token) = self.open_access(snapshot, clock) {
-            self.spare = Some(token).filter(|token| !self.superseded.covers(token, &now));
+            let spare = Spare { token, saved: snapshot.saved };
+            self.spare = Some(spare).filter(|spare| !self.superseded.covers(&spare.token, &now));
         }
-        if let Some(token) = self.spare.take_if(|token| self.need.is_met(token, &now)) {
+        let text = snapshot.cooldown.as_ref();
+        let cooldown =
+            text.and_then(|text| self.readable(self.codec(clock).open_cooldown(text, self.login.name.provider)));
+        if let Some(Spare { token, .. }) = self.spare.take_if(|spare| self.need.is_met(&spare.token, &now)) {
             let (provider, label, store) = (self.login.name.provider, self.login.name.label(), self.calls.store.name());
             tracing::debug!(target: targets::STORE, provider, label, store, "token taken from the store");
             self.cursor.revision = snapshot.revision;
             self.cursor.saved = Some(snapshot.saved);
+            // The entry may have both: a token, and the cooldown of a login that has failed since. The cooldown applies
+            // to the next renewal of this process as well.
+            self.cooldown = cooldown.unwrap_or_default();
             return Some(Found::Token(token));
         }
-        let text = snapshot.cooldown.as_ref()?;
-        let cooldown = self.readable(self.codec(clock).open_cooldown(text, self.login.name.provider))?;
+        let cooldown = cooldown?;
         self.cooldown.merge(&cooldown, &now);
         if let Some(error) = self.cooldown.error_at(&now) {
             return Some(Found::Cooldown(error));

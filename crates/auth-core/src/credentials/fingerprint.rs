@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 
+use crate::cooldown::Cooldown;
 use crate::error::Error;
 use crate::login::provider_calls::ProviderCalls;
 
@@ -41,23 +42,24 @@ const REMEMBERED: usize = 8;
 /// The credentials that were refused last. Without this memory, two wrong passwords that take turns would look like
 /// changed credentials each time, and each change would be tried at once.
 #[derive(Debug, Default)]
-pub(crate) struct RefusedCredentials(VecDeque<Fingerprint>);
+pub(crate) struct RefusedCredentials(VecDeque<(Fingerprint, Cooldown)>);
 
 impl RefusedCredentials {
-    pub(crate) fn insert(&mut self, refused: Fingerprint) {
-        self.0.retain(|known| *known != refused);
-        self.0.push_back(refused);
+    pub(crate) fn insert(&mut self, refused: Fingerprint, cooldown: Cooldown) {
+        self.remove(refused);
+        self.0.push_back((refused, cooldown));
         if self.0.len() > REMEMBERED {
             self.0.pop_front();
         }
     }
 
     pub(crate) fn remove(&mut self, accepted: Fingerprint) {
-        self.0.retain(|known| *known != accepted);
+        self.0.retain(|(known, _)| *known != accepted);
     }
 
-    pub(crate) fn contains(&self, fingerprint: Fingerprint) -> bool {
-        self.0.contains(&fingerprint)
+    /// Returns the cooldown of these credentials, if they were refused.
+    pub(crate) fn get(&self, fingerprint: Fingerprint) -> Option<&Cooldown> {
+        self.0.iter().find(|(known, _)| *known == fingerprint).map(|(_, cooldown)| cooldown)
     }
 }
 
@@ -68,15 +70,16 @@ mod tests {
     #[test]
     fn the_last_eight_refused_credentials_are_remembered() {
         let mut refused = RefusedCredentials::default();
-        for number in (0..9).chain([1]) {
-            refused.insert(Fingerprint(number));
-        }
-        assert!(!refused.contains(Fingerprint(0)));
-        assert!((1..9).all(|number| refused.contains(Fingerprint(number))));
-        refused.insert(Fingerprint(9));
-        assert!(refused.contains(Fingerprint(1)), "it was refused again");
-        assert!(!refused.contains(Fingerprint(2)));
+        let insert =
+            |refused: &mut RefusedCredentials, number| refused.insert(Fingerprint(number), Cooldown::default());
+        let contains = |refused: &RefusedCredentials, number| refused.get(Fingerprint(number)).is_some();
+        (0..9).chain([1]).for_each(|number| insert(&mut refused, number));
+        assert!(!contains(&refused, 0));
+        assert!((1..9).all(|number| contains(&refused, number)));
+        insert(&mut refused, 9);
+        assert!(contains(&refused, 1), "it was refused again");
+        assert!(!contains(&refused, 2));
         refused.remove(Fingerprint(1));
-        assert!(!refused.contains(Fingerprint(1)));
+        assert!(!contains(&refused, 1));
     }
 }

@@ -4,9 +4,12 @@ use std::any::type_name;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::Instant;
 
 use super::CredentialSource;
 use crate::error::Error;
@@ -27,7 +30,7 @@ use crate::provider::Provider;
 /// # }
 /// ```
 pub fn from_fn<P: Provider>(read: impl Fn() -> Result<P, Error> + Send + Sync + 'static) -> impl CredentialSource {
-    FnSource { read: Arc::new(read), running: Arc::default() }
+    FnSource { read: Arc::new(read), running: Mutex::default() }
 }
 
 /// Returns a source that calls `read` before each login and awaits its future.
@@ -57,43 +60,50 @@ where
 
 struct FnSource<F> {
     read: Arc<F>,
-    /// The process of the call under way, or 0. In a forked child, the call of the parent does not count.
-    running: Arc<AtomicU32>,
+    running: Mutex<Option<Running>>,
+}
+
+/// A call that was started and whose result nobody has received yet.
+struct Running {
+    call: JoinHandle<Result<Arc<dyn Provider>, Error>>,
+    start: Instant,
+    /// In a forked child, the call of the parent does not count.
+    process: u32,
+}
+
+/// A result that nobody received is used until this time after its call. A call may take longer than a renewal waits.
+const LONGEST_USE: Duration = Duration::from_secs(60);
+
+impl Running {
+    fn is_obsolete(&self) -> bool {
+        let is_old = self.call.abort_handle().is_finished() && self.start.elapsed() > LONGEST_USE;
+        is_old || self.process != std::process::id()
+    }
 }
 
 #[async_trait]
 impl<P: Provider, F: Fn() -> Result<P, Error> + Send + Sync + 'static> CredentialSource for FnSource<F> {
     async fn provider(&self, _refused: Option<&Error>) -> Result<Arc<dyn Provider>, Error> {
-        // A call that hangs keeps its thread after the login's deadline. The next login must not take another one.
-        let Some(running) = Running::start(&self.running) else {
-            return Err(Error::unavailable("the last call of the source of the credentials has not returned yet"));
-        };
-        let read = self.read.clone();
-        let call = tokio::task::spawn_blocking(move || {
-            let _running = running;
-            read()
-        });
-        match call.await {
-            Ok(provider) => Ok(Arc::new(provider?)),
+        let mut running = self.running.lock().await;
+        // A call that hangs keeps its thread after the login's deadline. The next login waits for the same call and does
+        // not take another thread.
+        running.take_if(|running| running.is_obsolete());
+        let call = &mut running.get_or_insert_with(|| self.start()).call;
+        let provider = call.await;
+        *running = None;
+        match provider {
+            Ok(provider) => provider,
             Err(ended) if ended.is_panic() => resume_unwind(ended.into_panic()),
             Err(_) => Err(Error::unavailable("the runtime shut down during a call of the source of the credentials")),
         }
     }
 }
 
-/// A call under way. It ends when it is dropped, even by a panic.
-struct Running(Arc<AtomicU32>);
-
-impl Running {
-    fn start(running: &Arc<AtomicU32>) -> Option<Self> {
-        let process = std::process::id();
-        (running.swap(process, Ordering::AcqRel) != process).then(|| Self(running.clone()))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.store(0, Ordering::Release);
+impl<P: Provider, F: Fn() -> Result<P, Error> + Send + Sync + 'static> FnSource<F> {
+    fn start(&self) -> Running {
+        let read = self.read.clone();
+        let call = spawn_blocking(move || read().map(|provider| Arc::new(provider) as Arc<dyn Provider>));
+        Running { call, start: Instant::now(), process: std::process::id() }
     }
 }
 

@@ -55,12 +55,18 @@ impl Shared {
         }
     }
 
-    /// Returns the current token for a caller that needs any usable one, although it is in its margin.
+    /// Returns the current token for a caller that does not need a new one, although the token is in its margin.
     ///
     /// An outage must not take the last seconds of a token from anybody.
     fn expiring(&self, need: Need) -> Option<AccessToken> {
-        let (token, freshness) = self.look_at(&self.clock.now())?;
-        (matches!(need, Need::Usable) && is_usable(freshness)).then_some(token)
+        let now = self.clock.now();
+        let (token, freshness) = self.look_at(&now)?;
+        let is_enough = match need {
+            Need::Usable => true,
+            Need::Left(min_validity) => token.remaining_at(&now) >= min_validity,
+            Need::Fresh | Need::IssuedAfter(_) => false,
+        };
+        (is_enough && is_usable(freshness)).then_some(token)
     }
 
     /// Starts a flight in the background, unless one is under way or a cooldown prevents it.

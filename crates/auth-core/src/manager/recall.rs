@@ -19,7 +19,7 @@ impl Shared {
         let shared = self.clone();
         let read = self.options.runtime.handle()?.spawn(async move {
             let deadline = Instant::now() + shared.options.policy.deadline;
-            Renewing { shared, need: Need::Usable, look: None, deadline, is_asking: Arc::default() }.recall().await
+            Renewing { shared, need: Need::Usable, look: None, deadline, facts: Arc::default() }.recall().await
         });
         let Ok(recalled) = read.await else {
             return Err(Error::unavailable("the runtime shut down during a call of the store"));
@@ -37,6 +37,7 @@ impl Shared {
         if let Some(token) = recalled.token.filter(|token| !has_token && !is_rejected(token.expose())) {
             state.cursor = recalled.cursor;
             self.keep(&mut state, token);
+            state.cooldown = recalled.cooldown;
         }
         Ok(())
     }

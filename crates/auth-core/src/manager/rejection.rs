@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::state::Shared;
 use crate::clock::Moment;
+use crate::need::{Need, Reason};
 use crate::policy::Policy;
 use crate::targets;
 use crate::token::AccessToken;
@@ -26,6 +27,14 @@ impl Shared {
                     "token kept although an API rejects it: it has just replaced a rejected one, so that API is the cause"
                 );
             }
+            return;
+        }
+        if state.cooldown.remaining_at(&self.clock.now()).is_some() {
+            // No login can replace the token now, and without it all callers would get an error. Another process may
+            // have a newer one, so look for that.
+            let start = current.issued().plus(Duration::from_millis(1));
+            drop(state);
+            let _ = self.join_or_start(Need::IssuedAfter(start), Reason::Rejected);
             return;
         }
         self.replace(None);

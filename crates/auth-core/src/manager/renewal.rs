@@ -1,7 +1,7 @@
 //! One renewal: ask the source for the credentials, then log in with them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -31,8 +31,16 @@ pub(super) struct Renewing {
     /// Where to look for news. It is set only during a cooldown.
     pub(super) look: Option<Look>,
     pub(super) deadline: Instant,
-    /// Set while the source is asked, so that a panic can be attributed.
-    pub(super) is_asking: Arc<AtomicBool>,
+    pub(super) facts: Arc<Facts>,
+}
+
+/// What the supervisor of a renewal must know, even if the renewal panics.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// Whether the source is asked now.
+    pub(super) is_asking: AtomicBool,
+    /// The epoch of the credentials of the last login.
+    pub(super) epoch: AtomicU64,
 }
 
 impl Renewing {
@@ -40,9 +48,19 @@ impl Renewing {
         match self.look {
             Some(look) => self.look(look).await,
             None => match self.ask_source(self.deadline).await {
+                Ok(Asked::Refused) => self.log_in_unless_paused().await,
                 Ok(_) => self.log_in().await,
                 Err(error) => self.source_failed(error),
             },
+        }
+    }
+
+    /// Returns the error of the cooldown, if there is one. Otherwise logs in.
+    async fn log_in_unless_paused(&self) -> Renewal {
+        let error = self.shared.lock().cooldown.error_at(&self.shared.clock.now());
+        match error {
+            Some(error) => self.quiet(Err(error)),
+            None => self.log_in().await,
         }
     }
 
@@ -57,16 +75,17 @@ impl Renewing {
         }
         #[cfg(feature = "store")]
         if look.in_store
-            && let Some(renewal) = self.look_in_store().await
+            && let Ok(Some(recalled)) = self.recall().await
         {
-            return renewal;
+            match recalled {
+                Recalled { token: Some(token), cooldown, cursor, .. } => {
+                    return Renewal { cursor, cooldown, is_news: true, ..self.quiet(Ok(token)) };
+                }
+                Recalled { spare, .. } => return Renewal { spare, ..self.log_in_unless_paused().await },
+            }
         }
-        let error = self.shared.lock().cooldown.error_at(&self.shared.clock.now());
-        match error {
-            Some(error) => self.quiet(Err(error)),
-            // The cooldown has ended during the look.
-            None => self.log_in().await,
-        }
+        // The cooldown may have ended during the look.
+        self.log_in_unless_paused().await
     }
 
     /// Reads the store. Asks the source only if it has never been asked: without credentials, no entry can be found.
@@ -79,14 +98,6 @@ impl Renewing {
             Some((renewer, context)) => renewer.recall(context).await,
             None => Ok(None),
         }
-    }
-
-    /// Returns the token that another process has put into the store.
-    #[cfg(feature = "store")]
-    async fn look_in_store(&self) -> Option<Renewal> {
-        let recalled = self.recall().await.ok().flatten()?;
-        let token = recalled.token?;
-        Some(Renewal { cursor: recalled.cursor, is_news: true, ..self.quiet(Ok(token)) })
     }
 
     /// Logs in. If the server refuses the credentials of a source, asks the source once more: they may have been rotated
@@ -121,7 +132,7 @@ impl Renewing {
         let fingerprint = state.fingerprint;
         match (&renewal.outcome, fingerprint) {
             (Err(error), Some(fingerprint)) if error.is_refusal() => {
-                state.refused.insert(fingerprint);
+                state.refused.insert(fingerprint, renewal.cooldown.clone());
                 state.cooldown.merge(&renewal.cooldown, &self.shared.clock.now());
                 if renewal.attempts > 0 {
                     state.refusal = Some(error.clone());
@@ -135,15 +146,20 @@ impl Renewing {
     /// Asks the source, if there is one, and takes its credentials.
     async fn ask_source(&self, limit: Instant) -> Result<Asked, Error> {
         let (source, refusal) = {
-            let mut state = self.shared.lock();
+            let state = self.shared.lock();
             let Some(source) = state.source().cloned() else { return Ok(Asked::Same) };
-            (source, state.refusal.take())
+            (source, state.refusal.clone())
         };
-        self.is_asking.store(true, Ordering::Release);
+        self.facts.is_asking.store(true, Ordering::Release);
         let provider = timeout_at(limit, source.provider(refusal.as_ref())).await;
-        self.is_asking.store(false, Ordering::Release);
+        self.facts.is_asking.store(false, Ordering::Release);
         match provider {
-            Ok(provider) => self.take(provider?),
+            Ok(provider) => {
+                let provider = provider?;
+                // Told. A source that failed is told again.
+                self.shared.lock().refusal = None;
+                self.take(provider)
+            }
             Err(_) => Err(Error::unavailable("the source of the credentials did not respond in time")),
         }
     }
@@ -162,7 +178,9 @@ impl Renewing {
         }
         // The refresh token belongs to the old credentials, and so does the cooldown, unless these were refused before.
         state.refresh = None;
-        if state.refused.contains(fingerprint) {
+        if let Some(cooldown) = state.refused.get(fingerprint).cloned() {
+            // Their own cooldown counts. Other credentials that came in between may have ended it.
+            state.cooldown.merge(&cooldown, &self.shared.clock.now());
             return Ok(Asked::Refused);
         }
         state.cooldown = Cooldown::default();
@@ -174,6 +192,7 @@ impl Renewing {
     /// Returns what logs in, and a copy of the manager's state for it.
     fn context(&self, with_refresh: bool) -> Option<(Arc<dyn Renew>, RenewalContext)> {
         let mut state = self.shared.lock();
+        self.facts.epoch.store(state.epoch, Ordering::Release);
         let context = RenewalContext {
             deadline: self.deadline,
             // Taken, not cloned: if the runtime drops this task, the server may already have processed the refresh

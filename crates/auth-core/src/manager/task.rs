@@ -1,7 +1,7 @@
 //! The task of a flight: it supervises one renewal, and stores and reports the result.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -11,7 +11,7 @@ use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, Instrument, Span};
 
 use super::look::Look;
-use super::renewal::Renewing;
+use super::renewal::{Facts, Renewing};
 use super::state::{Progress, Shared};
 #[cfg(feature = "store")]
 use super::state::{State, is_usable};
@@ -25,6 +25,8 @@ use crate::meter::Meter;
 use crate::need::Need;
 use crate::need::{Outcome, Reason};
 use crate::renew::Renewal;
+#[cfg(feature = "store")]
+use crate::renew::Spare;
 use crate::targets;
 use crate::token::AccessToken;
 
@@ -75,10 +77,9 @@ impl RenewalTask {
         tracing::debug!(target: targets::FLIGHT, label = self.shared.name.label(), "flight started");
         let start = Instant::now();
         loop {
-            let origin = self.origin();
-            let renewal = self.renew(start).await;
-            if let Some(outcome) = self.end_if_current(renewal, &origin, start.elapsed()) {
-                self.sender.send_replace(Progress::Ended(outcome));
+            let mut origin = self.origin();
+            let renewal = self.renew(start, &mut origin).await;
+            if self.end_if_current(renewal, &origin, start.elapsed()) {
                 return;
             }
         }
@@ -87,9 +88,7 @@ impl RenewalTask {
     /// Ends a flight whose task cannot be started.
     fn fail(self, error: Error) {
         let origin = self.origin();
-        if let Some(outcome) = self.end_if_current(self.failed(error), &origin, Duration::ZERO) {
-            self.sender.send_replace(Progress::Ended(outcome));
-        }
+        self.end_if_current(self.failed(error), &origin, Duration::ZERO);
     }
 
     fn origin(&self) -> Start {
@@ -97,30 +96,31 @@ impl RenewalTask {
         Start { epoch: state.epoch, rejected: state.rejected.clone() }
     }
 
-    /// Stores and reports the result. Returns `None` if the login must be repeated.
-    fn end_if_current(&self, renewal: Renewal, origin: &Start, took: Duration) -> Option<Outcome> {
+    /// Stores and reports the result. Returns `false` if the login must be repeated.
+    fn end_if_current(&self, renewal: Renewal, origin: &Start, took: Duration) -> bool {
         let (attempts, is_news) = (renewal.attempts, renewal.is_news);
-        let outcome = self.commit(renewal, origin)?;
+        let Some(outcome) = self.commit(renewal, origin) else { return false };
+        let ended = Ended { sender: &self.sender, outcome };
         // First the report, because a program may end as soon as it has the outcome.
         if is_news {
-            self.report(&outcome, attempts, took);
+            self.report(&ended.outcome, attempts, took);
         } else {
             tracing::debug!(target: targets::FLIGHT, label = self.shared.name.label(), "no news during a cooldown");
         }
-        Some(outcome)
+        true
     }
 
     /// Runs the renewal in a task of its own, so that a panic, or code that blocks its thread, does not stop this one.
-    async fn renew(&self, start: Instant) -> Renewal {
+    async fn renew(&self, start: Instant, origin: &mut Start) -> Renewal {
         let renewing = Renewing {
             shared: self.shared.clone(),
             #[cfg(feature = "store")]
             need: self.need,
             look: self.look,
             deadline: start + self.shared.options.policy.deadline,
-            is_asking: Arc::default(),
+            facts: Arc::new(Facts { is_asking: AtomicBool::new(false), epoch: AtomicU64::new(origin.epoch) }),
         };
-        let is_asking = renewing.is_asking.clone();
+        let facts = renewing.facts.clone();
         let limit = start.checked_add(self.shared.options.longest() + GRACE).unwrap_or(renewing.deadline);
         let renewal = waits::run_as(self.id, renewing.run());
         let mut task = Handle::current().spawn(renewal.in_current_span().with_current_subscriber());
@@ -129,10 +129,12 @@ impl RenewalTask {
             self.sender.send_replace(Progress::Slow);
             ended = timeout_at(limit, &mut task).await;
         }
+        // The credentials may have been replaced after this flight was registered and before it took them.
+        origin.epoch = facts.epoch.load(Ordering::Acquire);
         match ended {
             Ok(Ok(renewal)) => renewal,
             Ok(Err(ended)) if ended.is_panic() => {
-                let is_asking = is_asking.load(Ordering::Acquire);
+                let is_asking = facts.is_asking.load(Ordering::Acquire);
                 let who = if is_asking { "the source of the credentials panicked" } else { "the transport panicked" };
                 self.failed(self.shared.unavailable(who))
             }
@@ -162,10 +164,11 @@ impl RenewalTask {
 
     /// Returns the result of a renewal that ended without a value of its own.
     fn failed(&self, error: Error) -> Renewal {
-        let mut cooldown = self.shared.lock().cooldown.clone();
-        let now = self.shared.clock.now();
+        let mut state = self.shared.lock();
+        let (mut cooldown, now) = (state.cooldown.clone(), self.shared.clock.now());
         let error = cooldown.fail(self.shared.named(error), 1, now, &self.shared.options.policy);
-        Renewal::failed(error, cooldown)
+        // A refresh token that may have been sent is no longer there.
+        Renewal { refresh: state.refresh.take(), ..Renewal::failed(error, cooldown) }
     }
 
     fn report(&self, outcome: &Outcome, attempts: u32, took: Duration) {
@@ -220,7 +223,12 @@ impl RenewalTask {
             if renewal.attempts > 0 {
                 state.arrived_with = Some(token.remaining_at(&now));
             }
-            self.shared.keep(&mut state, token)
+            let token = self.shared.keep(&mut state, token);
+            // A login has just succeeded, or the token comes from a store, whose entry may also have a cooldown.
+            if renewal.attempts == 0 {
+                state.cooldown.clone_from(&renewal.cooldown);
+            }
+            token
         });
         #[cfg(feature = "store")]
         if let (Err(_), Some(spare)) = (&outcome, renewal.spare) {
@@ -232,18 +240,33 @@ impl RenewalTask {
                 state.looks.start(&now);
             }
         }
-        state.flight = None;
+        state.flight.take_if(|flight| flight.id == self.id);
         Some(outcome)
     }
 
     /// Keeps a token of the store after a failed login, if there is no usable one. It was too short for the caller that
     /// began the flight, but not for all callers.
     #[cfg(feature = "store")]
-    fn keep_spare(&self, state: &mut State, spare: AccessToken, now: &Moment) {
+    fn keep_spare(&self, state: &mut State, spare: Spare, now: &Moment) {
         let has_token = self.shared.look_at(now).is_some_and(|(_, freshness)| is_usable(freshness));
-        if !has_token && is_usable(spare.term().at(now)) {
-            self.shared.keep(state, spare);
+        if !has_token && is_usable(spare.token.term().at(now)) {
+            self.shared.keep(state, spare.token);
+            if let Some(cursor) = &mut state.cursor {
+                cursor.saved = Some(spare.saved);
+            }
         }
+    }
+}
+
+/// Sends the outcome when it is dropped, even if the subscriber of the program panics in the report.
+struct Ended<'a> {
+    sender: &'a watch::Sender<Progress>,
+    outcome: Outcome,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.sender.send_replace(Progress::Ended(self.outcome.clone()));
     }
 }
 
@@ -253,7 +276,7 @@ impl Drop for RenewalTask {
         if self.sender.borrow().has_ended() {
             return;
         }
-        self.shared.lock().flight = None;
+        self.shared.lock().flight.take_if(|flight| flight.id == self.id);
         self.sender.send_replace(Progress::Ended(Err(self.shared.shut_down())));
     }
 }

@@ -15,8 +15,8 @@ const FIRST_CALL: u64 = 1000;
 pub(super) struct Accounts<K> {
     table: HashTable<Account<K>>,
     capacity: usize,
-    /// The number of accounts at which to make room. It is more than the capacity while nothing can be dropped, so that
-    /// not each new account is a search through all others.
+    /// The number of accounts at which to make room. It is more than the capacity while accounts must stay, so that not
+    /// each new account is a search through all others.
     limit: usize,
 }
 
@@ -56,15 +56,16 @@ impl<K: Eq> Accounts<K> {
 
     pub(super) fn remove(&mut self, hash: u64, key: &K) -> Option<TokenManager> {
         let found = self.table.find_entry(hash, |account| account.key == *key).ok()?;
-        Some(found.remove().0.manager)
+        let manager = found.remove().0.manager;
+        self.limit = self.limit.min(self.capacity.max(self.table.len() + 1));
+        Some(manager)
     }
 
-    /// Makes room for one account if the pool is full. Returns `true` if accounts that are in use had to be dropped, or
-    /// if there was none to drop.
+    /// Makes room for one account if the pool is full. Returns `true` if accounts that are in use had to be dropped.
     ///
     /// Accounts whose last use was before `oldest` are dropped first. If that is not enough, a sixteenth of the capacity
-    /// is dropped at once, so that the next calls need not search again. An account stays while it logs in, and while
-    /// its refusal is remembered: a new manager would log in a second time, or send the refused credentials at once.
+    /// is dropped at once, so that the next calls need not search again. An account stays while it logs in, during a
+    /// cooldown, and while its refusal is remembered: a new manager would log in a second time.
     ///
     /// What is dropped is added to `dropped`: the caller drops it without the lock, because sources and transports are
     /// code of the program.
@@ -83,17 +84,16 @@ impl<K: Eq> Accounts<K> {
         }
         let is_idle = |account: &mut Account<K>| account.rank.is_some_and(|(_, last_used)| last_used < oldest);
         dropped.extend(self.table.extract_if(is_idle));
-        let surplus = (self.table.len() + 1).saturating_sub(self.capacity);
-        if surplus == 0 {
-            self.limit = self.capacity;
-            return false;
-        }
         let mut ranks: Vec<_> = self.table.iter().filter_map(|account| account.rank).collect();
         let batch = (self.capacity / 16).max(1);
-        let mut count = surplus.max(batch).min(ranks.len());
-        let has_too_few = ranks.len() < surplus;
-        self.limit = if has_too_few { self.table.len() - count + batch } else { self.capacity };
-        let Some(last) = count.checked_sub(1) else { return true };
+        // The accounts that stay do not count. Otherwise many refused accounts would push the others out.
+        let surplus = (ranks.len() + 1).saturating_sub(self.capacity);
+        let mut count = if surplus == 0 { 0 } else { surplus.max(batch).min(ranks.len()) };
+        self.limit = self.capacity.max(self.table.len() - count + 1);
+        let Some(last) = count.checked_sub(1) else {
+            self.limit = self.capacity.max(self.table.len() + batch);
+            return false;
+        };
         let (_, last, _) = ranks.select_nth_unstable(last);
         let last = *last;
         dropped.extend(self.table.extract_if(|account| {
@@ -102,7 +102,7 @@ impl<K: Eq> Accounts<K> {
             is_dropped
         }));
         let (has_token, _) = last;
-        has_too_few || has_token
+        has_token
     }
 }
 
@@ -111,7 +111,7 @@ impl<K> Account<K> {
         let last_used = self.last_used.load(Ordering::Relaxed);
         let usage = self.manager.usage(now);
         let waits_for_first_call = usage.is_unused && since_start.saturating_sub(last_used) < FIRST_CALL;
-        let stays = usage.is_renewing || usage.is_refused || waits_for_first_call;
+        let stays = usage.is_renewing || usage.has_failed || waits_for_first_call;
         (!stays).then_some((usage.has_token, last_used))
     }
 }

@@ -52,8 +52,8 @@ impl<K: Eq> TokenPoolBuilder<K> {
     ///
     /// When the pool is full, the accounts that have been unused for the longest time are dropped, and log in again at
     /// their next call. So the capacity should exceed the number of accounts that are used within the lifetime of a
-    /// token. If it does not, the pool emits one warning. Accounts that log in, or were refused lately, are not dropped,
-    /// even if the pool then exceeds its capacity.
+    /// token. If it does not, the pool emits one warning. Accounts that log in, are in a cooldown, or were refused
+    /// lately, are not dropped and do not count, so the pool may exceed its capacity.
     ///
     /// ```no_run
     /// # use auth_core::{Provider, TokenPool};

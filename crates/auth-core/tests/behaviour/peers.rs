@@ -130,6 +130,78 @@ async fn p7_a_refusal_in_the_words_of_the_provider_pauses_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p7_r4_a_usable_token_in_the_store_does_not_hide_the_cooldown_of_its_renewal() {
+    let script = Script::new([ScriptedResponse::token("one", 1000)]).then_always(ScriptedResponse::refusal());
+    let store = MemoryStore::new();
+    process(&script, &store).token().await.unwrap();
+    advance(seconds(810.0)).await;
+    // New processes find a stale token and start a renewal each. The first one is refused.
+    for _ in 0..20 {
+        let tokens = process(&script, &store);
+        for _ in 0..3 {
+            assert_eq!(tokens.token().await.unwrap().expose(), "one");
+            sleep(seconds(0.5)).await;
+        }
+        assert!(tokens.status().next_attempt_at.is_some());
+    }
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r14_a_look_for_more_validity_gives_a_shorter_token_to_the_others() {
+    let store = MemoryStore::new();
+    let hour = ScriptedResponse::status(429).with_header(http::header::RETRY_AFTER, "3600");
+    let (throttled, healthy) =
+        (Script::default().then_always(hour), Script::new([ScriptedResponse::token("one", 1000)]));
+    let paused = process(&throttled, &store);
+    store.set_fault(StoreFault::Down);
+    paused.token().await.unwrap_err();
+    store.set_fault(StoreFault::None);
+    process(&healthy, &store).token().await.unwrap();
+    advance(seconds(500.0)).await;
+    let (long, any) = tokio::join!(paused.token_valid_for(seconds(800.0)), paused.token());
+    assert_eq!(long.unwrap_err().kind(), ErrorKind::Throttled);
+    let token = any.unwrap();
+    assert_eq!(token.expose(), "one");
+    assert!(paused.status().next_attempt_at.is_some(), "the cooldown goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p8_the_rejection_of_a_token_that_was_too_short_reaches_the_store() {
+    let script = Script::new([ScriptedResponse::token("one", 1000)]).then_always(ScriptedResponse::status(503));
+    let store = MemoryStore::new();
+    process(&script, &store).token().await.unwrap();
+    advance(seconds(500.0)).await;
+    let tokens = process(&script, &store);
+    tokens.token_valid_for(seconds(800.0)).await.unwrap_err();
+    let token = tokens.token().await.unwrap();
+    sleep(seconds(31.0)).await;
+    tokens.reject(&token);
+    sleep(seconds(0.1)).await;
+    assert!(store.entries()[0].1.access.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_a_rejection_during_a_cooldown_looks_for_the_token_of_another_process() {
+    let store = MemoryStore::new();
+    let script = Script::new([ScriptedResponse::token("one", 3000)]).then_always(ScriptedResponse::status(429));
+    let tokens = process(&script, &store);
+    let one = tokens.token().await.unwrap();
+    advance(seconds(10.0)).await;
+    tokens.renew().await.unwrap_err();
+    let other = process(&Script::new([ScriptedResponse::token("two", 3000)]), &store);
+    sleep(seconds(31.0)).await;
+    other.renew().await.unwrap();
+    sleep(seconds(1.0)).await;
+    tokens.renew().await.ok();
+    if tokens.cached().unwrap().ptr_eq(&one) {
+        tokens.reject(&one);
+        tokens.wait_idle(seconds(1.0)).await.unwrap();
+    }
+    assert_eq!(tokens.cached().unwrap().expose(), "two");
+}
+
+#[tokio::test(start_paused = true)]
 async fn p5_a_refresh_token_that_came_back_is_saved_although_the_failure_is_not() {
     let store = MemoryStore::new();
     let script = Script::new([

@@ -112,6 +112,41 @@ async fn r4_a_refused_account_keeps_the_count_of_its_refusals_in_a_pool_under_ch
 }
 
 #[tokio::test(start_paused = true)]
+async fn r5_an_account_in_a_pause_is_not_dropped() {
+    let hour = ScriptedResponse::status(429).with_header(http::header::RETRY_AFTER, "3600");
+    let script = Script::new([hour]).then_always(ScriptedResponse::token("t", 3000));
+    let pool = builder(&script).with_capacity(8).build();
+    pool.token(&1).await.unwrap_err();
+    for key in 2..100 {
+        pool.token(&key).await.unwrap();
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
+    pool.token(&1).await.unwrap_err();
+    assert_eq!(script.requests().len(), 99);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_accounts_push_no_other_out_of_the_pool() {
+    let script = Script::new((0..16).map(|_| ScriptedResponse::refusal()));
+    let script = script.then_always(ScriptedResponse::token("t", 3000));
+    let pool = builder(&script).with_capacity(16).build();
+    for key in 1..=16 {
+        pool.token(&key).await.unwrap_err();
+    }
+    for _ in 0..10 {
+        for key in 101..=110 {
+            pool.token(&key).await.unwrap();
+        }
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
+    assert_eq!(script.requests().len(), 26);
+    for key in 111..200 {
+        pool.token(&key).await.unwrap();
+    }
+    assert!(pool.len() <= 32, "{} accounts", pool.len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn twelve_thousand_cold_tenants_are_twelve_thousand_logins_in_the_default_pool() {
     let slow = ScriptedResponse::token("t", 3000).after(Duration::from_millis(1500));
     let script = Script::default().then_always(slow);

@@ -110,6 +110,22 @@ async fn r10_a_rejected_token_is_replaced_for_all_and_waiting_callers_share_the_
 }
 
 #[tokio::test(start_paused = true)]
+async fn r10_a_rejection_takes_no_token_while_no_login_is_possible() {
+    let hour = ScriptedResponse::status(429).with_header(http::header::RETRY_AFTER, "3600");
+    let script = Script::new([ScriptedResponse::token("old", 3000), hour, ScriptedResponse::token("new", 3000)]);
+    let tokens = manager(&script);
+    let old = tokens.token().await.unwrap();
+    advance(seconds(10.0)).await;
+    tokens.renew().await.unwrap_err();
+    for _ in 0..10 {
+        tokens.reject(&old);
+        assert!(tokens.token().await.unwrap().ptr_eq(&old));
+        sleep(seconds(1.0)).await;
+    }
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn r10_a_rejection_during_a_flight_marks_the_token_of_that_flight() {
     let script =
         Script::new([ScriptedResponse::token("old", 1000), ScriptedResponse::token("new", 1000).after(seconds(2.0))]);

@@ -8,7 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use auth_core::credentials::{from_async_fn, from_file, from_fn, from_json_file};
-use auth_core::{CredentialSource, Error, ErrorKind, Policy, Provider, TokenPool, async_trait};
+use auth_core::http::{HeaderMap, StatusCode};
+use auth_core::{
+    CredentialSource, Error, ErrorKind, Policy, Provider, Request, Response, SecretBytes, TokenPool, Transport,
+    async_trait,
+};
 use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider, VirtualClock};
 use serde::Deserialize;
 use tokio::runtime::Handle;
@@ -142,6 +146,90 @@ async fn r4_two_wrong_sets_that_take_turns_are_paused_like_one() {
     assert!((4..=8).contains(&server.refusals()), "{} logins", server.refusals());
     vault.set(Some("right"));
     assert_eq!(tokens.token().await.unwrap().expose(), "right-1");
+}
+
+/// Responds with a refusal to one password, and with a 503 to any other.
+#[derive(Debug, Default)]
+struct RefusesOne(AtomicUsize);
+
+#[async_trait]
+impl Transport for RefusesOne {
+    async fn send(&self, request: Request) -> Result<Response, Error> {
+        let (status, body) = if request.body() == b"by=refused" {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            (StatusCode::UNAUTHORIZED, r#"{"error":"refused"}"#)
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "")
+        };
+        Ok(Response::new(status, HeaderMap::new(), SecretBytes::from(body.as_bytes().to_vec())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_other_credentials_do_not_end_the_pause_of_the_refused_ones() {
+    let transport = Arc::new(RefusesOne::default());
+    let vault = Vault::new("refused");
+    let builder = Script::default().builder_for(vault.clone()).with_transport(transport.clone());
+    let tokens = builder.build().unwrap();
+    let start = Instant::now();
+    let mut is_turn = false;
+    while start.elapsed() < seconds(600.0) {
+        vault.set(Some(if is_turn { "refused" } else { "in an outage" }));
+        is_turn = !is_turn;
+        tokens.token().await.unwrap_err();
+        sleep(seconds(1.0)).await;
+    }
+    assert!(transport.0.load(Ordering::SeqCst) <= 4, "{} refused logins", transport.0.load(Ordering::SeqCst));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_failed_is_told_of_the_refusal_again() {
+    let (server, vault) = (Server::new("right", 1000, 0.0), Vault::new("wrong"));
+    let tokens = server.builder_for(Failing(vault.clone())).build().unwrap();
+    tokens.token().await.unwrap_err();
+    assert_eq!(vault.told().len(), 1);
+    sleep(seconds(1.0)).await;
+    tokens.token().await.unwrap_err();
+    assert_eq!(vault.told().len(), 2, "the first call failed");
+    sleep(seconds(1.0)).await;
+    tokens.token().await.unwrap_err();
+    assert_eq!(vault.told().len(), 2);
+}
+
+/// A source that fails when it is told of a refusal for the first time.
+#[derive(Debug)]
+struct Failing(Vault);
+
+#[async_trait]
+impl CredentialSource for Failing {
+    async fn provider(&self, refused: Option<&Error>) -> Result<Arc<dyn Provider>, Error> {
+        let provider = self.0.provider(refused).await;
+        if refused.is_some() && self.0.told().len() == 1 {
+            return Err(Error::source_failed(std::io::Error::other("the vault is sealed")));
+        }
+        provider
+    }
+}
+
+#[test]
+fn a_slow_closure_is_heard_although_a_look_does_not_wait_for_it() {
+    let (server, calls) = (Server::new("right", 1000, 0.0), Arc::new(AtomicUsize::new(0)));
+    let counted = calls.clone();
+    let source = from_fn(move || {
+        if counted.fetch_add(1, Ordering::SeqCst) < 2 {
+            return Ok(TestProvider::new("wrong"));
+        }
+        thread::sleep(seconds(2.5));
+        Ok(TestProvider::new("right"))
+    });
+    let tokens = server.builder_for(source).build().unwrap();
+    tokens.blocking_token().unwrap_err();
+    let start = std::time::Instant::now();
+    while tokens.blocking_token().is_err() {
+        assert!(start.elapsed() < seconds(8.0));
+        thread::sleep(seconds(0.1));
+    }
+    assert_eq!((calls.load(Ordering::SeqCst), server.refusals()), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -320,6 +408,24 @@ async fn r8_the_refresh_token_of_the_old_credentials_is_not_used_for_the_new_one
     tokens.token().await.unwrap();
     let bodies: Vec<_> = script.requests().iter().map(|request| request.body().to_vec()).collect();
     assert_eq!(bodies, [&b"by=one"[..], b"by=r1", b"by=two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_source_that_panics_does_not_cost_the_refresh_token() {
+    let response = r#"{"token":"t","expires_in":1000,"refresh":"r1"}"#;
+    let script = Script::default().then_always(ScriptedResponse::json(200, response));
+    let calls = AtomicUsize::new(0);
+    let source = from_async_fn(move || {
+        assert!(calls.fetch_add(1, Ordering::SeqCst) != 1, "this source panics on purpose");
+        async { Ok(TestProvider::new("one")) }
+    });
+    let tokens = script.builder_for(source).build().unwrap();
+    tokens.token().await.unwrap();
+    advance(seconds(1000.0)).await;
+    tokens.token().await.unwrap_err();
+    sleep(seconds(1.0)).await;
+    tokens.token().await.unwrap();
+    assert_eq!(script.requests()[1].body(), b"by=r1");
 }
 
 #[tokio::test(start_paused = true)]

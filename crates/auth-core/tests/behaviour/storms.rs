@@ -111,6 +111,33 @@ async fn r4_the_same_credentials_again_and_again_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r4_credentials_that_are_replaced_just_before_a_flight_takes_them_log_in_once() {
+    let server = Server::new("password", 1000, 0.0);
+    let tokens = server.builder_for(TestProvider::new("first")).build().unwrap();
+    // The flight is registered, and its task has not run yet, because this test is on the only thread.
+    let call = tokio::spawn({
+        let tokens = tokens.clone();
+        async move { tokens.token().await }
+    });
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+        tokens.replace_credentials(TestProvider::new("wrong")).unwrap();
+    }
+    call.await.unwrap().unwrap_err();
+    assert_eq!(server.refusals(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f11_a_token_in_its_margin_serves_a_caller_that_needs_less_during_an_outage() {
+    let script = Script::new([ScriptedResponse::token("old", 1000)]).then_always(ScriptedResponse::status(503));
+    let tokens = manager(&script);
+    tokens.token().await.unwrap();
+    advance(seconds(975.0)).await;
+    assert_eq!(tokens.token_valid_for(seconds(5.0)).await.unwrap().expose(), "old");
+    tokens.token_valid_for(seconds(100.0)).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
 async fn r4_renew_with_wrong_credentials_never_returns_the_old_token() {
     let server = Server::new("password", 1000, 0.0);
     let tokens = server.builder().build().unwrap();
