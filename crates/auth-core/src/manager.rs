@@ -216,7 +216,7 @@ impl TokenManager {
         let now = self.0.clock.now();
         if let Some((token, freshness)) = self.0.look_at(&now) {
             if need.is_met(&token, &now) {
-                self.0.meter().served(&token, freshness, &now);
+                self.0.served(&token, freshness, &now);
                 return Ok(token);
             }
             if is_usable(freshness) && token.lifetime() < min_validity {
@@ -400,7 +400,7 @@ impl TokenManager {
     #[inline]
     pub(crate) fn cached_at(&self, now: &Moment) -> Option<AccessToken> {
         let (token, freshness) = self.0.look_at(now).filter(|(_, freshness)| is_usable(*freshness))?;
-        self.0.meter().served(&token, freshness, now);
+        self.0.served(&token, freshness, now);
         Some(token)
     }
 
@@ -410,7 +410,7 @@ impl TokenManager {
         let now = self.0.clock.now();
         match self.0.look_at(&now) {
             Some((token, freshness)) if matches!(freshness, Freshness::Fresh | Freshness::Stale) => {
-                self.0.meter().served(&token, freshness, &now);
+                self.0.served(&token, freshness, &now);
                 if freshness == Freshness::Stale {
                     self.0.renew_behind(&now);
                 }

@@ -42,9 +42,7 @@ impl Meter {
     pub(crate) fn served(&self, token: &AccessToken, freshness: Freshness, now: &Moment) {
         let counter = if freshness == Freshness::Fresh { &self.hit } else { &self.stale };
         counter.increment(1);
-        if cfg!(feature = "metrics") {
-            self.to_expiry.set(token.remaining_at(now).as_secs_f64());
-        }
+        self.to_expiry.set(token.remaining_at(now).as_secs_f64());
     }
 
     /// Records that a caller waited for a token, or got an error.

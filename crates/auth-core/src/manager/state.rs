@@ -188,6 +188,14 @@ impl Shared {
         self.changes.get_or_init(|| watch::channel(self.current.load()).0).subscribe()
     }
 
+    /// Counts a token that is returned at once. Without the feature `metrics`, a hit does not even look for the counters.
+    #[inline]
+    pub(super) fn served(&self, token: &AccessToken, freshness: Freshness, now: &Moment) {
+        if cfg!(feature = "metrics") {
+            self.meter().served(token, freshness, now);
+        }
+    }
+
     pub(super) fn meter(&self) -> &Meter {
         if let Some(meter) = self.meter.get() {
             return meter;

@@ -1,5 +1,8 @@
 //! Many calls at once, or in a loop, never make more logins than needed.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use auth_core::ErrorKind;
 use auth_testing::{MemoryStore, Script, ScriptedResponse, TestProvider};
 use tokio::time::{Instant, advance, sleep};
@@ -112,19 +115,29 @@ async fn r4_the_same_credentials_again_and_again_change_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn r4_credentials_that_are_replaced_just_before_a_flight_takes_them_log_in_once() {
-    let server = Server::new("password", 1000, 0.0);
-    let tokens = server.builder_for(TestProvider::new("first")).build().unwrap();
-    // The flight is registered, and its task has not run yet, because this test is on the only thread.
+    let script = Script::default().then_always(ScriptedResponse::refusal());
+    let tokens = manager(&script);
     let call = tokio::spawn({
         let tokens = tokens.clone();
         async move { tokens.token().await }
     });
-    for _ in 0..2 {
-        tokio::task::yield_now().await;
-        tokens.replace_credentials(TestProvider::new("wrong")).unwrap();
-    }
+    // On the only thread, these steps run between those of the flight's tasks.
+    tokio::spawn(async move {
+        for password in ["one", "two", "three", "wrong"] {
+            tokens.replace_credentials(TestProvider::new(password)).unwrap();
+            // `yield_now` would wait until all other tasks wait.
+            let mut has_waited = false;
+            poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if std::mem::replace(&mut has_waited, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    });
     call.await.unwrap().unwrap_err();
-    assert_eq!(server.refusals(), 1);
+    let sent: Vec<_> = script.requests().iter().map(|request| request.body().to_vec()).collect();
+    let last = sent.iter().filter(|body| **body == b"by=wrong").count();
+    assert_eq!(last, 1, "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]
