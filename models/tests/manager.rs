@@ -7,15 +7,15 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use auth_core::http::{HeaderMap, StatusCode};
 use auth_core::{
-    AccessToken, Clock, CredentialSource, Error, ErrorKind, Freshness, Moment, Provider, Request, Response, SecretBytes,
-    TokenManager, Transport, async_trait,
+    AccessToken, Clock, CredentialSource, Error, ErrorKind, Freshness, Moment, Provider, Request, Response,
+    SecretBytes, TokenManager, Transport, async_trait,
 };
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 use shuttle::rand::{Rng, thread_rng};

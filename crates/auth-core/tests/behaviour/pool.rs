@@ -112,6 +112,28 @@ async fn r4_a_refused_account_keeps_the_count_of_its_refusals_in_a_pool_under_ch
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_is_kept_for_a_second_until_its_manager_is_asked_for_a_token() {
+    let script = Script::default().then_always(ScriptedResponse::token("t", 3000));
+    let pool = builder(&script).with_capacity(4).build();
+    let managers: Vec<_> = (1..=20).map(|key| pool.get(&key).unwrap()).collect();
+    for manager in managers {
+        manager.token().await.unwrap();
+    }
+    for key in 1..=20 {
+        pool.token(&key).await.unwrap();
+    }
+    assert_eq!(script.requests().len(), 20, "each account has one manager");
+    // An account that nobody used makes room after a second.
+    pool.get(&21).unwrap();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    for key in 22..=60 {
+        pool.get(&key).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert!(pool.len() <= 5, "{} accounts", pool.len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn r5_an_account_in_a_pause_is_not_dropped() {
     let hour = ScriptedResponse::status(429).with_header(http::header::RETRY_AFTER, "3600");
     let script = Script::new([hour]).then_always(ScriptedResponse::token("t", 3000));
