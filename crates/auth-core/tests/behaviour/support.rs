@@ -123,7 +123,14 @@ pub(crate) struct Warnings {
 impl Warnings {
     pub(crate) fn log(target: &'static str) -> (Self, DefaultGuard) {
         let warnings = Self { target, count: Arc::default() };
-        (warnings.clone(), tracing::subscriber::set_default(warnings))
+        let guard = tracing::subscriber::set_default(warnings.clone());
+        // Another test may be registering an event at this instant. It would be cached as disabled, because that test has
+        // no subscriber.
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(2));
+            tracing::callsite::rebuild_interest_cache();
+        }
+        (warnings, guard)
     }
 
     pub(crate) fn count(&self) -> usize {
