@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use auth_all::voipex::Impersonation;
-use auth_core::{AccessToken, TokenFuture, TokenSource};
+use auth_core::{AccessToken, TokenFuture, TokenManager, TokenSource};
 use auth_fuzz::{Fixed, SECRET, check};
 
 /// An account that always has the same token.
@@ -27,5 +27,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some(response) = Fixed::read(bytes) else { return };
     let account = AccessToken::new(SECRET.into(), Duration::from_secs(3600)).expect("the token is valid");
     let builder = Impersonation::builder().with_impersonate_email("colleague@example.com");
-    check(|| builder.manager(Account(account), response).expect("the settings are valid"));
+    let source = builder.build(Account(account)).expect("the settings are valid");
+    check(|| TokenManager::builder(source).with_transport(response));
 });
